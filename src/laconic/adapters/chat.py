@@ -1,0 +1,56 @@
+"""How a problem becomes a prompt and a trace becomes a completion: one format for training and for sampling.
+
+Invariant: the rendered prompt already holds every special token it needs, so both sides tokenise it with
+`add_special_tokens=False` (`encode_prompt`), and what a student is trained on is what it is asked with.
+"""
+
+from typing import Any
+
+OPEN, CLOSE = "<think>", "</think>"
+DEFAULT_PROMPT = "{prompt}\n"
+"""The format for a base model whose tokenizer brings no chat template: the problem, then a new line."""
+
+
+def render_prompt(tokenizer: Any, prompt: str) -> str:
+    """The text a model is asked with: by the tokenizer's own chat template, or else `DEFAULT_PROMPT`."""
+    if getattr(tokenizer, "chat_template", None):
+        turn = [{"role": "user", "content": prompt}]
+        return tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    return _bos(tokenizer) + DEFAULT_PROMPT.format(prompt=prompt)
+
+
+def encode_prompt(tokenizer: Any, prompt: str) -> list[int]:
+    """The tokens of the rendered prompt, without special tokens beyond those the rendering wrote."""
+    return tokenizer(render_prompt(tokenizer, prompt), add_special_tokens=False)["input_ids"]
+
+
+def render_completion(reasoning: str, answer: str) -> str:
+    """The text a model is taught: its reasoning between think tags, then the answer; or the answer alone."""
+    if not reasoning:
+        return answer
+    return f"{OPEN}\n{reasoning}\n{CLOSE}\n{answer}"
+
+
+def split_completion(text: str) -> tuple[str, str, bool]:
+    """Reasoning, answer, and whether the thinking was finished (true when there was none to finish).
+
+    A text cut off while thinking is all reasoning and no answer. An opening tag may be missing, since some chat
+    templates put it into the prompt.
+    """
+    before, closed, after = text.partition(CLOSE)
+    if closed:
+        return before.replace(OPEN, "", 1).strip(), after.strip(), True
+    if before.lstrip().startswith(OPEN):
+        return before.replace(OPEN, "", 1).strip(), "", False
+    return "", text.strip(), True
+
+
+def _bos(tokenizer: Any) -> str:
+    """The begin-of-sequence token when this tokenizer writes one by itself, since rendering stands in for
+    that.
+    """
+    bos = getattr(tokenizer, "bos_token", None)
+    if not bos:
+        return ""
+    ids = tokenizer("a")["input_ids"]
+    return bos if ids and ids[0] == tokenizer.bos_token_id else ""

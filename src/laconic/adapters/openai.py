@@ -1,0 +1,297 @@
+"""An author behind an OpenAI-compatible endpoint: chat completions or responses, one URL or several.
+
+Invariant: the API key is in the request's header and nowhere else: not in a message, a payload, a repr or a log.
+Start here; `openai_ask` runs the window, `openai_wire` one exchange, `openai_replies` reads what came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+import yarl
+
+from laconic.adapters.openai_ask import Asking, AskProgress
+from laconic.adapters.openai_replies import reply_of
+from laconic.adapters.openai_wire import Failure, loads
+from laconic.adapters.reasoning import as_mapping
+from laconic.core.errors import AuthorError, Fault, near_miss
+from laconic.core.protocols import Payload, Reply, Request
+
+PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+CHECK_TIMEOUT_S = 20.0
+UNLISTED = frozenset({400, 404, 405, 501})
+"""Statuses of `GET /models` that only say that the server has no such list."""
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class EndpointAuthor:
+    """Asks an endpoint. Built from plain values; one instance may be used by one thread at a time."""
+
+    identity: object
+    model: str
+    urls: Sequence[str]
+    """Base URLs, usually ending in `/v1`; requests go to the least busy."""
+    api_key: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """`temperature`, `top_p` (both 1.0 unless said, and always sent: servers have defaults of their own), `top_k`,
+    and under `extra` whatever else the body shall carry. None leaves a field out."""
+    system: str | None = None
+    api: str = "chat"
+    stream: bool = False
+    concurrency: int = 64
+    timeout_s: float = 600.0
+    """For one request from its start to the last byte."""
+    idle_timeout_s: float = 120.0
+    """Without a byte, once a stream was asked for."""
+    connect_timeout_s: float = 30.0
+    retries: int = 6
+    backoff_s: float = 0.5
+    outage_s: float = 120.0
+    """How long every URL may refuse connections after having worked."""
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    stop_after_error_rate: float = 0.5
+    stop_after_errors: int = 50
+    """Finished requests before the error rate can end the run."""
+    send_seed: bool = False
+    opened: bool = False
+    """Whether the model's chat template writes the opening think tag, so that a reply may begin inside of it."""
+    on_progress: Callable[[AskProgress], None] | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Once set, nothing new is asked; `ask` returns when what is in flight has come home."""
+
+    def __post_init__(self) -> None:
+        if self.api not in PATHS:
+            raise AuthorError(f"api = {self.api!r}", near_miss(self.api, PATHS), "correct the teacher's api")
+        if not self.urls:
+            raise AuthorError("no URL", "at least one base URL", "set [run].endpoints.NAME.url")
+        self._cap = "max_output_tokens" if self.api == "responses" else "max_tokens"
+        self._template = self._body()
+        self._secrets = _spellings(self.api_key)
+
+    def __repr__(self) -> str:
+        return f"EndpointAuthor(model={self.model!r}, urls={[self.shown(url) for url in self.urls]!r})"
+
+    def __getstate__(self) -> object:
+        raise TypeError("an EndpointAuthor holds a key and a live stop event; build it where it is used")
+
+    @property
+    def paid(self) -> bool:
+        """Every reply goes through the ledger."""
+        return True
+
+    # -- the author --------------------------------------------------------------------------------------------
+
+    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+        """Ask every request in one sliding window; returns early, without an error, once `stop` is set."""
+        _run(Asking(self, requests, put).run())
+
+    def parse(self, payload: Payload) -> Reply:
+        """One payload in the common schema; never raises."""
+        return reply_of(payload, opened=self.opened)
+
+    def check(self) -> list[Fault]:
+        """What would keep every request from working, found without a paid one."""
+        found: list[Fault] = []
+
+        async def all_urls() -> None:
+            async with self.session() as session:
+                checks = [self._check(session, url, proxy) for url, proxy in self.addresses()]
+                found.extend(fault for fault in await asyncio.gather(*checks) if fault)
+
+        _run(all_urls())
+        return found
+
+    async def _check(self, session: aiohttp.ClientSession, url: str, proxy: dict[str, Any]) -> Fault | None:
+        limit = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
+        try:
+            async with session.get(f"{url}/models", timeout=limit, **proxy) as response:
+                status, raw = response.status, self.clean(await response.read())
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return self._unreachable_fault(url, f"{type(error).__name__}: {error}")
+        if status in {401, 403}:
+            return self._key_fault(url, f"HTTP {status}")
+        if status in UNLISTED:
+            return None
+        if status != 200:
+            return self._unreachable_fault(url, f"GET /models gives HTTP {status}")
+        return self._model_fault(url, _listed(raw))
+
+    def _unreachable_fault(self, url: str, found: str) -> Fault:
+        expected = "a running OpenAI-compatible server"
+        return Fault(self.shown(url), self._cleaned(found), expected, "start the server, or correct the url")
+
+    def _key_fault(self, url: str, found: str) -> Fault:
+        have = "the key was not accepted" if self.api_key else "there is no key"
+        remedy = "set api_key_env to the variable that holds a valid key, and check what the key may use"
+        return Fault(self.shown(url), f"{found}: {have}", "a key that this server accepts", remedy)
+
+    def _model_fault(self, url: str, listed: Sequence[str]) -> Fault | None:
+        plain = self.model.partition(":")[0]
+        if not listed or any(name in {self.model, plain} or name.endswith(f"/{plain}") for name in listed):
+            return None
+        found = f"no model {self.model!r} here"
+        return Fault(self.shown(url), found, near_miss(self.model, listed), "correct the teacher's model")
+
+    # -- what one ask needs ------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> str:
+        """What follows the base URL."""
+        return PATHS[self.api]
+
+    def session(self) -> aiohttp.ClientSession:
+        """Connections that are kept alive, as many as the window wants."""
+        headers = {"Content-Type": "application/json", "User-Agent": "laconic"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        timeout = aiohttp.ClientTimeout(
+            total=self.timeout_s,
+            sock_connect=self.connect_timeout_s,
+            sock_read=self.idle_timeout_s if self.stream else None,
+        )
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            timeout=timeout,
+        )
+
+    def addresses(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each base URL with the proxy that the environment names for it.
+
+        Looked up once: aiohttp's `trust_env` would look for each request, and would take logins from ~/.netrc.
+        """
+        # A login in the URL would be a second Authorization header beside the key.
+        urls = [str(yarl.URL(url).with_user(None)) if self.api_key else url for url in self.urls]
+        bases = [url.rstrip("/").removesuffix(self.path).rstrip("/") for url in urls]
+        return [(url, _proxy(url)) for url in bases]
+
+    def encode(self, request: Request) -> bytes:
+        """The body of a request."""
+        body = {**self._template, self._cap: request.max_tokens}
+        if self.send_seed:
+            body["seed"] = request.seed
+        if self.api == "responses":
+            body["input"] = [{"role": "user", "content": request.prompt}]
+        else:
+            body["messages"] = [*self._template["messages"], {"role": "user", "content": request.prompt}]
+        try:
+            return orjson.dumps(body)
+        except TypeError:  # a lone surrogate in the prompt
+            return json.dumps(body).encode()
+
+    def _body(self) -> dict[str, Any]:
+        extra = self.sampling.get("extra") or {}
+        given = {name: value for name, value in self.sampling.items() if name not in {"extra", "max_tokens"}}
+        body = {"model": self.model, "temperature": 1.0, "top_p": 1.0, **given, **extra}
+        if self.stream:
+            body["stream"] = True
+        if self.api == "responses":
+            body["instructions"] = self.system
+        else:
+            body["messages"] = [{"role": "system", "content": self.system}] if self.system else []
+            body["stream_options"] = {"include_usage": True} if self.stream else None
+        return {name: value for name, value in body.items() if value is not None}
+
+    def adapted_to(self, failure: Failure) -> bool:
+        """Whether the cap's name was changed to the one that the server asks for, so that asking again may work."""
+        if failure.status != 400 or "max_completion_tokens" not in failure.message or self.api != "chat":
+            return False
+        # Requests sent before the change fail once more with the old name in the message.
+        self._cap = "max_completion_tokens"
+        return "'max_tokens'" in failure.message or "`max_tokens`" in failure.message
+
+    # -- messages without secrets ------------------------------------------------------------------------------
+
+    def clean(self, raw: bytes) -> bytes:
+        """`raw` without the key, should the server have repeated it."""
+        for secret in self._secrets:
+            if secret in raw:
+                raw = raw.replace(secret, b"***")
+        return raw
+
+    def _cleaned(self, text: str) -> str:
+        return self.clean(text.encode(errors="replace")).decode(errors="replace")
+
+    def shown(self, url: str) -> str:
+        """A URL as messages show it: no login, no query."""
+        parts = urllib.parse.urlsplit(url)
+        return self._cleaned(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+    def refused(self, failure: Failure, url: str) -> AuthorError:
+        """The fault of the whole that a response speaks of."""
+        found = f"HTTP {failure.status}: {failure.message}" if failure.status else failure.message
+        if failure.kind in {"unauthorized", "forbidden"}:
+            fault = self._key_fault(url, found)
+            return AuthorError(fault.found, fault.expected, fault.remedy, where=fault.where)
+        if failure.kind in {"payment_required", "quota"}:
+            return AuthorError(
+                found, "an account with credit", "top it up and run again", where=self.shown(url)
+            )
+        expected = f"the model {self.model!r} at {self.path}"
+        return AuthorError(found, expected, "correct the model or the url", where=self.shown(url))
+
+    def unreachable(self, failure: Failure, succeeded: bool) -> AuthorError:
+        """No URL accepts connections."""
+        since = f"no connection for {self.outage_s:.0f} s" if succeeded else "no connection"
+        remedy = "start the server or correct the url, then run again: every reply so far is kept"
+        where = ", ".join(self.shown(url) for url in self.urls)
+        return AuthorError(f"{since}: {failure.message}", "a running server", remedy, where=where)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end from any thread, also from one that has an event loop already (a notebook's)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    raised: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=in_thread, name="endpoint")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
+def _proxy(url: str) -> dict[str, Any]:
+    parts = urllib.parse.urlsplit(url)
+    proxies = urllib.request.getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if not named or not named.startswith("http") or urllib.request.proxy_bypass(parts.hostname or ""):
+        return {}
+    address = yarl.URL(named)
+    login = aiohttp.BasicAuth(address.user, address.password or "") if address.user else None
+    return {"proxy": address.with_user(None), "proxy_auth": login}
+
+
+def _spellings(key: str | None) -> list[bytes]:
+    """The key as it may stand in a response: plain, or escaped as JSON text."""
+    if not key:
+        return []
+    plain, escaped = key.encode(), json.dumps(key)[1:-1].encode()
+    return sorted({plain, escaped, plain.replace(b"/", b"\\/")})
+
+
+def _listed(raw: bytes) -> list[str]:
+    body = loads(raw)
+    rows = as_mapping(body).get("data") if isinstance(body, dict) else body
+    names = [as_mapping(row).get("id") for row in rows] if isinstance(rows, list) else []
+    return [name for name in names if isinstance(name, str)]

@@ -1,0 +1,335 @@
+"""One `ask`: a sliding window over all requests, with retries in the same queue and no barrier anywhere.
+
+Invariant: what the server returned is handed to `put` before anything interprets it; one bad row never costs another;
+only faults of the whole raise, after what is in flight has come home. Read `openai_flow` for the arithmetic and
+`openai_wire` for what failures mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import heapq
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from laconic.adapters.openai_flow import Pace, Route, Routes, Window, backoff_s
+from laconic.adapters.openai_replies import usage_of
+from laconic.adapters.openai_wire import Failure, Fate, Success, exchange
+from laconic.core.errors import AuthorError
+from laconic.core.protocols import Payload, Request
+
+if TYPE_CHECKING:
+    from laconic.adapters.openai import EndpointAuthor
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""How often a stop is noticed and progress is told."""
+THROTTLES_PER_RETRY = 4
+"""A server that says "slower" is working: such answers use up a quarter of a retry each."""
+RECENT = 200
+"""Finished requests over which the error rate is taken."""
+ALIKE = 3
+"""First answers that must all be "not found" before the model or the path is taken to be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskProgress:
+    """How far an `ask` is."""
+
+    total: int
+    done: int = 0
+    errors: int = 0
+    """Of those done: requests that failed for good."""
+    retries: int = 0
+    in_flight: int = 0
+    limit: int = 0
+    """How many may be in flight at the moment."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A request on its way through the queue."""
+
+    request: Request
+    tries: int = 0
+    throttles: int = 0
+
+
+class Asking:
+    """The state of one `ask`."""
+
+    def __init__(
+        self, author: EndpointAuthor, requests: Sequence[Request], put: Callable[[str, Payload], None]
+    ) -> None:
+        now = time.monotonic()
+        self._author = author
+        self._fresh = iter(requests)
+        self._next: Attempt | None = None
+        self._put = put
+        self._retries: list[tuple[float, int, Attempt]] = []
+        self._order = itertools.count()
+        self._window = Window(author.concurrency)
+        self._routes = Routes([Route(url, proxy) for url, proxy in author.addresses()], now)
+        self._pace = Pace(author.requests_per_minute, author.tokens_per_minute)
+        self._flying: set[asyncio.Task[None]] = set()
+        self._recent: collections.deque[bool] = collections.deque(
+            maxlen=max(RECENT, author.stop_after_errors)
+        )
+        self._reasons: collections.Counter[str] = collections.Counter()
+        self._held: list[tuple[str, Payload]] = []
+        self._succeeded = False
+        self._stopping: AuthorError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.progress = AskProgress(total=len(requests))
+
+    async def run(self) -> None:
+        """Ask everything. Raises `AuthorError` for a fault of the whole, and whatever `put` raises."""
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with self._author.session() as self._session:
+            ticker = asyncio.create_task(self._tick())
+            try:
+                self._fill()
+                await self._over
+            finally:
+                ticker.cancel()
+                if self._timer:
+                    self._timer.cancel()
+                for task in self._flying:
+                    task.cancel()
+                await asyncio.gather(*self._flying, ticker, return_exceptions=True)
+                self._tell()
+        self._release_held()
+
+    # -- the window --------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Start as many requests as may start now; end when nothing is left."""
+        if self._over.done():
+            return
+        try:
+            wait_s = self._start_all()
+        except Exception as error:
+            self._end(error)
+            return
+        if not self._flying and (self._halted or (self._next is None and not self._retries)):
+            self._end(self._stopping)
+        elif wait_s is not None:
+            self._wake_in(wait_s)
+
+    def _start_all(self) -> float | None:
+        """Seconds after which more may start; None when only a request in flight can make room."""
+        while len(self._flying) < self._window.limit and not self._halted:
+            now = time.monotonic()
+            if (attempt := self._peek(now)) is None:
+                return self._retries[0][0] - now if self._retries else None
+            if (route := self._routes.choose(now)) is None:
+                return self._routes.opens_in(now)
+            tokens = self._pace.guess(attempt.request.prompt, attempt.request.max_tokens)
+            if (wait_s := self._pace.wait_s(tokens, now)) > 0:
+                return wait_s
+            self._pop(attempt)
+            self._pace.start(tokens)
+            route.in_flight += 1
+            task = asyncio.create_task(self._one(attempt, route, tokens))
+            self._flying.add(task)
+            task.add_done_callback(self._landed)
+        return None
+
+    def _peek(self, now: float) -> Attempt | None:
+        """What is next: a retry that is due, else a fresh request."""
+        if self._retries and self._retries[0][0] <= now:
+            return self._retries[0][2]
+        if self._next is None and (request := next(self._fresh, None)) is not None:
+            self._next = Attempt(request)
+        return self._next
+
+    def _pop(self, attempt: Attempt) -> None:
+        if attempt is self._next:
+            self._next = None
+        else:
+            heapq.heappop(self._retries)
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, seconds), self._fill)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._end(error)
+        self._fill()
+
+    def _end(self, error: BaseException | None) -> None:
+        if not self._over.done():
+            if error:
+                self._over.set_exception(error)
+            else:
+                self._over.set_result(None)
+
+    @property
+    def _halted(self) -> bool:
+        return self._stopping is not None or self._author.stop.is_set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._tell()
+            self._fill()
+
+    def _tell(self) -> None:
+        if self._author.on_progress:
+            self.progress = replace(self.progress, in_flight=len(self._flying), limit=self._window.limit)
+            self._author.on_progress(self.progress)
+
+    # -- one request -------------------------------------------------------------------------------------------
+
+    async def _one(self, attempt: Attempt, route: Route, tokens: float) -> None:
+        began = time.monotonic()
+        data = self._author.encode(attempt.request)
+        try:
+            url = f"{route.url}{self._author.path}"
+            result = await exchange(self._session, url, data, proxy=route.proxy, clean=self._author.clean)
+        finally:
+            route.in_flight -= 1
+        if isinstance(result, Success):
+            self._routes.answered(route, time.monotonic())
+            self._keep(attempt, result, tokens)
+        else:
+            self._fail(attempt, route, result, began)
+
+    def _keep(self, attempt: Attempt, success: Success, tokens: float) -> None:
+        payload: dict[str, object] = {
+            "api": self._author.api,
+            "status": 200,
+            "body": success.body,
+            "served_model": success.body.get("model"),
+            "max_tokens": attempt.request.max_tokens,
+            "latency_s": success.latency_s,
+            "tries": attempt.tries + attempt.throttles + 1,
+        }
+        if success.ttft_s is not None:
+            payload["ttft_s"] = success.ttft_s
+        self._put(attempt.request.key, payload)
+        self._succeeded = True
+        self._release_held()
+        self._window.grow()
+        usage = usage_of(success.body)
+        used = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        self._pace.settle(tokens, used or None, usage.completion_tokens)
+        self._count(None, prompt=usage.prompt_tokens or 0, completion=usage.completion_tokens or 0)
+
+    def _fail(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
+        now = time.monotonic()
+        if failure.fate is Fate.UNREACHABLE:
+            self._unreachable(attempt, route, failure, began)
+            return
+        if failure.status is not None:
+            self._routes.answered(route, now)
+        if failure.congested:
+            self._window.shrink(began, now)
+        if failure.retry_after_s:
+            route.pause(now, failure.retry_after_s)
+        if self._is_about_the_whole(failure):
+            self._stop_because(failure, route)
+        elif failure.fate in {Fate.RETRY, Fate.THROTTLED} and self._requeue(attempt, failure, now):
+            return
+        elif self._author.adapted_to(failure):
+            self._again(attempt, now)
+        elif not self._halted or failure.fate not in {Fate.RETRY, Fate.THROTTLED}:
+            self._give_up(attempt, failure, route)
+
+    def _unreachable(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
+        """The request is not to blame: it waits for a server, and only an endpoint that stays away ends the run."""
+        now = time.monotonic()
+        route.refused(began, now, self._author.backoff_s)
+        self._again(attempt, now)
+        if self._routes.lost(now, self._author.outage_s):
+            self._stopping = self._stopping or self._author.unreachable(failure, self._succeeded)
+
+    def _requeue(self, attempt: Attempt, failure: Failure, now: float) -> bool:
+        """Back into the queue, unless the retries are used up or nothing new is to be asked."""
+        throttled = failure.fate is Fate.THROTTLED
+        spent = attempt.throttles if throttled else attempt.tries
+        if self._halted or spent >= self._author.retries * (THROTTLES_PER_RETRY if throttled else 1):
+            return False
+        attempt.throttles += throttled
+        attempt.tries += not throttled
+        wait_s = backoff_s(spent + 1, self._author.backoff_s)
+        self._again(attempt, now + max(wait_s, failure.retry_after_s or 0.0))
+        return True
+
+    def _again(self, attempt: Attempt, ready: float) -> None:
+        heapq.heappush(self._retries, (ready, next(self._order), attempt))
+        self.progress = replace(self.progress, retries=self.progress.retries + 1)
+
+    def _give_up(self, attempt: Attempt, failure: Failure, route: Route) -> None:
+        payload: dict[str, object] = {
+            "api": self._author.api,
+            "status": failure.status,
+            "error": {"kind": failure.kind, "message": failure.message, "status": failure.status},
+            "max_tokens": attempt.request.max_tokens,
+            "tries": attempt.tries + attempt.throttles + 1,
+        }
+        if isinstance(failure.body, dict):
+            payload["body"] = failure.body
+        if failure.fate is Fate.MISDIRECTED and not self._succeeded:
+            self._held.append((attempt.request.key, payload))
+            self._check_held(failure, route)
+        else:
+            self._put(attempt.request.key, payload)
+        self._count(failure)
+        self._check_rate(failure, route)
+
+    # -- faults of the whole -----------------------------------------------------------------------------------
+
+    def _is_about_the_whole(self, failure: Failure) -> bool:
+        return failure.fate is Fate.WHOLE or (failure.fate is Fate.FORBIDDEN and not self._succeeded)
+
+    def _stop_because(self, failure: Failure, route: Route) -> None:
+        self._stopping = self._stopping or self._author.refused(failure, route.url)
+        if not self._succeeded:
+            # Nothing in flight can fare better, so there is nothing to wait for.
+            self._end(self._stopping)
+
+    def _check_held(self, failure: Failure, route: Route) -> None:
+        """Not-found answers wait for a success that makes them faults of their rows; without any, all are wrong."""
+        if len(self._held) >= min(ALIKE, self.progress.total):
+            self._held.clear()
+            self._stop_because(failure, route)
+
+    def _release_held(self) -> None:
+        for key, payload in self._held:
+            self._put(key, payload)
+        self._held.clear()
+
+    def _count(self, failure: Failure | None, *, prompt: int = 0, completion: int = 0) -> None:
+        self._recent.append(failure is not None)
+        before = self.progress
+        self.progress = replace(
+            before,
+            done=before.done + 1,
+            errors=before.errors + (failure is not None),
+            prompt_tokens=before.prompt_tokens + prompt,
+            completion_tokens=before.completion_tokens + completion,
+        )
+
+    def _check_rate(self, failure: Failure, route: Route) -> None:
+        self._reasons[f"{failure.kind}: {failure.message}"] += 1
+        rate, n = sum(self._recent) / len(self._recent), len(self._recent)
+        if n >= self._author.stop_after_errors and rate > self._author.stop_after_error_rate:
+            reason, count = self._reasons.most_common(1)[0]
+            self._stopping = self._stopping or AuthorError(
+                f"{sum(self._recent)} of the last {n} requests failed; most often ({count}): {reason}",
+                f"an error rate of at most {self._author.stop_after_error_rate:.0%}",
+                "mend what the message says and run again: every reply so far is kept",
+                where=self._author.shown(route.url),
+            )

@@ -1,0 +1,120 @@
+"""Server-sent events back into the body that the same call would have returned without streaming.
+
+Invariant: the result has the shape of an unstreamed body, so that one parser reads both; a stream that ends without
+a finish reason, `[DONE]` or a final event is a problem, never a short reply.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import aiohttp
+import orjson
+
+from laconic.adapters.reasoning import as_mapping
+
+FINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+class Streamed(NamedTuple):
+    """A stream put together, or what was wrong with it."""
+
+    body: dict[str, Any]
+    problem: str | None
+    ttft_s: float | None
+    """Seconds to the first token."""
+
+
+async def read_stream(
+    content: aiohttp.StreamReader, began: float, clean: Callable[[bytes], bytes]
+) -> Streamed:
+    """Read events to the end of the stream."""
+    assembly = Assembly(began)
+    rest = b""
+    async for block in content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                assembly.add(clean(line[5:]).strip())
+    if rest.startswith(b"data:"):
+        assembly.add(clean(rest[5:]).strip())
+    return assembly.result()
+
+
+class Assembly:
+    """The body so far."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._body: dict[str, Any] = {}
+        self._message: dict[str, Any] = {}
+        self._texts: dict[str, list[str]] = {}
+        self._finish: str | None = None
+        self._done = False
+        self._problem: str | None = None
+        self._ttft_s: float | None = None
+
+    def add(self, data: bytes) -> None:
+        """One event's data."""
+        if data == b"[DONE]":
+            self._done = True
+            return
+        try:
+            event = as_mapping(orjson.loads(data))
+        except orjson.JSONDecodeError:
+            self._problem = f"an event is not JSON: {data[:100].decode(errors='replace')!r}"
+            return
+        if isinstance(kind := event.get("type"), str) and kind.startswith("response."):
+            self._add_response_event(kind, event)
+        else:
+            self._add_chunk(event)
+
+    def _add_response_event(self, kind: str, event: Any) -> None:
+        if kind in FINAL_EVENTS:
+            self._body, self._done = dict(as_mapping(event.get("response"))), True
+        elif kind.endswith(".delta"):
+            self._mark_first_token()
+
+    def _add_chunk(self, event: Any) -> None:
+        for name, value in event.items():
+            if name != "choices" and value is not None:
+                self._body[name] = value
+        for choice in map(as_mapping, event.get("choices") or ()):
+            self._finish = choice.get("finish_reason") or self._finish  # type: ignore[assignment]
+            for name, value in as_mapping(choice.get("delta")).items():
+                self._merge(name, value)
+
+    def _merge(self, name: str, value: Any) -> None:
+        if not value or name == "role":
+            return
+        self._mark_first_token()
+        if isinstance(value, str):
+            self._texts.setdefault(name, []).append(value)
+        elif isinstance(value, list):
+            self._message.setdefault(name, []).extend(value)
+        else:
+            self._message[name] = value
+
+    def _mark_first_token(self) -> None:
+        if self._ttft_s is None:
+            self._ttft_s = round(time.monotonic() - self._began, 4)
+
+    def result(self) -> Streamed:
+        """The body, with the choice that the deltas add up to."""
+        ended = self._done or self._finish is not None
+        problem = self._problem or (None if ended or "error" in self._body else "the stream broke off")
+        if "output" not in self._body and (self._message or self._texts or self._finish):
+            message = {"role": "assistant", "content": None, **self._message, **self._joined()}
+            self._body["choices"] = [{"index": 0, "message": message, "finish_reason": self._finish}]
+        return Streamed(self._body, problem, self._ttft_s)
+
+    def _joined(self) -> dict[str, Any]:
+        """Texts by name; behind parts of one name (Mistral thinks in parts and answers in text) as a part more."""
+        joined: dict[str, Any] = {}
+        for name, pieces in self._texts.items():
+            text = "".join(pieces)
+            parts = self._message.get(name)
+            joined[name] = [*parts, {"type": "text", "text": text}] if isinstance(parts, list) else text
+        return joined

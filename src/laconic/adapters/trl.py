@@ -1,0 +1,330 @@
+"""Training: TRL's `SFTTrainer` on a real model, fed with batches planned here.
+
+Invariant: a job is a function of its fields. The same job twice on the same machine writes the same
+weights, byte for byte, and `out` receives a model and its tokenizer and nothing else. Only the completion
+is trained on; a batch is bounded by its tokens, padding counted, not by its rows. Importing this module
+imports no torch. Read next: `optimizers.py`.
+"""
+
+import contextlib
+import math
+import random
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from laconic.adapters.chat import encode_prompt
+
+OnStep = Callable[[int, int, float, int, float], None]
+"""Told the step, of how many, its loss, the trained tokens so far, and the learning rate."""
+
+_IGNORED = -100
+
+
+class TrainExample(NamedTuple):
+    """What to learn from: after `prompt`, write `completion`; `repeats` times an epoch, in phase `phase`."""
+
+    prompt: str
+    completion: str
+    phase: int = 0
+    repeats: int = 1
+
+
+class StepLoss(NamedTuple):
+    """One optimizer step as it was: trained tokens seen up to and with it, mean loss of its tokens,
+    learning rate.
+    """
+
+    step: int
+    tokens_seen: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """Everything that decides the weights of one student."""
+
+    base: str
+    """Path or hub name of the model to start from."""
+    out: str
+    """Folder to write the student to."""
+    examples: Sequence[tuple[str, str, int, int]]
+    """Prompt, completion, phase, repeats (see `TrainExample`)."""
+    epochs: int
+    """Passes over each phase; a later phase starts when all epochs of the earlier one are done."""
+    batch_tokens: int
+    """Upper bound of rows times longest row in a step (a single longer row still makes a step)."""
+    max_length: int
+    """Longer examples are dropped and reported, never cut."""
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: float = 1e-3
+    warmup_steps: int = 10
+    schedule: Literal["cosine", "constant", "linear"] = "cosine"
+    min_lr_ratio: float = 0.05
+    weight_decay: float = 0.05
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` takes bfloat16 autocast only where the hardware multiplies it natively."""
+    threads: int = 1
+    attention: Literal["eager", "sdpa"] = "eager"
+    """Eager by default: on a CPU, the backward of sdpa took half of a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """What a finished job did."""
+
+    losses: list[StepLoss]
+    n_steps: int
+    n_tokens: int
+    """Trained tokens: those of completions and their end tokens, every time they were seen."""
+    n_examples: int
+    dropped: list[int]
+    """Indexes of examples longer than `max_length`."""
+    seconds: float
+    precision: str
+    versions: dict[str, str]
+
+
+class _Row(NamedTuple):
+    input_ids: list[int]
+    labels: list[int]
+    phase: int
+    repeats: int
+
+
+def train(job: TrainJob, on_step: OnStep | None = None) -> TrainResult:
+    """Fine-tune `job.base` on the examples' completions and save it to `job.out`; raises ValueError
+    without rows.
+    """
+    import torch
+
+    started = time.perf_counter()
+    torch.set_num_threads(job.threads)
+    with _quiet():
+        tokenizer, model = _load(job)
+        rows, dropped = _encode(job, tokenizer)
+        if not rows:
+            raise ValueError(
+                f"found no example of at most {job.max_length} tokens among {len(job.examples)}; raise max_length"
+            )
+        batches = plan_batches(rows, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
+        precision = _precision(job, model)
+        losses = _fit(job, model, tokenizer, rows, batches, precision, on_step)
+        model.save_pretrained(job.out)
+        tokenizer.save_pretrained(job.out, save_jinja_files=False)
+    return TrainResult(
+        losses=losses,
+        n_steps=len(losses),
+        n_tokens=losses[-1].tokens_seen,
+        n_examples=len(rows),
+        dropped=dropped,
+        seconds=time.perf_counter() - started,
+        precision=precision,
+        versions=_versions(),
+    )
+
+
+def plan_batches(rows: Sequence[Any], *, epochs: int, batch_tokens: int, seed: int) -> list[list[int]]:
+    """Row indexes of every step: phase by phase, epoch by epoch, rows of like length together, shuffled.
+
+    A row with `repeats` k occurs in k passes of each epoch, so its occurrences never share a pass.
+    """
+    rng = random.Random(f"batches/{seed}")
+    plan: list[list[int]] = []
+    for phase in sorted({row.phase for row in rows}):
+        members = [index for index, row in enumerate(rows) if row.phase == phase]
+        for _ in range(epochs):
+            for occurrence in range(max(rows[index].repeats for index in members)):
+                present = [index for index in members if rows[index].repeats > occurrence]
+                batches = list(_group(rows, present, batch_tokens, rng))
+                rng.shuffle(batches)
+                plan.extend(batches)
+    return plan
+
+
+def learning_rate_ratio(job: TrainJob, step: int, total: int) -> float:
+    """The share of `learning_rate` that step `step` (from 0) of `total` is taken with."""
+    if step < job.warmup_steps:
+        return (step + 1) / job.warmup_steps
+    if job.schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - job.warmup_steps) / max(1, total - job.warmup_steps))
+    falling = 0.5 * (1 + math.cos(math.pi * progress)) if job.schedule == "cosine" else 1 - progress
+    return job.min_lr_ratio + (1 - job.min_lr_ratio) * falling
+
+
+def _group(rows: Sequence[Any], present: list[int], budget: int, rng: random.Random) -> Iterator[list[int]]:
+    order = sorted(present, key=lambda index: (len(rows[index].input_ids), rng.random()))
+    batch: list[int] = []
+    for index in order:
+        # Ascending, so the row at hand is the longest so far and decides the padded width.
+        if batch and (len(batch) + 1) * len(rows[index].input_ids) > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _load(job: TrainJob) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(
+        job.base, dtype=torch.float32, attn_implementation=job.attention
+    )
+    return tokenizer, model
+
+
+def _encode(job: TrainJob, tokenizer: Any) -> tuple[list[_Row], list[int]]:
+    rows: list[_Row] = []
+    dropped: list[int] = []
+    prompts: dict[str, list[int]] = {}
+    for index, (prompt, completion, phase, repeats) in enumerate(job.examples):
+        if prompt not in prompts:
+            prompts[prompt] = encode_prompt(tokenizer, prompt)
+        taught = tokenizer(completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        ids = prompts[prompt] + taught
+        if len(ids) > job.max_length:
+            dropped.append(index)
+        elif repeats > 0:
+            rows.append(_Row(ids, [_IGNORED] * len(prompts[prompt]) + taught, phase, repeats))
+    return rows, dropped
+
+
+def _fit(
+    job: TrainJob,
+    model: Any,
+    tokenizer: Any,
+    rows: list[_Row],
+    batches: list[list[int]],
+    precision: str,
+    on_step: OnStep | None,
+) -> list[StepLoss]:
+    import torch
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
+
+    from laconic.adapters.optimizers import build_optimizer
+
+    optimizer = build_optimizer(
+        job.optimizer, model, learning_rate=job.learning_rate, weight_decay=job.weight_decay
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_ratio(job, step, len(batches))
+    )
+    data = Dataset.from_dict(
+        {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    )
+    trainer = _trainer_class()(
+        model=model,
+        args=_arguments(job, len(batches), precision),
+        train_dataset=data,
+        processing_class=tokenizer,
+        optimizers=(optimizer, scheduler),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.follow(rows, batches, on_step)
+    trainer.train()
+    return trainer.losses
+
+
+def _arguments(job: TrainJob, n_steps: int, precision: str) -> Any:
+    import torch
+    from trl.trainer.sft_config import SFTConfig
+
+    return SFTConfig(
+        output_dir=job.out,
+        max_steps=n_steps,
+        seed=job.seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=precision == "bf16",
+        max_grad_norm=job.max_grad_norm,
+        # Memory is no concern at this size, and recomputing activations would cost a third more time.
+        activation_checkpointing=False,
+        max_length=None,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        eval_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _trainer_class() -> type:
+    """`SFTTrainer` with the planned batches in place of its data loader, and a record of every step."""
+    import torch
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    class PlannedTrainer(SFTTrainer):
+        losses: list[StepLoss]
+
+        def follow(self, rows: list[_Row], batches: list[list[int]], on_step: OnStep | None) -> None:
+            self.losses = []
+            self._rows, self._batches, self._on_step = rows, batches, on_step
+            self._seen = 0
+
+        def get_train_dataloader(self) -> Any:
+            items = [{"input_ids": row.input_ids, "labels": row.labels} for row in self._rows]
+            return torch.utils.data.DataLoader(
+                items, batch_sampler=self._batches, collate_fn=self.data_collator
+            )  # pyright: ignore[reportArgumentType]
+
+        def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            self._seen += int((inputs["labels"][:, 1:] != _IGNORED).sum())
+            loss = super().training_step(model, inputs, *args, **kwargs)
+            rate = float(self.optimizer.param_groups[0]["lr"])  # pyright: ignore[reportOptionalMemberAccess]
+            self.losses.append(StepLoss(len(self.losses) + 1, self._seen, float(loss), rate))
+            if self._on_step is not None:
+                last = self.losses[-1]
+                self._on_step(last.step, len(self._batches), last.loss, last.tokens_seen, last.learning_rate)
+            return loss
+
+    return PlannedTrainer
+
+
+def _precision(job: TrainJob, model: Any) -> str:
+    import torch
+
+    from laconic.adapters.optimizers import has_native_bf16
+
+    if job.precision != "auto":
+        return job.precision
+    device = "cuda" if torch.cuda.is_available() else model.device
+    return "bf16" if has_native_bf16(device) else "fp32"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars, and no warnings of the libraries that a user could do nothing about."""
+    from datasets.utils import logging as datasets_logging
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled(), datasets_logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    datasets_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        if bars[0]:
+            logging.enable_progress_bar()
+        if bars[1]:
+            datasets_logging.enable_progress_bar()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}

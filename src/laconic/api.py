@@ -1,0 +1,390 @@
+"""The verbs of the command line as Python functions: they return values and print nothing unless asked to.
+
+Every verb takes a `Study`, a path to a study file, or the name of a shipped study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
+from laconic.core.records import RECORDS, Problem, Trace, Verdict
+from laconic.plan import Plan, build
+from laconic.store.artifacts import Artifact, Store, remove
+from laconic.store.ledger import Ledger
+from laconic.store.locks import FileLock
+from laconic.store.runner import Mode, StepState, inspect
+from laconic.store.runner import run as run_steps
+from laconic.study import SHIPPED, Study, find_study, load_study, run_faults
+from laconic.watch import StatusFile, Watch
+from laconic.wiring import Wiring
+
+StudyLike = Study | str | Path
+
+
+def _study(study: StudyLike, overrides: Mapping[str, str] | None = None) -> Study:
+    return study if isinstance(study, Study) else load_study(study, overrides=overrides)
+
+
+def open_store(study: Study | None = None, store: str | Path | None = None) -> Store:
+    """The store: `store`, else `LACONIC_STORE`, else the study's `run.store`, else `.laconic` in the working folder."""
+    named = store or os.environ.get("LACONIC_STORE") or (study.run.store if study else None) or ".laconic"
+    return Store(Path(named).expanduser().resolve())
+
+
+@contextlib.contextmanager
+def _planned(study: Study, stop: threading.Event | None = None) -> Iterator[tuple[Wiring, Plan]]:
+    wiring = Wiring(study, stop)
+    try:
+        yield wiring, build(study, wiring)
+    finally:
+        wiring.close()
+
+
+# -- looking ---------------------------------------------------------------------------------------------------
+
+
+def studies() -> dict[str, str]:
+    """Shipped studies: name to title."""
+    return {path.stem: load_study(path.stem).title for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def new(file: str | Path, *, source: str = "miniature") -> Path:
+    """Copy a shipped study to `file`, to edit. Raises `InputError` rather than overwrite."""
+    target = Path(file)
+    if target.exists():
+        raise InputError(f"{str(target)!r} is there already", "a new file", "choose another name, or remove it")
+    shutil.copyfile(find_study(source), target)
+    return target
+
+
+def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Fault]:
+    """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys."""
+    try:
+        loaded = _study(study, overrides)
+    except StudyError as error:
+        return list(error.faults)
+    except LaconicError as error:
+        return [error.fault]
+    return run_faults(loaded)
+
+
+def plan(
+    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
+) -> list[StepState]:
+    """Where every step stands: `cached`, `missing`, or `waiting` for inputs whose content is not known yet."""
+    loaded = _study(study, overrides)
+    with _planned(loaded) as (_, planned):
+        return inspect(open_store(loaded, store), [planned.report])
+
+
+def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:
+    """Where the last or the present run of a study stands, as its process wrote it down."""
+    loaded = _study(study)
+    path = _status_path(open_store(loaded, store), loaded)
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {"study": loaded.name, "state": "never run"}
+    if facts["state"] == "running" and not _alive(facts["pid"]):
+        facts["state"] = "killed"
+    return facts
+
+
+def _status_path(store: Store, study: Study) -> Path:
+    return store.root / "runs" / f"{study.name}.json"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+# -- running ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What a run did and where its report lies."""
+
+    study: str
+    report: Path
+    executed: list[str]
+    steps: int
+    seconds: float
+    summary: list[str] = field(default_factory=list[str])
+
+
+def run(
+    study: StudyLike,
+    *,
+    store: str | Path | None = None,
+    mode: Mode = "cached",
+    steps: tuple[str, ...] = (),
+    overrides: Mapping[str, str] | None = None,
+    reports: str | Path = "reports",
+    quiet: bool = True,
+) -> RunSummary:
+    """Run what is missing and put the report at `reports/<study>/`.
+
+    Raises `StudyError` before anything starts, `RunStopped` when interrupted, and the first failing step's error.
+    """
+    loaded = _study(study, overrides)
+    faults = run_faults(loaded)
+    if faults:
+        raise StudyError(faults, study=loaded.name)
+    place = open_store(loaded, store)
+    stop = threading.Event()
+    with _planned(loaded, stop) as (wiring, planned):
+        states = inspect(place, [planned.report])
+        _check_steps(steps, states)
+        if mode == "cached" and all(state.state == "cached" for state in states):
+            artifact = states[-1].artifact
+            assert artifact is not None
+            return _summary(loaded, artifact, [], len(states), 0.0, Path(reports))
+        watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
+        with _interruptible(wiring, watch), watch:
+            result = run_steps(place, [planned.report], watch, mode=mode, forced=frozenset(steps), stop=stop)
+    artifact = result.artifacts[planned.report]
+    return _summary(loaded, artifact, result.executed, len(states), result.seconds, Path(reports))
+
+
+def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
+    known = {state.step.name for state in states} | {state.step.stage for state in states}
+    for name in steps:
+        if name not in known:
+            raise InputError(f"no step or stage {name!r}", near_miss(name, known), "see `laconic plan STUDY`")
+
+
+@contextlib.contextmanager
+def _interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
+    """Ctrl-C (and a polite kill) once: finish what is in flight; twice: drop it. Both keep every finished row."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        del frame
+        if wiring.stop.is_set():
+            wiring.halt()
+            return
+        wiring.stop.set()
+        watch.say(f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _summary(
+    study: Study, artifact: Artifact, executed: list[str], steps: int, seconds: float, reports: Path
+) -> RunSummary:
+    folder = reports / study.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in artifact.manifest.files:
+            shutil.copyfile(artifact.folder / entry.path, folder / entry.path)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {error.strerror}", "a folder for the report that can be written",
+            f"choose another with --reports; the report itself is {artifact.folder}",
+        ) from error  # fmt: skip
+    lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
+    return RunSummary(study.name, folder / "report.html", executed, steps, seconds, lines)
+
+
+def report(
+    study: StudyLike, *, store: str | Path | None = None, reports: str | Path = "reports",
+    overrides: Mapping[str, str] | None = None,
+) -> RunSummary:  # fmt: skip
+    """Put the report of a finished study at `reports/<study>/`, drawing it anew if only that is missing.
+
+    Raises `InputError` when other steps are missing.
+    """
+    loaded = _study(study, overrides)
+    states = plan(loaded, store=store)
+    missing = [state.step.name for state in states[:-1] if state.state != "cached"]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first", "a finished study",
+            f"laconic run {study if isinstance(study, str) else loaded.name}",
+        )  # fmt: skip
+    return run(loaded, store=store, reports=reports)
+
+
+# -- explaining ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a step is cached or would run."""
+
+    step: str
+    state: str
+    reasons: tuple[str, ...]
+
+
+def explain(
+    study: StudyLike, *, store: str | Path | None = None, step: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> list[Explanation]:  # fmt: skip
+    """Field by field, why each step would run again: against the nearest artifact of the same stage and label."""
+    loaded = _study(study, overrides)
+    place = open_store(loaded, store)
+    states = plan(loaded, store=store)
+    if step is not None:
+        _check_steps((step,), states)
+        states = [state for state in states if step in (state.step.name, state.step.stage)]
+    earlier = list(place.artifacts())
+    return [Explanation(s.step.name, s.state, tuple(_reasons(s, earlier))) for s in states]
+
+
+def _reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
+    step = state.step
+    if state.artifact is not None:
+        yield f"in the store as {step.stage}/{state.artifact.folder.name}"
+        return
+    if state.state == "waiting":
+        names = [source.name for source in step.inputs.values()]
+        yield f"waits for {', '.join(dict.fromkeys(names[:3]))}{' ...' if len(names) > 3 else ''}"
+    near = [a for a in earlier if (a.manifest.stage, a.manifest.label) == (step.stage, step.label)]
+    if not near:
+        yield "has never been run in this store"
+        return
+    last = max(near, key=lambda a: (a.folder / "manifest.json").stat().st_mtime)
+    if last.manifest.version != step.version:
+        yield f"stage version: {last.manifest.version} then, {step.version} now"
+    yield from _differences(last.manifest.payload, step.payload)
+    gone = set(last.manifest.inputs) ^ set(step.inputs)
+    if gone:
+        yield f"inputs: {', '.join(sorted(gone))}"
+    elif state.state == "missing":
+        yield "the content of its inputs changed"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name in sorted({*old, *new}):
+        a, b = old.get(name, "the default"), new.get(name, "the default")
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b, f"{prefix}{name}.")
+        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
+            yield f"{prefix}{name}: {_short(a)} then, {_short(b)} now"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# -- showing ---------------------------------------------------------------------------------------------------
+
+
+def show(
+    study: StudyLike, *, table: str = "scores", step: str | None = None, problem: str | None = None,
+    limit: int = 20, store: str | Path | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Rows of a table, from all finished steps of the study or from one; those of one problem if asked."""
+    if table not in RECORDS:
+        raise InputError(f"no table {table!r}", near_miss(table, RECORDS), "name one of the tables")
+    loaded = _study(study)
+    states = plan(loaded, store=store)
+    if step is not None:
+        _check_steps((step,), states)
+    rows: list[dict[str, Any]] = []
+    for state in states:
+        if state.artifact is None or (step is not None and step not in (state.step.name, state.step.stage)):
+            continue
+        for record in state.artifact.read(table, RECORDS[table]):
+            row = {"step": state.step.name, **asdict(record)}
+            if problem is None or str(row.get("problem_id", row.get("subject", ""))).startswith(problem):
+                rows.append(row)
+            if len(rows) >= limit:
+                return rows
+    return rows
+
+
+def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = None) -> dict[str, Any]:
+    """One problem (by the beginning of its id) with every author's first trace and its verdict."""
+    loaded = _study(study)
+    states = [state for state in plan(loaded, store=store) if state.artifact is not None]
+    found: Problem | None = None
+    verdicts: dict[str, Verdict] = {}
+    works: list[tuple[str, Trace]] = []
+    for state in states:
+        assert state.artifact is not None
+        if found is None and state.step.stage == "problems":
+            rows = state.artifact.read("problems", Problem)
+            found = next((row for row in rows if row.problem_id.startswith(problem)), None)
+        for verdict in state.artifact.read("verdicts", Verdict):
+            if verdict.problem_id.startswith(problem):
+                verdicts[verdict.trace_id] = verdict
+        for trace in state.artifact.read("traces", Trace):
+            if trace.problem_id.startswith(problem) and trace.sample_index == 0:
+                works.append((state.step.label, trace))
+    if found is None:
+        raise InputError(f"no problem {problem!r}", "the beginning of a problem's id", "see `laconic show STUDY --table problems`")
+    return {
+        "problem": asdict(found),
+        "traces": [
+            {"author": label, **asdict(t), "outcome": verdicts[t.trace_id].outcome if t.trace_id in verdicts else None}
+            for label, t in works
+        ],
+    }
+
+
+# -- tidying ---------------------------------------------------------------------------------------------------
+
+
+def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
+    """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
+    studies do not use.
+
+    Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
+    """
+    place = open_store(None, store)
+    with FileLock(place.root / "run.lock", f"the store {place.root}"):
+        torn = list(place.torn())
+        unused = list(_unused(place, keep)) if keep else []
+        freed = sum(_size(folder) for folder in [*torn, *unused])
+        if not dry_run:
+            for folder in [*torn, *unused]:
+                remove(folder)
+            freed += sum(_compact(path) for path in sorted((place.root / "ledger").glob("*.ledger")))
+    names = {"torn": torn, "unused": unused}
+    listed = {name: [str(p.relative_to(place.root)) for p in paths] for name, paths in names.items()}
+    return {**listed, "bytes": freed, "dry_run": dry_run}
+
+
+def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
+    states = [state for study in keep for state in plan(study, store=store.root)]
+    used = {state.artifact.folder for state in states if state.artifact is not None}
+    yield from (artifact.folder for artifact in store.artifacts() if artifact.folder not in used)
+
+
+def _compact(path: Path) -> int:
+    before = path.stat().st_size
+    with Ledger.open(path) as ledger:
+        ledger.compact()
+    return max(0, before - path.stat().st_size)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+

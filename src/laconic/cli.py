@@ -1,0 +1,344 @@
+"""The command line: parses, calls `api`, prints; no logic. Heavy imports happen inside the verbs.
+
+Exit codes: 0 done, 1 a fault of the study, input, store or author, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="laconic",
+    help="Reasoning-trace studies: same answers, a quarter of the tokens.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_STUDY_HELP = "A study file (TOML), or the name of a shipped study (see `laconic studies`)."
+StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help=_STUDY_HELP)]
+StoreOpt = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder. Default: LACONIC_STORE, the study's, or .laconic")
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+SetOpt = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key that the file has: --set training.epochs=1"),
+]
+ReportsOpt = Annotated[Path, typer.Option("--reports", help="Where finished reports lie.")]
+
+
+def _overrides(pairs: list[str] | None) -> dict[str, str]:
+    from laconic.core.errors import InputError
+
+    out: dict[str, str] = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set {pair}", "KEY=VALUE", "write for instance --set training.epochs=1")
+        out[key.strip()] = value.strip()
+    return out
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@app.command()
+def studies(as_json: JsonOpt = False) -> None:
+    """List the shipped studies."""
+    from laconic import api
+
+    found = api.studies()
+    if as_json:
+        _print_json(found)
+        return
+    width = max(map(len, found))
+    for name, title in found.items():
+        typer.echo(f"{name:<{width}}  {title}")
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="The study file to write.")],
+    source: Annotated[str, typer.Option("--from", help="The shipped study to copy.")] = "miniature",
+) -> None:
+    """Copy a shipped study to a file of your own, to edit."""
+    from laconic import api
+
+    path = api.new(file, source=source)
+    typer.echo(f"wrote {path}: edit it, then `laconic check {path}`")
+
+
+@app.command()
+def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
+    """Say everything that is wrong with a study, before anything is paid for."""
+    from laconic import api
+
+    faults = api.check(study, overrides=_overrides(overrides))
+    if as_json:
+        _print_json([fault._asdict() for fault in faults])
+    elif faults:
+        typer.echo(f"{study} has {len(faults)} fault{'s' if len(faults) != 1 else ''}:", err=True)
+        for number, fault in enumerate(faults, 1):
+            typer.echo(f"  {number}. {fault.render()}", err=True)
+    else:
+        typer.echo(f"{study}: no fault found")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(study: StudyArg, store: StoreOpt = None, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
+    """Show every step of a study and whether it is in the store, would run, or waits for others."""
+    from laconic import api
+
+    states = api.plan(study, store=store, overrides=_overrides(overrides))
+    if as_json:
+        _print_json([{"step": s.step.name, "state": s.state, "key": s.key} for s in states])
+        return
+    width = max(len(state.step.name) for state in states)
+    for state in states:
+        typer.echo(f"{state.state:<8} {state.step.name:<{width}} {state.key[:12] if state.key else ''}".rstrip())
+    counts = {kind: sum(state.state == kind for state in states) for kind in ("cached", "missing", "waiting")}
+    typer.echo(f"{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+
+
+@app.command()
+def run(
+    study: StudyArg,
+    store: StoreOpt = None,
+    mode: Annotated[str, typer.Option(help="cached, force (execute again) or retry (ask failed rows again).")] = "cached",
+    step: Annotated[list[str] | None, typer.Option("--step", help="With --mode force: only this step or stage.")] = None,
+    overrides: SetOpt = None,
+    reports: ReportsOpt = Path("reports"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Run what is missing of a study, then say where its report lies."""
+    from laconic import api
+    from laconic.core.errors import InputError, near_miss
+
+    if mode not in ("cached", "force", "retry"):
+        raise InputError(f"--mode {mode}", near_miss(mode, ("cached", "force", "retry")), "use one of the three")
+    done = api.run(
+        study, store=store, mode=mode, steps=tuple(step or ()), overrides=_overrides(overrides), reports=reports,
+        quiet=quiet or as_json,
+    )  # fmt: skip
+    _finished(done, as_json)
+
+
+def _finished(done: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json({"study": done.study, "report": str(done.report), "executed": done.executed, "steps": done.steps, "seconds": done.seconds})  # fmt: skip
+        return
+    for line in done.summary:
+        typer.echo(line)
+    did = f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s" if done.executed else f"nothing to do: all {done.steps} steps are in the store"
+    typer.echo(f"\n{did}\nreport: {done.report}")
+
+
+@app.command()
+def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) -> None:
+    """Show where the present or last run of a study stands; works from another shell."""
+    from laconic import api
+    from laconic.watch import clock
+
+    facts = api.status(study, store=store)
+    if as_json:
+        _print_json(facts)
+        return
+    if facts["state"] == "never run":
+        typer.echo(f"{facts['study']}: never run in this store")
+        return
+    typer.echo(f"{facts['study']}: {facts['state']}, {len(facts['finished'])} of {facts['steps']} steps done, {clock(facts['now'] - facts['began'])}")  # fmt: skip
+    for row in facts["running"]:
+        left = f", {clock(row['left_s'])} left" if row.get("left_s") else ""
+        typer.echo(f"  {row['step']}: {row['done']:,}/{row['total']:,} {row['unit']}{left}")
+
+
+@app.command()
+def explain(
+    study: StudyArg,
+    step: Annotated[str | None, typer.Argument(help="Only this step or stage.")] = None,
+    store: StoreOpt = None,
+    overrides: SetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say, field by field, why a step would run again."""
+    from laconic import api
+
+    rows = api.explain(study, step=step, store=store, overrides=_overrides(overrides))
+    if as_json:
+        _print_json([{"step": r.step, "state": r.state, "reasons": r.reasons} for r in rows])
+        return
+    for row in rows:
+        typer.echo(f"{row.state:<8} {row.step}")
+        for reason in row.reasons:
+            typer.echo(f"           {reason}")
+
+
+@app.command()
+def show(
+    study: StudyArg,
+    table: Annotated[str, typer.Option("--table", "-t", help="problems, traces, verdicts, exclusions, examples, losses or scores.")] = "scores",
+    step: Annotated[str | None, typer.Option("--step", help="Only this step or stage.")] = None,
+    problem: Annotated[str | None, typer.Option("--problem", "-p", help="One problem, by the beginning of its id: all authors side by side.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20,
+    store: StoreOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Show rows of a study's tables, or one problem with what every author wrote."""
+    from laconic import api
+
+    if problem is not None and table == "scores":
+        value: Any = api.side_by_side(study, problem, store=store)
+        _print_json(value) if as_json else _side_by_side(value)
+        return
+    rows = api.show(study, table=table, step=step, problem=problem, limit=limit, store=store)
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo("  ".join(f"{k}={_cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
+    typer.echo(f"{len(rows)} rows" + (" (--limit for more)" if len(rows) == limit else ""))
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else _printable(str(value)).replace("\n", " ")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _printable(text: str) -> str:
+    """What models write may hold terminal escapes: control characters other than newline and tab are shown, not sent."""
+    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _side_by_side(value: dict[str, Any]) -> None:
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    console = Console()
+    problem = value["problem"]
+    console.print(Panel(Text(f"{_printable(problem['prompt'])}\n\nreference: {_printable(problem['reference'])}"), title=problem["problem_id"]))
+    panels = [
+        Panel(
+            Text(_printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
+            title=f"{t['author']}: {t['outcome']}, {t['n_reasoning'] + t['n_answer']} tokens",
+            width=max(40, console.width // 2 - 2),
+        )
+        for t in value["traces"]
+    ]
+    console.print(Columns(panels))
+
+
+@app.command()
+def report(
+    study: StudyArg,
+    store: StoreOpt = None,
+    overrides: SetOpt = None,
+    reports: ReportsOpt = Path("reports"),
+    as_json: JsonOpt = False,
+) -> None:
+    """Put the report of a finished study at reports/STUDY/."""
+    from laconic import api
+
+    _finished(api.report(study, store=store, reports=reports, overrides=_overrides(overrides)), as_json)
+
+
+@app.command()
+def gc(
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="Remove every artifact that these studies do not use.")] = None,
+    store: StoreOpt = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Remove what interrupted steps left, and compact ledgers. Nothing that was paid for is lost."""
+    from laconic import api
+
+    facts = api.gc(store=store, keep=tuple(keep or ()), dry_run=dry_run)
+    if as_json:
+        _print_json(facts)
+        return
+    for kind in ("torn", "unused"):
+        for name in facts[kind]:
+            typer.echo(f"{kind:<7} {name}")
+    verb = "would free" if dry_run else "freed"
+    typer.echo(f"{verb} {facts['bytes'] / 1e6:.1f} MB: {len(facts['torn'])} torn, {len(facts['unused'])} unused")
+
+
+@app.command()
+def version(as_json: JsonOpt = False) -> None:
+    """Print the version of Laconic and of what it stands on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    from laconic import __version__
+
+    found = {"laconic": __version__, "python": platform.python_version()}
+    for name in ("pyarrow", "pydantic", "math-verify", "torch", "transformers", "trl"):
+        try:
+            found[name] = version_of(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    _print_json(found) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in found.items()))
+
+
+miniature = typer.Typer(help="The embedded study's own tools.", no_args_is_help=True)
+app.add_typer(miniature, name="miniature")
+
+
+@miniature.command("pretrain")
+def miniature_pretrain(
+    out: Annotated[Path, typer.Argument(help="Folder to write the base to.")],
+    seed: Annotated[int, typer.Option()] = 0,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps; the recipe's own number unless given.")] = None,
+) -> None:
+    """Make the tiny student's base from nothing: the recipe of the one that is shipped."""
+    from laconic.miniature.pretrain import pretrain
+
+    def on_step(step: int, *figures: Any) -> None:
+        if step % 50 == 0:
+            typer.echo(f"step {step}  " + "  ".join(f"{f:.4g}" if isinstance(f, float) else str(f) for f in figures), err=True)
+
+    facts = pretrain(out, seed=seed, steps=steps, on_step=on_step)
+    _print_json({key: value for key, value in facts.items() if key not in ("losses", "loss_curve")})
+
+
+def main() -> None:
+    """The entry point: faults print as three-part messages, without a traceback."""
+    sys.exit(_guarded(app))
+
+
+def _guarded(command: Callable[..., Any]) -> int:
+    from laconic.core.errors import LaconicError, RunStopped
+
+    try:
+        command(standalone_mode=False)
+    except RunStopped as error:
+        typer.echo(f"stopped: {error}", err=True)
+        return 130
+    except LaconicError as error:
+        typer.echo(f"error: {error}", err=True)
+        return 1
+    except typer.Exit as error:
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on", err=True)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0

@@ -1,0 +1,46 @@
+"""The base of every spec: a frozen pydantic model that refuses unknown fields and knows its payload.
+
+A spec says *what* is computed; its payload goes into keys with defaults left out, so that a new field with a
+default moves no existing key. Where and how fast a thing runs stands in `Run`, which has no payload.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""A name that is safe as a folder, a label and a table key: lower case, digits, dots, dashes."""
+
+PluginPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+"""`package.module:name`, the way to plug in something of one's own."""
+
+MatchRule = Literal["problems", "tokens"]
+
+
+class Spec(BaseModel):
+    """Frozen, no unknown fields, docstrings under fields become their descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def payload(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Plain values for a fingerprint: the fields that differ from their defaults."""
+        kept = self.model_dump(mode="json", exclude_defaults=True, exclude=set(exclude))
+        kind = getattr(self, "kind", None)
+        return {"kind": kind, **kept} if kind is not None else kept
+
+
+class Sampling(Spec):
+    """How an author is sampled."""
+
+    temperature: Annotated[float, "units: none"] = 1.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    top_k: int | None = None
+    max_tokens: int = 32_768
+    """Most tokens an author may generate for one problem, reasoning included."""
+
+    def identity(self) -> dict[str, Any]:
+        """What belongs to a call's key: everything but the cap, so that a truncated row can be topped up."""
+        return self.payload(exclude=frozenset({"max_tokens"}))

@@ -1,0 +1,192 @@
+"""One spelling for each way of writing the same LaTeX: what the string comparison compares and the parsers read.
+
+Invariant: normalising never changes what an expression means and is idempotent on its own output; wherever a spelling is
+ambiguous (a comma between digits, a letter's case, brackets) it is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
+_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
+_FRACTIONS = {
+    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
+    "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
+}  # fmt: skip
+_SIGNS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
+    "÷": "/", "∕": "/", "⁄": "/", "°": r"^{\circ}", "º": r"^{\circ}", "∞": r"\infty ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ø": r"\emptyset ", "Ø": r"\emptyset ", "∖": r"\setminus ",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
+    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "∠": r"\angle ", "△": r"\triangle ", "′": "'",
+    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "‖": r"\|", "∧": r"\land ", "∨": r"\lor ",
+    "，": ", ", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "。": ".", "、": ", ", "≡": r"\equiv ",
+}  # fmt: skip
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
+    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma",
+    "τ": "tau", "φ": "phi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta",
+    "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+_INVISIBLE = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
+_TABLE = str.maketrans(
+    {sign: text for sign, text in _SIGNS.items()}
+    | {letter: f"\\{name} " for letter, name in _GREEK.items()}
+    | {sign: f" \\frac{{{f.split('/')[0]}}}{{{f.split('/')[1]}}}" for sign, f in _FRACTIONS.items()}
+    | {sign: str(i) if i < 10 else "" for i, sign in enumerate(_SUBSCRIPTS)}
+)
+_SUPER_RUN = re.compile(f"[{_SUPERSCRIPTS}]+")
+_SUB_RUN = re.compile(f"[{_SUBSCRIPTS}]+")
+_SUPER_TO = str.maketrans(_SUPERSCRIPTS, "0123456789+-n")
+_SUB_TO = str.maketrans(_SUBSCRIPTS, "0123456789")
+
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh ln log lg exp "
+    "sqrt gcd lcm max min det abs floor ceil deg arg Re Im cis".split()
+)
+
+_REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\(?:left|right)\s*\.", " "),
+        (r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?)(?![A-Za-z])\s*", ""),
+        (r"\\(?:display|text|script|scriptscript)style(?![a-z])|\\(?:no)?limits(?![a-z])|\\strut(?![a-z])", " "),
+        (r"\\[dtc]frac(?![a-z])", r"\\frac"),
+        (r"\\[dt]binom(?![a-z])", r"\\binom"),
+        (r"\\(?:leq|leqslant|leqq)(?![a-z])", r"\\le "),
+        (r"\\(?:geq|geqslant|geqq)(?![a-z])", r"\\ge "),
+        (r"\\neq(?![a-z])|!=", r"\\ne "),
+        (r"\\lt(?![a-z])", "<"),
+        (r"\\gt(?![a-z])", ">"),
+        (r"<=", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"\\(?:simeq|cong|thickapprox|doteq)(?![a-z])", r"\\approx "),
+        (r"\\(?:lbrace)(?![a-z])", r"\\{"),
+        (r"\\(?:rbrace)(?![a-z])", r"\\}"),
+        (r"\\(?:lbrack)(?![a-z])", "["),
+        (r"\\(?:rbrack)(?![a-z])", "]"),
+        (r"\\(?:lparen)(?![a-z])", "("),
+        (r"\\(?:rparen)(?![a-z])", ")"),
+        (r"\\(?:lvert|rvert|vert|mid)(?![a-z])", "|"),
+        (r"\\(?:varnothing|O(?![A-Za-z]))(?![a-z])", r"\\emptyset "),
+        (r"\\var(phi|epsilon|theta|rho|sigma|pi)(?![a-z])", r"\\\1"),
+        (r"\\(?:sqcup|bigcup)(?![a-z])", r"\\cup "),
+        (r"\\(?:backslash|smallsetminus)(?![a-z])", r"\\setminus "),
+        (r"\\(?:cdot|times|ast|bullet)(?![a-z])|\*+", "*"),
+        (r"\\div(?![a-z])", "/"),
+        (r"\\R(?![A-Za-z])|\\(?:bf|mathbf|mathds|Bbb)\s*\{?R\}?(?![A-Za-z])", r"\\mathbb{R}"),
+        (r"\\(?:degree|degrees)(?![a-z])", r"^{\\circ}"),
+        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z])|o(?![a-z]))", r"^{\\circ}"),
+        (r"\\(?:mathbb|mathcal)\s+([A-Z])", r"\\mathbb{\1}"),
+        (r"\\(?:dots[cbmio]?|ldots|cdots)(?![a-z])", r"\\ldots "),
+        (r"\\infin(?![a-z])|(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty "),
+        (r"\+\s*\\infty", r"\\infty"),
+        (r"\\(?:small|large|Large|bf|rm|it|boldmath)(?![A-Za-z])", " "),
+        (r"\\(?:phantom|hspace|vspace|label|tag)\*?\s*\{[^{}]*\}", " "),
+        (r"\\(?:pmod|mod|bmod)(?![a-z])", r"\\mod "),
+        (r"\\prime(?![a-z])", "'"),
+        (r"\^\s*\{\s*('+)\s*\}|\^\s*('+)", r"\1\2"),
+        (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
+        (r"\\!", ""),
+        (r"\\[,;:> ]|\\q?quad(?![a-z])|\\(?:thin|med|thick|en)space(?![a-z])|~|\\\n", " "),
+    )
+)
+_STYLED = re.compile(
+    r"\\(?P<command>text(?:bf|it|rm|sf|tt|normal|up|md)?|mbox|hbox|mathrm|operatorname\*?|mathbf|mathit|mathsf|mathtt|bold|boldsymbol|bm"
+    r"|mathop|rm|emph|underline|vec|hat|ensuremath)\s*\{(?P<body>[^{}]*)\}"
+)
+_VALUE_STYLES = frozenset(("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold"))
+_ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
+_CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
+_SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
+_SHORT_ROOT = re.compile(r"\\sqrt\s*(\[[^\]]*\])?\s*(\d(?!\d)|[A-Za-z](?![A-Za-z]))")
+_ONE_SCRIPT = re.compile(r"([\^_])\s*\{\s*(-?[\dA-Za-z]+)\s*\}")
+_SHORT_SCRIPT = re.compile(r"([\^_])\s*([\dA-Za-z])")
+_SPACES = re.compile(r"\s+")
+_SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
+
+
+def clean(text: str) -> str:
+    """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
+    text = _INVISIBLE.sub("", text)
+    if not text.isascii():
+        text = _plain_letters(text)
+    text = _SPACES.sub(" ", text).strip()
+    if "\\\\" in text:
+        text = _ROW_BREAK.sub(r"\\cr ", _single_backslashes(text))
+    text = re.sub(r"\*\*|__(?=\S)|`", "", text).strip() if "**" in text or "`" in text else text
+    text = _dollars(text)
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    text = _unstyle(text)
+    text = _CONJUNCTION.sub(r"\\\1 ", text) if "and" in text or "or" in text else text
+    return _SPACES.sub(" ", text).strip()
+
+
+def compact(cleaned: str) -> str:
+    """A cleaned text with its optional spaces and braces decided, for comparing as a string."""
+    text = _SHORT_FRACTION.sub(lambda m: f"\\frac{_braced(m[1])}{_braced(m[2])}", cleaned)
+    text = _SHORT_ROOT.sub(lambda m: f"\\sqrt{m[1] or ''}{{{m[2]}}}", text)
+    text = _ONE_SCRIPT.sub(r"\1{\2}", text)
+    text = _SHORT_SCRIPT.sub(r"\1{\2}", text)
+    text = _SPACE_AROUND.sub(r"\1", text)
+    text = re.sub(r"(\\[A-Za-z]+) (?![A-Za-z])", r"\1", text)
+    return text.strip().rstrip(".,;").strip()
+
+
+def _braced(part: str) -> str:
+    return part if part.startswith("{") else f"{{{part}}}"
+
+
+def _plain_letters(text: str) -> str:
+    text = _SUPER_RUN.sub(lambda m: f"^{{{m[0].translate(_SUPER_TO)}}}", text)
+    text = _SUB_RUN.sub(lambda m: f"_{{{m[0].translate(_SUB_TO)}}}", text)
+    text = re.sub(r"√\s*(\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
+    text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    return unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
+
+
+def _single_backslashes(text: str) -> str:
+    """Undo one level of escaping: `\\\\frac` is never a line break followed by the word "frac" outside a matrix."""
+    if "\\begin" in text and "\\\\begin" not in text:
+        return text
+    return re.sub(r"\\\\(?=[A-Za-z{}$%,!;:()\[\]])", r"\\", text)
+
+
+def _dollars(text: str) -> str:
+    text = re.sub(r"\\(?:\(|\)|\[(?!\d*\.?\d*(?:pt|em|ex)\])|\])", " ", text) if "\\" in text else text
+    if "$" not in text and "€" not in text and "£" not in text:
+        return text
+    text = re.sub(r"\\(?:textdollar|\$)|[€£]", r"\\usd ", text)
+    if text.count("$") == 1 and re.match(r"[-+(\s]*\$\s*-?[\d.]", text):
+        return text.replace("$", r"\usd ")
+    return text.replace("$", " ")
+
+
+def _unstyle(text: str) -> str:
+    """Fonts removed; what is text and not mathematics stays in `\\text{...}`."""
+    for _ in range(4):
+        changed = _STYLED.sub(_restyled, text)
+        if changed == text:
+            break
+        text = changed
+    return text.replace("\\TEXT{", "\\text{")
+
+
+def _restyled(match: re.Match[str]) -> str:
+    command, body = match["command"], match["body"]
+    word = body.strip()
+    if word in ("and", "or"):
+        return f" \\{word} "
+    if command in _VALUE_STYLES and not re.fullmatch(r"[A-Za-z]{2,}", word):
+        return f" {body} "
+    if word in FUNCTIONS:
+        return f" \\{word} "
+    if len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit") or not word:
+        return f" {word} "
+    if re.fullmatch(r"[-+]?[\d.,/]+", word):
+        return body
+    return f" \\TEXT{{{body}}} "

@@ -1,0 +1,326 @@
+"""Values of expressions at fixed points, to sixty digits: two expressions are equal when all their values are.
+
+Invariant: the same tree has the same values in every process, because a symbol's value at a point is derived from
+its name. Agreement to forty digits at several unrelated points is no accident; a difference at one point is a proof
+of being unequal. Nothing is simplified, so nothing searches, and sizes are bounded before they are computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+
+from laconic.domains.math.expression import Tree
+
+DIGITS = 60
+AGREE = 40
+LARGEST_LOG2 = 10_000_000
+"""Powers above two to this are not computed: they are `TooLarge`."""
+POINTS = 4
+_CONTEXTS: dict[int, Any] = {}
+
+
+class TooLarge(ArithmeticError):
+    """A number that no comparison of answers needs."""
+
+
+class NoValue(ArithmeticError):
+    """The expression has no value at this point."""
+
+
+def context(digits: int) -> Any:
+    """An mpmath context of its own for each precision, so that no other code can change it."""
+    if digits not in _CONTEXTS:
+        made: Any = mpmath.mp.clone()
+        made.dps = digits
+        _CONTEXTS[digits] = made
+    return _CONTEXTS[digits]
+
+
+@lru_cache(maxsize=50_000)
+def symbols(tree: Tree) -> frozenset[str]:
+    """The names of the symbols and called functions in `tree`."""
+    if tree[0] in ("sym", "call"):
+        inner = frozenset({str(tree[1])})
+    else:
+        inner = frozenset[str]()
+    return inner.union(*(symbols(part) for part in tree[1:] if isinstance(part, tuple)))
+
+
+def uses(tree: Tree, kind: str, name: str | None = None) -> bool:
+    """Whether a node of this kind (and name) occurs in `tree`."""
+    if tree[0] == kind and (name is None or tree[1] == name):
+        return True
+    return any(isinstance(part, tuple) and uses(part, kind, name) for part in tree[1:])
+
+
+def values(tree: Tree, *, decimal_log: bool = False) -> tuple[Any, ...]:
+    """The values of `tree` at the points; None where it has none. Raises `TooLarge`."""
+    return _values(tree, decimal_log, DIGITS, POINTS if symbols(tree) else 1)
+
+
+@lru_cache(maxsize=50_000)
+def _values(tree: Tree, decimal_log: bool, digits: int, n_points: int) -> tuple[Any, ...]:
+    return tuple(_value_or_none(tree, point, decimal_log, digits) for point in range(n_points))
+
+
+def _value_or_none(tree: Tree, point: int, decimal_log: bool, digits: int) -> Any:
+    try:
+        value = _Evaluator(context(digits), point, decimal_log).value(tree)
+    except (NoValue, ZeroDivisionError, ValueError):
+        return None
+    return value if context(digits).isfinite(value) or context(digits).isinf(value) else None
+
+
+def same(left: Tree, right: Tree, *, decimal_log: bool = False) -> bool | None:
+    """Whether two trees are equal everywhere; None when they cannot be compared at enough points."""
+    compared = 0
+    names = symbols(left) | symbols(right)
+    n_points = POINTS if names else 1
+    ours = _values(left, decimal_log, DIGITS, n_points)
+    theirs = _values(right, decimal_log, DIGITS, n_points)
+    for point, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        if a is None or b is None:
+            continue
+        if point == POINTS - 1 and is_real(a) != is_real(b):
+            continue  # a root or a logarithm that is not defined for negative arguments
+        if not _agree(left, right, a, b, point, decimal_log):
+            return False
+        compared += 1
+    return True if compared >= min(2, n_points) else None
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is real up to the noise of its computation."""
+    imaginary = abs(value.imag)
+    return bool(imaginary == 0 or imaginary < abs(value.real) * 10 ** -(AGREE))
+
+
+def _agree(left: Tree, right: Tree, a: Any, b: Any, point: int, decimal_log: bool) -> bool:
+    if close(a, b):
+        return True
+    mp = context(DIGITS)
+    if mp.isinf(a) or mp.isinf(b) or abs(a - b) > mp.mpf(10) ** -30 * max(abs(a), abs(b), 1):
+        return False
+    # Cancellation leaves noise where there should be zero: at twice the digits noise shrinks and a difference does not.
+    finer = context(2 * DIGITS)
+    a2 = _value_or_none(left, point, decimal_log, 2 * DIGITS)
+    b2 = _value_or_none(right, point, decimal_log, 2 * DIGITS)
+    if a2 is None or b2 is None:
+        return False
+    return bool(close(a2, b2) or abs(a2 - b2) < abs(finer.mpf(1) * (a - b)) * finer.mpf(10) ** -20)
+
+
+def close(a: Any, b: Any) -> bool:
+    """Equal to `AGREE` digits, relative to the larger of the two."""
+    mp = context(DIGITS)
+    if mp.isinf(a) or mp.isinf(b):
+        return bool(a == b)
+    return bool(abs(a - b) <= mp.mpf(10) ** -AGREE * max(abs(a), abs(b)))
+
+
+class _Evaluator:
+    def __init__(self, mp: Any, point: int, decimal_log: bool) -> None:
+        self.mp, self.point, self.decimal_log = mp, point, decimal_log
+
+    def value(self, tree: Tree) -> Any:
+        handler = _HANDLERS.get(str(tree[0]))
+        if handler is None:
+            raise NoValue(str(tree[0]))
+        return handler(self, tree)
+
+    def number(self, tree: Tree) -> Any:
+        value = tree[1]
+        assert isinstance(value, Fraction)
+        return self.mp.mpf(value.numerator) / value.denominator
+
+    def symbol(self, tree: Tree) -> Any:
+        return self.drawn(str(tree[1]))
+
+    def drawn(self, name: str) -> Any:
+        """A value for `name` at this point: above 1, between 0 and 1, above 1 again, and negative."""
+        seed = hashlib.sha256(f"{name}@{self.point}".encode()).digest() * 3
+        share = self.mp.mpf(int.from_bytes(seed, "big")) / self.mp.mpf(2) ** (8 * len(seed))
+        low, high = ((1.1, 2.9), (0.1, 0.9), (1.5, 4.5), (-2.9, -1.1))[self.point]
+        return low + (high - low) * share
+
+    def call(self, tree: Tree) -> Any:
+        arguments = ",".join(self.mp.nstr(self.value(part), 30) for part in tree[2:] if isinstance(part, tuple))
+        return self.drawn(f"{tree[1]}({arguments})")
+
+    def constant(self, tree: Tree) -> Any:
+        mp = self.mp
+        return {"pi": +mp.pi, "e": +mp.e, "i": mp.mpc(0, 1), "inf": mp.inf}[str(tree[1])]
+
+    def parts(self, tree: Tree) -> list[Any]:
+        return [self.value(part) for part in tree[1:] if isinstance(part, tuple)]
+
+    def add(self, tree: Tree) -> Any:
+        a, b = self.parts(tree)
+        return a + b
+
+    def subtract(self, tree: Tree) -> Any:
+        a, b = self.parts(tree)
+        return a - b
+
+    def multiply(self, tree: Tree) -> Any:
+        a, b = self.parts(tree)
+        return a * b
+
+    def divide(self, tree: Tree) -> Any:
+        a, b = self.parts(tree)
+        if abs(b) <= self.mp.mpf(10) ** -(self.mp.dps - 8):
+            raise NoValue("division by zero")
+        return a / b
+
+    def negate(self, tree: Tree) -> Any:
+        return -self.parts(tree)[0]
+
+    def degrees(self, tree: Tree) -> Any:
+        return self.parts(tree)[0] * self.mp.pi / 180
+
+    def factorial(self, tree: Tree) -> Any:
+        (a,) = self.parts(tree)
+        if abs(a) > 10**9:
+            raise TooLarge
+        return self.mp.fac2(a) if tree[0] == "fact2" else self.mp.factorial(a)
+
+    def root(self, tree: Tree) -> Any:
+        radicand, index = self.parts(tree)
+        return self.rooted(radicand, tree[2]) if self.odd_index(tree[2]) else self.power_of(radicand, 1 / index)
+
+    def odd_index(self, tree: object) -> bool:
+        return isinstance(tree, tuple) and tree[0] == "num" and tree[1].denominator == 1 and tree[1] % 2 == 1  # type: ignore[union-attr]
+
+    def rooted(self, radicand: Any, index: object) -> Any:
+        exponent = 1 / self.mp.mpf(int(index[1]))  # type: ignore[index]
+        if is_real(radicand) and radicand.real < 0:
+            return -self.power_of(-radicand.real, exponent)
+        return self.power_of(radicand, exponent)
+
+    def power(self, tree: Tree) -> Any:
+        base, exponent = self.parts(tree)
+        rational = _rational(tree[2])
+        if rational is not None and rational.denominator % 2 == 1 and rational.denominator > 1:
+            if is_real(base) and base.real < 0:
+                size = self.power_of(-base.real, exponent)
+                return size if rational.numerator % 2 == 0 else -size
+        return self.power_of(base, exponent)
+
+    def power_of(self, base: Any, exponent: Any) -> Any:
+        if base == 0:
+            if exponent == 0 or not is_real(exponent) or exponent.real < 0:
+                raise NoValue("a power of zero")
+            return base
+        if self.mp.isinf(base) or self.mp.isinf(exponent):
+            raise NoValue("a power of infinity")
+        if abs(exponent) * abs(self.mp.log(abs(base), 2)) > LARGEST_LOG2 or abs(exponent) > 10**15:
+            raise TooLarge
+        return self.mp.power(base, exponent)
+
+    def function(self, tree: Tree) -> Any:
+        name = str(tree[1])
+        arguments = [self.value(part) for part in tree[2:] if isinstance(part, tuple)]
+        if name == "log" and self.decimal_log:
+            name = "lg"
+        if name in ("exp", "sinh", "cosh") and abs(arguments[0]) > LARGEST_LOG2:
+            raise TooLarge
+        if name in ("gcd", "lcm"):
+            return self.divisors(name, arguments)
+        return _FUNCTIONS[name](self.mp, *arguments)
+
+    def divisors(self, name: str, arguments: list[Any]) -> Any:
+        import math
+
+        whole = [int(a.real) for a in arguments if abs(a) < 10**30 and a == int(a.real)]
+        if len(whole) != len(arguments):
+            raise NoValue(name)
+        return self.mp.mpf(math.gcd(*whole) if name == "gcd" else math.lcm(*whole))
+
+
+def _rational(tree: object) -> Fraction | None:
+    """The value of an exponent that is written as a rational number."""
+    if not isinstance(tree, tuple):
+        return None
+    if tree[0] == "num":
+        return tree[1] if isinstance(tree[1], Fraction) else None
+    inner = [_rational(part) for part in tree[1:]]
+    if any(part is None for part in inner):
+        return None
+    if tree[0] == "neg":
+        return -inner[0]  # type: ignore[operator]
+    return inner[0] / inner[1] if tree[0] == "div" and inner[1] else None  # type: ignore[operator]
+
+
+def _real_only(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def checked(mp: Any, x: Any) -> Any:
+        if not is_real(x):
+            raise NoValue("not real")
+        return function(mp, x.real)
+
+    return checked
+
+
+def _floor(mp: Any, x: Any) -> Any:
+    nearest = mp.nint(x)
+    return nearest if abs(x - nearest) < mp.mpf(10) ** -AGREE else mp.floor(x)
+
+
+def _ceil(mp: Any, x: Any) -> Any:
+    return -_floor(mp, -x)
+
+
+def _binomial(mp: Any, n: Any, k: Any) -> Any:
+    if max(abs(n), abs(k)) > 10**10:
+        raise TooLarge
+    return mp.binomial(n, k)
+
+
+def _named(name: str) -> Callable[..., Any]:
+    return lambda mp, *xs: getattr(mp, name)(*xs)
+
+
+def _inverse(name: str) -> Callable[..., Any]:
+    return lambda mp, x: getattr(mp, name)(x)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{name: _named(name) for name in "sin cos tan cot sec csc sinh cosh tanh coth sech csch exp".split()},
+    **{f"arc{name}": _inverse(f"a{name}") for name in "sin cos tan cot sinh cosh tanh".split()},
+    "ln": _named("log"),
+    "log": _named("log"),
+    "lg": lambda mp, x: mp.log(x, 10),
+    "logbase": lambda mp, x, b: mp.log(x) / mp.log(b),
+    "abs": lambda mp, x: abs(x),
+    "floor": _real_only(_floor),
+    "ceil": _real_only(_ceil),
+    "binom": _binomial,
+    "max": lambda mp, *xs: max(x.real for x in xs),
+    "min": lambda mp, *xs: min(x.real for x in xs),
+    "Re": lambda mp, x: mp.re(x),
+    "Im": lambda mp, x: mp.im(x),
+    "arg": lambda mp, x: mp.arg(x),
+    "cis": lambda mp, x: mp.expj(x),
+}
+_HANDLERS: dict[str, Callable[[_Evaluator, Tree], Any]] = {
+    "num": _Evaluator.number,
+    "sym": _Evaluator.symbol,
+    "call": _Evaluator.call,
+    "const": _Evaluator.constant,
+    "add": _Evaluator.add,
+    "sub": _Evaluator.subtract,
+    "mul": _Evaluator.multiply,
+    "div": _Evaluator.divide,
+    "neg": _Evaluator.negate,
+    "deg": _Evaluator.degrees,
+    "fact": _Evaluator.factorial,
+    "fact2": _Evaluator.factorial,
+    "root": _Evaluator.root,
+    "pow": _Evaluator.power,
+    "fn": _Evaluator.function,
+}

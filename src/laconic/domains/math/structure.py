@@ -1,0 +1,349 @@
+"""The shape of an answer: number, list, tuple, set, interval, matrix, equation, inequality, base, time, text.
+
+Invariant: a shape is read from the notation alone, never from what would make two answers match; so a tuple never
+becomes a list, nor an equation a value, except where `compare.py` says so by name. Reading is total: what fits no
+other shape is a scalar, whose text the expression parsers then accept or refuse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from laconic.domains.math.normalise import compact
+from laconic.domains.math.units import Unit, split_unit
+from laconic.domains.math.words import NOTHING, plain_words, word_number
+
+Bracket: TypeAlias = Literal["tuple", "list", "set", "brace", "vector", "square"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One expression with its unit."""
+
+    text: str
+    unit: Unit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """An answer in words, or a choice letter. `marked` when it stood in `\\text{}` or in brackets."""
+
+    text: str
+    marked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Several answers: bare (`list`), in brackets, or in braces that LaTeX does not show (`brace`)."""
+
+    kind: Bracket
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An interval with its ends as texts."""
+
+    low: str
+    high: str
+    low_closed: bool
+    high_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """Sets joined by `\\cup`, `\\cap` or `\\setminus`."""
+
+    operator: str
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of a matrix; `bars` when it is a determinant."""
+
+    rows: tuple[tuple[Node, ...], ...]
+    bars: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Terms joined by relations: `x = 5`, `1 < x \\le 3`, `a = b = c`."""
+
+    terms: tuple[str, ...]
+    relations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """A numeral with its base."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Colon:
+    """Numbers joined by colons: a ratio or a time of day."""
+
+    parts: tuple[str, ...]
+    suffix: str = ""
+
+
+Node: TypeAlias = "Scalar | Words | Many | Span | SetOf | Matrix | Chain | Based | Colon"
+
+_OPEN = re.compile(r"\\begin\{[a-z*]+\}|\\langle(?![a-z])|\\\{|[(\[{]|\\lfloor|\\lceil")
+_CLOSE = re.compile(r"\\end\{[a-z*]+\}|\\rangle(?![a-z])|\\\}|[)\]}]|\\rfloor|\\rceil")
+_STEP = re.compile(
+    r"\\begin\{[a-z*]+\}(?:\{[^{}]*\})?|\\end\{[a-z*]+\}|\\[A-Za-z]+|\\.|[(\[{)\]}]|[^\\(\[{)\]}]", re.S
+)
+_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\approx": "~", "\\in": "in", "\\equiv": "=="}
+_MATRIX = re.compile(r"\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}", re.S)
+_BASE = re.compile(
+    r"(?P<digits>(?:\\text\s*\{)?\s*[0-9A-Fa-f]+\s*\}?)\s*(?:_\s*(?:\{\s*(?:\\text\s*\{)?\s*(?P<base>\w+)\s*\}?\s*\}|(?P<short>\d))"
+    r"|(?:\\text\s*\{\s*)?\(?base[- ](?P<word>\w+)\)?\s*\}?)"
+)
+_BASE_WORDS = {w: i + 2 for i, w in enumerate("two three four five six seven eight nine ten eleven twelve".split())}
+_BASE_WORDS |= {"sixteen": 16, "binary": 2, "decimal": 10, "hex": 16}
+_COLON = re.compile(r"(\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I)
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)")
+_CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
+_MOD = re.compile(r"\s*\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?\s*\Z")
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+
+
+@lru_cache(maxsize=20_000)
+def read(text: str) -> Node:
+    """The shape of a cleaned text."""
+    return _read(_tidy(text))
+
+
+def _read(text: str) -> Node:
+    if not text:
+        return Scalar("")
+    for reader in (_nothing, _based, _colon, _joined, _related, _set_algebra, _matrix, _bracketed, _plus_minus, _worded):
+        node = reader(text)
+        if node is not None:
+            return node
+    return _scalar(text)
+
+
+def _tidy(text: str) -> str:
+    text = _MOD.sub("", text.strip()) if "\\mod" in text else text.strip()
+    while True:
+        before = text
+        text = text.strip().rstrip(".,;:").strip() if not text.endswith("\\,") else text.strip()
+        text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
+        inner = _enclosed(text, "(", ")")
+        if inner is not None and len(split(inner, (",", ";"))) == 1 and not re.fullmatch(r"\s*(?:\\text\{)?\s*[A-Z]\s*\}?\s*", inner):
+            text = inner
+        inner = _enclosed(text, "{", "}")
+        if inner is not None and len(split(inner, (",", ";"))) == 1:
+            text = inner
+        if text == before:
+            return text
+
+
+def _steps(text: str) -> list[tuple[str, int]]:
+    """Tokens with the bracket depth they stand at; half-open intervals make `(` close with `]`."""
+    found: list[tuple[str, int]] = []
+    depth = 0
+    for match in _STEP.finditer(text):
+        token = match[0]
+        if _CLOSE.fullmatch(token):
+            depth -= 1
+        found.append((token, depth))
+        if _OPEN.match(token):
+            depth += 1
+    return found
+
+
+def split(text: str, separators: tuple[str, ...]) -> list[str]:
+    """`text` cut at the separators that stand outside all brackets."""
+    parts, current = list[str](), list[str]()
+    for token, depth in _steps(text):
+        if depth == 0 and token in separators:
+            parts.append("".join(current))
+            current = []
+        else:
+            current.append(token)
+    parts.append("".join(current))
+    return parts
+
+
+def _enclosed(text: str, opener: str, closer: str) -> str | None:
+    """The inside of `text` when its first bracket closes at its very end."""
+    if not (text.startswith(opener) and text.endswith(closer)):
+        return None
+    steps = _steps(text)
+    if any(depth == 0 for _, depth in steps[1:-1]) or len(steps) < 2 or steps[-1][0] != closer:
+        return None
+    return text[len(opener) : len(text) - len(closer)]
+
+
+def _nothing(text: str) -> Node | None:
+    if re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text) or plain_words(text) in NOTHING:
+        return Words("\\emptyset")
+    return None
+
+
+def _based(text: str) -> Node | None:
+    match = _BASE.fullmatch(text)
+    if not match:
+        return None
+    name = match["base"] or match["short"] or match["word"]
+    base = int(name) if name.isdigit() else _BASE_WORDS.get(name.lower())
+    digits = re.sub(r"\\text|[{}\s]", "", match["digits"]).upper()
+    return Based(digits.lstrip("0") or "0", base) if base else None
+
+
+def _colon(text: str) -> Node | None:
+    match = _COLON.fullmatch(text)
+    if not match:
+        return None
+    suffix = re.sub(r"[^a-z]", "", (match[2] or "").lower())
+    return Colon(tuple(part.strip() for part in match[1].split(":")), suffix)
+
+
+def _joined(text: str) -> Node | None:
+    """Bare answers joined by commas, semicolons, "and" or "or"."""
+    if _THOUSANDS.fullmatch(re.sub(r"\\usd\s*", "", text)):
+        return None
+    separators = (";", "\\and", "\\or", ",", "\\land", "\\lor", "\\cr") if "\\begin" not in text else (";", "\\and", "\\or", ",")
+    if not any(separator in text for separator in separators):
+        return None
+    parts = [part.strip() for part in split(text, separators)]
+    parts = [part for part in parts if part and part not in ("\\ldots",)]
+    if len(parts) < 2:
+        return None
+    parts = _spread(parts)
+    return Many("list", tuple(read(part) for part in parts))
+
+
+def _spread(parts: list[str]) -> list[str]:
+    """`a=4,-8,-10` names one unknown with three values: the later parts stand as they are."""
+    return parts
+
+
+def _related(text: str) -> Node | None:
+    terms, relations, current = list[str](), list[str](), list[str]()
+    for token, depth in _steps(text):
+        if depth == 0 and token in _RELATIONS:
+            terms.append("".join(current).strip())
+            relations.append(_RELATIONS[token])
+            current = []
+        else:
+            current.append(token)
+    if not relations:
+        return None
+    terms.append("".join(current).strip())
+    if relations[0] == "in":
+        return read(terms[1]) if len(terms) == 2 else None
+    if not terms[0]:  # "= 5"
+        terms, relations = terms[1:], relations[1:]
+    return Chain(tuple(terms), tuple(relations)) if relations else read(terms[0])
+
+
+def _set_algebra(text: str) -> Node | None:
+    for operator in ("\\cup", "\\cap", "\\setminus"):
+        parts = split(text, (operator,)) if operator in text else []
+        if len(parts) > 1:
+            return SetOf(operator, tuple(read(part) for part in parts))
+    minus = re.fullmatch(r"(\\mathbb\s*\{\s*R\s*\})\s*[-\\]\s*(\\\{.*\\\})", text)
+    if minus:
+        return SetOf("\\setminus", (read(minus[1]), read(minus[2])))
+    return Words("\\mathbb{R}") if re.fullmatch(r"\\mathbb\s*\{\s*R\s*\}", text) else None
+
+
+def _matrix(text: str) -> Node | None:
+    match = _MATRIX.fullmatch(text)
+    if not match or match["body"].count("\\begin"):
+        return None
+    rows = [row for row in match["body"].replace("\\hline", " ").split("\\cr") if row.strip()]
+    cells = tuple(tuple(read(cell) for cell in row.split("&")) for row in rows)
+    return Matrix(cells, bars=match["env"] in ("vmatrix", "Vmatrix"))
+
+
+def _bracketed(text: str) -> Node | None:
+    for opener, closer, kind in (("(", ")", "tuple"), ("\\{", "\\}", "set"), ("{", "}", "brace"), ("\\langle", "\\rangle", "vector")):
+        inner = _enclosed(text, opener, closer)
+        if inner is not None:
+            return _inside(inner, kind)  # type: ignore[arg-type]  # the literals above
+    inner = _enclosed(text, "[", "]")
+    if inner is not None:
+        ends = split(inner, (",", ";"))
+        return Span(ends[0].strip(), ends[1].strip(), True, True) if len(ends) == 2 else _inside(inner, "square")
+    return _half_open(text)
+
+
+def _half_open(text: str) -> Node | None:
+    for opener, closer, low, high in (("(", "]", False, True), ("[", ")", True, False), ("]", "[", False, False), ("]", "]", False, True), ("[", "[", True, False)):
+        if text.startswith(opener) and text.endswith(closer) and len(text) > 2:
+            ends = split(text[1:-1], (",", ";"))
+            if len(ends) == 2 and _balanced(ends[0]) and _balanced(ends[1]):
+                return Span(ends[0].strip(), ends[1].strip(), low, high)
+    return None
+
+
+def _balanced(text: str) -> bool:
+    steps = _steps(text)
+    return all(depth >= 0 for _, depth in steps) and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in steps) == 0
+
+
+def _inside(inner: str, kind: Bracket) -> Node | None:
+    if kind == "set" and (builder := re.match(r"\s*[a-z]\s*(?:\\in\s*\\mathbb\{R\})?\s*(?:\||:)\s*(.+)", inner)):
+        return read(builder[1])
+    choice = _CHOICE.fullmatch(inner.strip())
+    if kind == "tuple" and choice:
+        return Words(choice[1])
+    if kind == "tuple" and "\\infty" in inner and len(ends := split(inner, (",", ";"))) == 2:
+        return Span(ends[0].strip(), ends[1].strip(), False, False)
+    separators = (";",) if kind == "tuple" and ";" in inner else (",", ";", "\\and", "\\or")
+    parts = [part.strip() for part in split(inner, separators)]
+    if kind == "tuple" and len(parts) == 1:
+        return None
+    return Many(kind, tuple(read(part) for part in parts if part))
+
+
+def _plus_minus(text: str) -> Node | None:
+    if not re.search(r"\\(?:pm|mp)(?![a-z])", text):
+        return None
+    upper = re.sub(r"\\pm(?![a-z])\s*", "+", re.sub(r"\\mp(?![a-z])\s*", "-", text))
+    lower = re.sub(r"\\pm(?![a-z])\s*", "-", re.sub(r"\\mp(?![a-z])\s*", "+", text))
+    return Many("list", (read(upper.lstrip("+")), read(lower)))
+
+
+def _worded(text: str) -> Node | None:
+    choice = re.fullmatch(r"\\text\s*\{\s*\(?([A-Z])\)?\s*\}|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*", text)
+    if choice:
+        return Words(next(group for group in choice.groups() if group))
+    words = plain_words(text)
+    if words is None:
+        return None
+    as_number = word_number(words)
+    if as_number is not None:
+        return Scalar(as_number)
+    if "\\text" in text and not re.search(r"\d", text.split("\\text")[0]):
+        listed = [part.strip() for part in words.split(",") if part.strip()]
+        if len(listed) > 1 and max(len(part) for part in listed) <= 20:
+            return Many("list", tuple(Words(part) for part in listed))
+        return Words(words)
+    return Words(words, marked=False) if re.fullmatch(r"[^\W\d_]{2,}(?:[\s,'-]+[^\W\d_]+)*", words) else None
+
+
+def _scalar(text: str) -> Node:
+    if _THOUSANDS.search(text):
+        text = _THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
+    spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)
+    if spaced:
+        text = text.replace(" ", "")
+    body, unit = split_unit(text)
+    if unit is not None and body != text:
+        inner = read(body)
+        if isinstance(inner, Scalar):
+            return Scalar(inner.text, unit if inner.unit is None else inner.unit)
+        return inner
+    return Scalar(compact(text), unit)

@@ -1,0 +1,122 @@
+"""Units after (or before) a number: which say the same, which convert, and which contradict each other.
+
+Invariant: a unit that only one side writes never decides; units that both sides write must agree, after conversion
+when both measure the same thing. An unknown word after a number is a unit that agrees with everything.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from laconic.domains.math.normalise import FUNCTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is measured (`length`, `currency`, ...; empty when unknown), its size, its power and its own name."""
+
+    name: str
+    measures: str = ""
+    size: Fraction = Fraction(1)
+    power: int = 1
+
+
+_TABLE: dict[str, tuple[str, Fraction]] = {}
+
+
+def _define(measures: str, size: str, names: str) -> None:
+    for name in names.split():
+        _TABLE[name] = (measures, Fraction(size))
+
+
+for _row in (
+    ("length", "1", "m meter meters metre metres"),
+    ("length", "1/100", "cm centimeter centimeters centimetre centimetres cms"),
+    ("length", "1/1000", "mm millimeter millimeters millimetre millimetres"),
+    ("length", "1000", "km kilometer kilometers kilometre kilometres"),
+    ("length", "0.0254", "inch inches"),
+    ("length", "0.3048", "ft foot feet"),
+    ("length", "0.9144", "yd yard yards"),
+    ("length", "1609.344", "mi mile miles"),
+    ("mass", "1", "g gram grams"),
+    ("mass", "1000", "kg kilogram kilograms"),
+    ("mass", "453.59237", "lb lbs pound pounds"),
+    ("mass", "28.349523125", "oz ounce ounces"),
+    ("time", "1", "s sec secs second seconds"),
+    ("time", "60", "min mins minute minutes"),
+    ("time", "3600", "h hr hrs hour hours"),
+    ("time", "86400", "day days"),
+    ("time", "604800", "week weeks"),
+    ("month", "1", "month months"),
+    ("month", "12", "year years yr yrs"),
+    ("volume", "1", "l liter liters litre litres"),
+    ("volume", "1/1000", "ml milliliter milliliters"),
+    ("currency", "1", "usd dollar dollars bucks"),
+    ("currency", "1/100", "cent cents"),
+    ("euro", "1", "euro euros"),
+    ("yuan", "1", "yuan rmb"),
+    ("angle", "1", "degree degrees deg circ"),
+    ("radian", "1", "rad radian radians"),
+    ("percent", "1", "percent pct percentage"),
+):
+    _define(*_row)
+
+_CURRENCY = re.compile(r"\\usd\s*")
+_DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
+_PERCENT = re.compile(r"\s*\\?%\s*\Z")
+_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z")
+_BARE = re.compile(
+    r"(?<=[\d}).!])\s*(?P<words>(?:per\s+|square\s+|sq\.?\s*|cubic\s+)?[A-Za-z]{2,}(?:[\s./-]+[A-Za-z.]+)*)\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z"
+)
+_NOT_UNITS = FUNCTIONS | {"pi", "theta", "alpha", "beta", "infty", "mod", "base", "and", "or", "if", "for", "where", "when"}
+
+
+def split_unit(text: str) -> tuple[str, Unit | None]:
+    """A cleaned scalar without its unit, and the unit; None when it has none."""
+    if "\\usd" in text:
+        body = _CURRENCY.sub("", text).strip()
+        rest, after = split_unit(body)
+        cents = after is not None and after.measures == "currency"
+        return rest, after if cents else Unit("usd", "currency")
+    for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
+        match = pattern.search(text)
+        if match and text[: match.start()].strip():
+            return text[: match.start()].strip(), unit_of(name, 1)
+    for pattern in (_WRAPPED, _BARE):
+        match = pattern.search(text)
+        if match and _is_unit(match["words"]) and re.search(r"[\d}\w)]", text[: match.start()]):
+            return text[: match.start()].strip(), unit_of(match["words"], int(match["power"] or 1))
+    return text, None
+
+
+def _is_unit(words: str) -> bool:
+    found = re.findall(r"[A-Za-z]+", words)
+    return not any(word in _NOT_UNITS for word in found) and len(found) <= 6
+
+
+def unit_of(words: str, power: int) -> Unit:
+    """The unit that the words name."""
+    text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
+    for prefix, raised in (("square ", 2), ("sq ", 2), ("cubic ", 3), ("cu ", 3)):
+        if text.startswith(prefix):
+            text, power = text[len(prefix) :], raised
+    for suffix, raised in ((" squared", 2), (" cubed", 3)):
+        if text.endswith(suffix):
+            text, power = text[: -len(suffix)], raised
+    if text == "in":
+        text = "inch"
+    known = _TABLE.get(text)
+    if known is None:
+        return Unit(text, "", Fraction(1), power)
+    return Unit(text, known[0], known[1], power)
+
+
+def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
+    """What the second number must be multiplied by to be in the first one's unit; None when they contradict."""
+    if ours is None or theirs is None or not ours.measures or not theirs.measures:
+        return Fraction(1)
+    if ours.measures != theirs.measures or ours.power != theirs.power:
+        return None
+    return (theirs.size / ours.size) ** ours.power

@@ -1,0 +1,64 @@
+"""Answers in words: their plain form, the many ways of saying that there is none, and numbers written out."""
+
+from __future__ import annotations
+
+import re
+
+from laconic.domains.math.normalise import FUNCTIONS
+
+NOTHING = frozenset(
+    (
+        "no solution", "no solutions", "none", "no real solution", "no real solutions", "empty set", "the empty set",
+        "no such number", "no such numbers", "there is no solution", "there are no solutions", "no answer", "no values",
+        "no value", "no roots", "no real roots", "null set", "no integer solutions", "no integer solution",
+    )
+)  # fmt: skip
+"""Ways of saying that the set of solutions is empty, in plain words."""
+_EVERYTHING = frozenset(("all real numbers", "all reals", "the real numbers", "real numbers", "the set of real numbers"))
+_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_SMALL = {word: i for i, word in enumerate(_UNITS.split())}
+_TENS = {word: 10 * (i + 2) for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_SYMBOL_WORDS = FUNCTIONS | {"pi", "theta", "infty", "cup", "cap"}
+
+
+def plain_words(text: str) -> str | None:
+    """`text` as words with single spaces, without `\\text{}` and closing marks, or None when it is mathematics."""
+    bare = _TEXT.sub(r" \1 ", text).replace("\\and", "and").replace("\\or", "or").replace("\\cr", " ")
+    if re.search(r"[\\^_{}=<>+*/|\d&]", bare) or not re.search(r"[^\W\d_]{2,}", bare):
+        return None
+    if any(word in _SYMBOL_WORDS for word in re.findall(r"[A-Za-z]+", bare)):
+        return None
+    words = re.sub(r"\s+", " ", bare).strip(" .,;:!?\"'()")
+    return words if words not in _EVERYTHING else words
+
+
+def means_everything(words: str) -> bool:
+    """Whether the words name the set of real numbers."""
+    return words.lower() in _EVERYTHING
+
+
+def folded(words: str) -> str:
+    """Words without case, articles and punctuation, for comparing."""
+    text = re.sub(r"[^\w\s]", " ", words.lower())
+    return " ".join(word for word in text.split() if word not in ("the", "a", "an"))
+
+
+def word_number(words: str) -> str | None:
+    """The number that the words spell (`thirty-two`, `one hundred and five`), or None."""
+    parts = re.findall(r"[a-z]+", words.lower())
+    if not parts or not re.fullmatch(r"[A-Za-z\s-]+", words) or parts[0] == "and":
+        return None
+    total, group, seen = 0, 0, False
+    sign = parts[0] in ("negative", "minus")
+    for part in parts[1:] if sign else parts:
+        if part in _SMALL or part in _TENS:
+            group, seen = group + _SMALL.get(part, _TENS.get(part, 0)), True
+        elif part == "hundred" and seen:
+            group *= 100
+        elif part in _SCALES and seen:
+            total, group = total + group * _SCALES[part], 0
+        elif part != "and" or not seen:
+            return None
+    return str(-(total + group) if sign else total + group) if seen else None

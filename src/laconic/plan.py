@@ -1,0 +1,260 @@
+"""Study to steps: the only place that knows stages, domains and adapters at once (with the bodies in `wiring.py`).
+
+Invariant: a step's payload holds what its result depends on and nothing else, so that changing a field of the study
+changes exactly the keys that it should. `Run` appears in no payload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from laconic import results
+from laconic.arms import Arm
+from laconic.core.digest import digest, file_digest
+from laconic.stages import curate, evaluate, generate, problems, report, train, verify
+from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
+from laconic.stages.problems import JsonlProblems, ProblemSource, SyntheticProblems
+from laconic.results import AuthorId
+from laconic.store.step import Step
+from laconic.study import Study, resolved
+from laconic.wiring import Wiring, endpoint_identity, model_identity, model_path
+
+MATH = "math@1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """A student or base as the plan sees it: one trained checkpoint (or none) and its work on each benchmark."""
+
+    label: str
+    """Under which its scores stand: arm, with `@tokens` and the student's name where needed."""
+    kind: str
+    arm: str | None
+    match: str | None
+    student: str
+    seed: int
+    examples: Step | None
+    checkpoint: Step | None
+    traces: dict[str, Step] = field(default_factory=dict[str, Step])
+    verdicts: dict[str, Step] = field(default_factory=dict[str, Step])
+
+
+@dataclass(slots=True)
+class Plan:
+    """All steps of a study; `report` is the one that needs all others."""
+
+    study: Study
+    problems: Step
+    benchmarks: dict[str, Step]
+    teachers: dict[str, tuple[Step, Step]]
+    """Teacher to its traces and verdicts."""
+    pool: Step | None
+    arms: dict[tuple[str, str], Step]
+    """(arm, matching rule) to its examples."""
+    authors: list[Author]
+    evaluate: Step
+    report: Step
+
+
+def build(study: Study, wiring: Wiring) -> Plan:
+    """The steps of a study. Opens nothing but the files whose digests stand in keys."""
+    return _Builder(study, wiring).build()
+
+
+class _Builder:
+    def __init__(self, study: Study, wiring: Wiring) -> None:
+        self.study, self.wiring = study, wiring
+        self.counting = _tokenizer_payload(study.counting)
+
+    def build(self) -> Plan:
+        study = self.study
+        source = self._problems("problems", study.problems)
+        benchmarks = {name: self._problems(name, study.benchmark(name)) for name in study.evaluate.benchmarks}
+        teachers = {name: self._teacher(name, source) for name in study.teachers}
+        pool = self._pool(source, teachers) if study.arms else None
+        arms = self._arms(source, pool, teachers) if pool is not None else {}
+        authors = self._authors(arms, benchmarks)
+        scored = self._evaluate(source, benchmarks, teachers, authors)
+        final = self._report(source, benchmarks, teachers, pool, arms, authors, scored)
+        return Plan(study, source, benchmarks, teachers, pool, arms, authors, scored, final)
+
+    def _problems(self, label: str, source: ProblemSource) -> Step:
+        payload: dict[str, Any] = source.payload(exclude=frozenset({"path"} if isinstance(source, JsonlProblems) else ()))
+        if isinstance(source, JsonlProblems):
+            payload["file"] = _digest_of(source.path)
+        seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
+        return Step(
+            stage="problems", label=label, version=problems.VERSION, payload={**payload, "seed": seed}, inputs={},
+            run=self.wiring.problems(source, seed),
+        )  # fmt: skip
+
+    def _teacher(self, name: str, source: Step) -> tuple[Step, Step]:
+        teacher = self.study.teachers[name]
+        payload: dict[str, Any] = {"author": name, "tokenizer": self.counting}
+        if isinstance(teacher, RecordedTeacher):
+            payload |= teacher.payload(exclude=frozenset({"path"}))
+            payload["file"] = _digest_of(teacher.path) if teacher.path else self._source_digest()
+        elif isinstance(teacher, CheckpointTeacher):
+            payload |= teacher.payload(exclude=frozenset({"path"}))
+            payload |= {"model": model_identity(teacher.path), "seed": self.study.seed}
+        else:
+            payload |= teacher.payload()
+            payload |= {"seed": self.study.seed} if isinstance(teacher, ProceduralTeacher) else {}
+            payload |= endpoint_identity(teacher) if isinstance(teacher, EndpointTeacher) else {}
+        traces = Step(
+            stage="generate", label=name, version=generate.VERSION, payload=payload, inputs={"problems": source},
+            run=self.wiring.teach(name),
+        )  # fmt: skip
+        return traces, self._verify(name, source, traces)
+
+    def _source_digest(self) -> str:
+        source = self.study.problems
+        return _digest_of(source.path) if isinstance(source, JsonlProblems) else digest(source.payload())
+
+    def _verify(self, label: str, source: Step, traces: Step) -> Step:
+        return Step(
+            stage="verify", label=label, version=verify.VERSION,
+            payload={**self.study.verify.payload(), "verifier": MATH},
+            inputs={"problems": source, "traces": traces}, run=self.wiring.verify(),
+        )  # fmt: skip
+
+    def _pool(self, source: Step, teachers: dict[str, tuple[Step, Step]]) -> Step:
+        spec = self.study.curate
+        payload: dict[str, Any] = spec.payload(exclude=frozenset({"match", "token_budget"}))
+        if spec.count is not None:
+            payload["seed"] = self.study.seed
+        verdicts = {f"verdicts:{name}": verdict for name, (_, verdict) in teachers.items()}
+        return Step(
+            stage="curate", label="pool", version=curate.VERSION, payload=payload,
+            inputs={"problems": source, **verdicts}, run=self.wiring.pool(),
+        )  # fmt: skip
+
+    def _arms(
+        self, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]
+    ) -> dict[tuple[str, str], Step]:
+        study = self.study
+        whole = {name: self._arm(name, arm, source, pool, teachers) for name, arm in study.arms.items()}
+        out: dict[tuple[str, str], Step] = {}
+        for rule in study.curate.match:
+            taking = {name: step for name, step in whole.items() if rule in (study.arms[name].match or (rule,))}
+            for name, step in taking.items():
+                out[name, rule] = step if rule == "problems" else self._match(name, taking)
+        return out
+
+    def _arm(
+        self, name: str, arm: Arm, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]
+    ) -> Step:
+        payload = {"arm": name, **arm.payload(exclude=frozenset({"match"})), "tokenizer": self.counting}
+        if self.study.prompt != "{problem}":
+            payload["prompt"] = self.study.prompt
+        if arm.mix is not None:
+            payload["seed"] = self.study.seed
+        traces = {f"traces:{teacher}": teachers[teacher][0] for teacher in dict.fromkeys(arm.teachers)}
+        return Step(
+            stage="curate", label=name, version=curate.VERSION, payload=payload,
+            inputs={"problems": source, "pool": pool, **traces}, run=self.wiring.arm(name),
+        )  # fmt: skip
+
+    def _match(self, name: str, taking: dict[str, Step]) -> Step:
+        payload = {"arm": name, "match": "tokens", "token_budget": self.study.curate.token_budget, "seed": self.study.seed}
+        return Step(
+            stage="curate", label=f"{name}@tokens", version=curate.VERSION, payload=payload,
+            inputs={f"examples:{arm}": step for arm, step in taking.items()}, run=self.wiring.match_tokens(name),
+        )  # fmt: skip
+
+    def _authors(self, arms: dict[tuple[str, str], Step], benchmarks: dict[str, Step]) -> list[Author]:
+        authors: list[Author] = []
+        for student in self.study.students:
+            prefix = f"{student.label}." if len(self.study.students) > 1 else ""
+            base = {"model": model_identity(student.base, student.revision)}
+            if self.study.evaluate.base:
+                author = Author(
+                    label=f"{prefix}base", kind="base", arm=None, match=None, student=student.label, seed=0,
+                    examples=None, checkpoint=None,
+                )  # fmt: skip
+                authors.append(self._work(author, f"{prefix}base", student.base, base, benchmarks))
+            for (arm, rule), examples in arms.items():
+                for seed in self.study.training.seeds:
+                    author = Author(
+                        label=f"{prefix}{arm}" + ("@tokens" if rule == "tokens" else ""), kind="student", arm=arm,
+                        match=rule, student=student.label, seed=seed, examples=examples,
+                        checkpoint=self._train(f"{prefix}{arm}", rule, seed, student.base, base, examples),
+                    )  # fmt: skip
+                    authors.append(self._work(author, f"{prefix}{arm}", student.base, base, benchmarks))
+        return authors
+
+    def _train(self, name: str, rule: str, seed: int, base: str, model: dict[str, Any], examples: Step) -> Step:
+        payload = {**self.study.training.payload(exclude=frozenset({"seeds"})), **model, "seed": seed}
+        label = name + ("@tokens" if rule == "tokens" else "") + (f"-{seed}" if len(self.study.training.seeds) > 1 else "")
+        return Step(
+            stage="train", label=label, version=train.VERSION, payload=payload, inputs={"examples": examples},
+            run=self.wiring.train(base, seed), weight="heavy",
+        )  # fmt: skip
+
+    def _work(
+        self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]
+    ) -> Author:
+        """The author's traces and verdicts on every benchmark. `name` has no matching rule: one checkpoint, one key."""
+        spec, rule = self.study.evaluate, "@tokens" if author.match == "tokens" else ""
+        seed = f"-{author.seed}" if author.kind == "student" and len(self.study.training.seeds) > 1 else ""
+        payload: dict[str, Any] = {
+            "author": name, "sampling": spec.sampling.model_dump(), "samples": spec.samples, "seed": self.study.seed,
+            "prompt": self.study.prompt, "tokenizer": self.counting,
+        }  # fmt: skip
+        for benchmark, source in benchmarks.items():
+            inputs = {"problems": source}
+            if author.checkpoint is not None:
+                inputs["checkpoint"] = author.checkpoint
+            traces = Step(
+                stage="generate", label=f"{name}{rule}{seed}.{benchmark}", version=generate.VERSION,
+                payload=payload if author.checkpoint else {**payload, **model}, inputs=inputs,
+                run=self.wiring.sample(name, None if author.checkpoint else base), weight="heavy",
+            )  # fmt: skip
+            author.traces[benchmark] = traces
+            author.verdicts[benchmark] = self._verify(f"{name}{rule}{seed}.{benchmark}", source, traces)
+        return author
+
+    def _evaluate(
+        self, source: Step, benchmarks: dict[str, Step], teachers: dict[str, tuple[Step, Step]], authors: list[Author]
+    ) -> Step:
+        inputs = {"problems:problems": source} | {f"problems:{name}": step for name, step in benchmarks.items()}
+        for name, (traces, verdicts) in teachers.items():
+            inputs |= {f"traces:{name}": traces, f"verdicts:{name}": verdicts}
+        for author in authors:
+            for name in benchmarks:
+                key = f"{author.label}#{author.seed}:{name}"
+                inputs |= {f"traces:{key}": author.traces[name], f"verdicts:{key}": author.verdicts[name]}
+        payload = self.study.evaluate.payload(exclude=frozenset({"samples", "sampling", "base", "benchmarks"}))
+        payload |= {"seed": self.study.seed, "authors": [[a.label, a.kind, a.match, a.student, a.seed] for a in authors]}
+        payload["teachers"] = list(teachers)
+        return Step(
+            stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,
+            run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
+        )  # fmt: skip
+
+    def _report(
+        self, source: Step, benchmarks: dict[str, Step], teachers: dict[str, tuple[Step, Step]], pool: Step | None,
+        arms: dict[tuple[str, str], Step], authors: list[Author], scored: Step,
+    ) -> Step:  # fmt: skip
+        inputs = {**scored.inputs, "scores": scored} | ({"pool": pool} if pool is not None else {})
+        inputs |= {f"examples:{arm}@{rule}": step for (arm, rule), step in arms.items()}
+        inputs |= {f"train:{a.label}#{a.seed}": a.checkpoint for a in authors if a.checkpoint is not None}
+        return Step(
+            stage="report", label=self.study.name, version=report.VERSION, payload={"study": resolved(self.study)},
+            inputs=inputs, run=results.report(self.study, _ids(authors), list(benchmarks)),
+        )  # fmt: skip
+
+
+def _ids(authors: list[Author]) -> list[AuthorId]:
+    return [AuthorId(a.label, a.kind, a.arm, a.match, a.student, a.seed) for a in authors]
+
+
+def _digest_of(path: str | None) -> str:
+    return file_digest(Path(path)) if path and Path(path).is_file() else ""
+
+
+def _tokenizer_payload(name: str) -> str:
+    file = Path(model_path(name)) / "tokenizer.json"
+    return file_digest(file)[:32] if file.is_file() else name

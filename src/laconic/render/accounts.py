@@ -1,0 +1,184 @@
+"""The tables about the study itself: funnel, outcomes, training cost, losses, provenance, methods.
+
+Where a figure shows the same numbers (outcomes, losses), the figure in `figures` borrows its table from here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from laconic.core.records import UNGRADED, Loss, Outcome, Trace, Verdict
+from laconic.core.reporting import AuthorCard, ReportData
+from laconic.render import formats
+from laconic.render.blocks import Column, Group, Row, Sample, Table, table
+from laconic.render.lookup import cards
+
+TRACE_LIMIT = 40_000
+"""Characters of one trace that a page shows: a page with a few 30,000-token traces should still open."""
+
+
+def funnel_table(data: ReportData) -> Table | None:
+    """From problems to examples, and what fell out before each row."""
+    widest = max((row.n for row in data.funnel), default=0)
+    rows = tuple(
+        Row(
+            cells=(row.label, formats.count(row.n), _reasons(row.excluded)),
+            share=row.n / widest if widest else 0.0,
+        )
+        for row in data.funnel
+    )
+    return table("From problems to examples", ("step", "rows", "left out before it"), [Group(rows=rows)])
+
+
+def _reasons(excluded: dict[str, int]) -> str:
+    ordered = sorted(excluded.items(), key=lambda item: -item[1])
+    return "; ".join(f"{rule}: {formats.count(n)}" for rule, n in ordered if n)
+
+
+def outcome_names(data: ReportData) -> list[str]:
+    """The outcomes that occur: those that say something about the author first, the ungraded ones last."""
+    present = {name for counts in data.outcomes.values() for name, n in counts.items() if n}
+    graded = [str(outcome) for outcome in Outcome if outcome not in UNGRADED]
+    ungraded = [str(outcome) for outcome in Outcome if outcome in UNGRADED]
+    strange = sorted(present - set(graded) - set(ungraded))
+    return [name for name in [*graded, *strange, *ungraded] if name in present]
+
+
+def is_ungraded(name: str) -> bool:
+    """Whether this outcome says nothing about the author."""
+    return name in set(UNGRADED)
+
+
+def outcomes_table(data: ReportData) -> Table | None:
+    """Number of traces by outcome, the ungraded ones apart."""
+    names = outcome_names(data)
+    columns = ("author / benchmark", *(f"{n} (not graded)" if is_ungraded(n) else n for n in names), "all")
+    rows = tuple(
+        Row(
+            cells=(
+                who,
+                *(formats.count(counts.get(name, 0)) for name in names),
+                formats.count(sum(counts.values())),
+            )
+        )
+        for who, counts in data.outcomes.items()
+    )
+    note = "Not graded: the verifier could not decide, which says nothing about the author."
+    return table("Outcomes of all samples", columns, [Group(rows=rows)], note=note if names else "")
+
+
+def cost_table(data: ReportData) -> Table | None:
+    """What each student was trained on and how long it took."""
+    students = [card for card in cards(data) if card.n_examples or card.n_steps]
+    columns = ("student", "examples", "problems", "tokens trained on", "steps", "time", "seeds")
+    rows = tuple(Row(cells=_cost_cells(card)) for card in students)
+    note = "Tokens trained on count completions only, repeats and epochs included."
+    return table("Training cost", columns, [Group(rows=rows)], note=note)
+
+
+def _cost_cells(card: AuthorCard) -> tuple[str, ...]:
+    return (
+        card.label,
+        formats.count(card.n_examples),
+        formats.count(card.n_problems),
+        formats.count(card.n_train_tokens),
+        formats.count(card.n_steps),
+        formats.seconds(card.train_seconds),
+        ", ".join(str(seed) for seed in card.seeds),
+    )
+
+
+def loss_table(data: ReportData) -> Table | None:
+    """Where each loss curve starts and ends."""
+    rows: list[Row] = []
+    for label, losses in data.losses.items():
+        ends = loss_ends(losses)
+        if ends is not None:
+            start, end, window = ends
+            cells = (
+                label,
+                f"{start:.3f}",
+                f"{end:.3f}",
+                formats.ratio(end / start),
+                formats.count(len(losses)),
+            )
+            rows.append(Row(cells=(*cells, formats.count(window))))
+    columns = ("run", "starts at", "ends at", "end / start", "steps logged", "steps averaged")
+    return table("Training loss", columns, [Group(rows=tuple(rows))])
+
+
+def loss_ends(losses: Sequence[Loss]) -> tuple[float, float, int] | None:
+    """Mean loss over the first and the last twentieth of the run, and how many steps that is (at least one)."""
+    values = [loss.loss for loss in losses if math.isfinite(loss.loss) and loss.loss > 0]
+    if not values:
+        return None
+    window = max(1, round(len(values) / 20))
+    return sum(values[:window]) / window, sum(values[-window:]) / window, window
+
+
+def loss_reading(data: ReportData) -> tuple[str, ...]:
+    """The curves in words, computed: where each starts and where it ends."""
+    by_window: dict[int, list[str]] = {}
+    for label, losses in data.losses.items():
+        ends = loss_ends(losses)
+        if ends is not None:
+            start, end, window = ends
+            by_window.setdefault(window, []).append(f"{label} starts at {start:.2f} and ends at {end:.2f}")
+    return tuple(
+        f"Training loss: {'; '.join(parts)} ({_averaged(window)})." for window, parts in by_window.items()
+    )
+
+
+def _averaged(window: int) -> str:
+    return f"means of the first and last {window} steps" if window > 1 else "first and last step"
+
+
+def provenance_table(data: ReportData) -> Table | None:
+    """Field and value of everything the figures rest on."""
+    rows = tuple(Row(cells=(field, value)) for field, value in data.provenance.items())
+    return table("Provenance", ("field", "value"), [Group(rows=rows)], n_text=2)
+
+
+def methods_table(data: ReportData) -> Table | None:
+    """How each kind of figure was computed, in the words of the stage that computed it."""
+    pairs = dict.fromkeys((score.metric, score.method) for score in data.scores if score.method)
+    rows = tuple(Row(cells=(metric, method)) for metric, method in sorted(pairs))
+    return table("How each figure was computed", ("figure", "method"), [Group(rows=rows)], n_text=2)
+
+
+def samples(data: ReportData) -> tuple[Sample, ...]:
+    """The showcased problems, each trace cut to what a page can hold."""
+    return tuple(
+        Sample(
+            problem=shown.problem,
+            columns=tuple(
+                Column(
+                    author=author,
+                    mark=_mark(verdict.outcome),
+                    facts=_facts(trace, verdict),
+                    reasoning=_cut(trace.reasoning),
+                    answer=_cut(trace.answer or trace.error or ""),
+                    explanation=_cut(verdict.explanation),
+                )
+                for author, trace, verdict in shown.entries
+            ),
+        )
+        for shown in data.showcases
+    )
+
+
+def _facts(trace: Trace, verdict: Verdict) -> str:
+    return f"{formats.count(trace.n_tokens)} token{'s' if trace.n_tokens != 1 else ''}, {verdict.outcome}"
+
+
+def _mark(outcome: str) -> str:
+    if is_ungraded(outcome):
+        return "NOT GRADED"
+    return "RIGHT" if outcome == Outcome.CORRECT else "WRONG"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= TRACE_LIMIT:
+        return text
+    return f"{text[:TRACE_LIMIT]}\n[{formats.count(len(text) - TRACE_LIMIT)} more characters are not shown]"

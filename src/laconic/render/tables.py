@@ -1,0 +1,234 @@
+"""The tables about scores: the main one, paired differences, and the order under each match rule.
+
+They only select and format; nothing is computed here that the evaluate stage did not compute, except which of
+two figures is the larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+
+from laconic.core.records import Score
+from laconic.core.reporting import AuthorCard, ReportData
+from laconic.render import formats
+from laconic.render.blocks import Group, Row, Table, table
+from laconic.render.lookup import benchmark_title, cards, find, group_heading, of_metric
+
+
+def main_table(data: ReportData, benchmark: str) -> Table | None:
+    """One row an author, grouped by match rule: what it gets right and what that costs in tokens."""
+    ks = sorted({score.at for score in of_metric(data, benchmark, "pass_at_k") if score.at and score.at > 1})
+    columns = (
+        "author",
+        _accuracy_name(data, benchmark),
+        *(f"pass@{k:g}" for k in ks),
+        "tokens a sample",
+        "truncated",
+        "tokens per correct",
+        "ungraded",
+        "problems, samples",
+    )
+    note = (
+        f"Brackets are {formats.percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
+        f" samples count as wrong. Tokens are counted with {data.tokenizer or 'the common tokenizer'}; a"
+        " truncated sample counts with the tokens it had when it was cut off."
+    )
+    groups = _grouped(cards(data, benchmark), lambda card: _main_cells(data, benchmark, card.label, ks))
+    return table(f"Accuracy and cost on {benchmark_title(benchmark)}", columns, groups, note=note)
+
+
+def _main_cells(data: ReportData, benchmark: str, author: str, ks: list[float]) -> tuple[str, ...]:
+    mine = [each for each in data.scores if (each.benchmark, each.author) == (benchmark, author)]
+    truncated = find(data, benchmark, author, "truncation_rate")
+    spent = find(data, benchmark, author, "tokens_per_correct")
+    accuracy = find(data, benchmark, author, "accuracy")
+    basis = accuracy or max(mine, key=lambda score: score.n_samples)
+    return (
+        author,
+        formats.accuracy_cell(accuracy),
+        *(formats.accuracy_cell(find(data, benchmark, author, "pass_at_k", at=k)) for k in ks),
+        formats.count_cell(find(data, benchmark, author, "tokens")),
+        formats.percent(truncated.estimate) if truncated else "",
+        formats.count(spent.estimate) if spent else "",
+        _ungraded(basis),
+        f"{formats.count(basis.n_problems)}, {formats.count(basis.n_samples)}",
+    )
+
+
+def detail_table(data: ReportData, benchmark: str) -> Table | None:
+    """The rest of what was scored: the other estimand, the parts of the tokens, all intervals."""
+    metrics = {
+        "same problems again": ("accuracy_fixed", formats.interval_cell),
+        "reasoning tokens": ("reasoning_tokens", formats.count_cell),
+        "answer tokens": ("answer_tokens", formats.count_cell),
+        "provider's count": ("provider_tokens", formats.count_cell),
+        "truncated": ("truncation_rate", formats.accuracy_cell),
+        "ungraded": ("ungraded_rate", formats.accuracy_cell),
+        "tokens per correct": ("tokens_per_correct", formats.count_cell),
+    }
+
+    def cells(card: AuthorCard) -> tuple[str, ...]:
+        found = (write(find(data, benchmark, card.label, metric)) for metric, write in metrics.values())
+        return (card.label, *found)
+
+    groups = _grouped(cards(data, benchmark), cells)
+    note = (
+        "The interval for the same problems again covers only the noise of sampling these problems once more;"
+        " the one in the main table covers the choice of problems too."
+    )
+    caption = f"More about each author on {benchmark_title(benchmark)}"
+    made = table(caption, ("author", *metrics), groups, note=note, folded=True)
+    return made if made is not None and len(made.columns) > 1 else None
+
+
+def _ungraded(score: Score) -> str:
+    if not score.n_ungraded or not score.n_samples:
+        return formats.count(score.n_ungraded)
+    return f"{formats.count(score.n_ungraded)} ({formats.percent(score.n_ungraded / score.n_samples)})"
+
+
+def _accuracy_name(data: ReportData, benchmark: str) -> str:
+    per_problem = {
+        score.n_samples / score.n_problems
+        for score in of_metric(data, benchmark, "accuracy")
+        if score.n_problems and score.group is None
+    }
+    k = per_problem.pop() if len(per_problem) == 1 else 0.0
+    return f"accuracy (avg@{k:g})" if k > 1 and k == int(k) else "accuracy"
+
+
+def _grouped(authors: list[AuthorCard], cells: Callable[[AuthorCard], tuple[str, ...]]) -> list[Group]:
+    rows: dict[str, list[Row]] = {}
+    for card in authors:
+        rows.setdefault(group_heading(card), []).append(Row(cells=cells(card)))
+    return [Group(heading=heading, rows=tuple(members)) for heading, members in rows.items()]
+
+
+def paired_table(data: ReportData) -> Table | None:
+    """Each paired comparison: difference, p, token ratio, and whether non-inferiority was shown."""
+    pairs = dict.fromkeys(
+        (score.benchmark, score.author, score.baseline)
+        for score in data.scores
+        if score.baseline is not None and score.group is None
+    )
+    columns = (
+        "author against baseline",
+        "difference, points",
+        "p (Holm)",
+        "tokens, ratio",
+        "lower bound, points",
+        f"non-inferior within {100 * data.margin:g} points",
+        "problems",
+    )
+    groups: dict[str, list[Row]] = {}
+    for benchmark, author, baseline in pairs:
+        row = _pair_row(data, benchmark, author, baseline or "")
+        groups.setdefault(benchmark_title(benchmark), []).append(row)
+    made = [Group(heading=heading, rows=tuple(rows)) for heading, rows in groups.items()]
+    note = (
+        f"Paired by problem; brackets are {formats.percent(data.confidence, 0)} intervals; p values are"
+        " adjusted for all comparisons of the study. The margin was stated before the run. A ratio below 1"
+        " means fewer tokens than the baseline."
+    )
+    return table("Paired differences", columns, made, note=note)
+
+
+def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> Row:
+    difference = find(data, benchmark, author, "accuracy_difference", baseline=baseline)
+    bound = find(data, benchmark, author, "non_inferiority", baseline=baseline)
+    tokens = find(data, benchmark, author, "token_ratio", baseline=baseline)
+    known = difference or bound or tokens
+    cells = (
+        f"{author} against {baseline}",
+        formats.points_cell(difference),
+        formats.p_value(difference.p_value if difference else None),
+        formats.ratio_cell(tokens),
+        formats.points(bound.low) if bound and bound.low is not None else "",
+        _inferiority(bound, data.margin),
+        formats.count(known.n_problems) if known else "",
+    )
+    return Row(cells=cells)
+
+
+def _inferiority(bound: Score | None, margin: float) -> str:
+    if bound is None or bound.low is None:
+        return ""
+    return "shown" if bound.low > -margin else "not shown"
+
+
+def order_table(data: ReportData, benchmark: str) -> Table | None:
+    """For each two arms matched by several rules, which one is ahead under each rule."""
+    students = [card for card in cards(data, benchmark) if card.kind == "student" and card.arm and card.match]
+    rules = list(dict.fromkeys(card.match or "" for card in students))
+    if len(rules) < 2:
+        return None
+    groups: list[Group] = []
+    for base in dict.fromkeys(card.student for card in students):
+        same_base = [card for card in students if card.student == base]
+        arms = list(dict.fromkeys(card.arm or "" for card in same_base))
+        rows = [_order_row(data, benchmark, same_base, pair, rules) for pair in combinations(arms, 2)]
+        groups.append(Group(heading=base or "", rows=tuple(row for row in rows if row is not None)))
+    columns = ("arms", *(f"matched by {rule}" for rule in rules), "order")
+    note = "Which arm is ahead, by how many points; brackets are the paired interval where there is one."
+    return table(f"The order under each rule on {benchmark_title(benchmark)}", columns, groups, note=note)
+
+
+def _order_row(
+    data: ReportData, benchmark: str, students: list[AuthorCard], arms: tuple[str, str], rules: list[str]
+) -> Row | None:
+    labels = {(card.arm, card.match): card.label for card in students}
+    found = {
+        rule: lead(data, benchmark, labels[arms[0], rule], labels[arms[1], rule])
+        for rule in rules
+        if (arms[0], rule) in labels and (arms[1], rule) in labels
+    }
+    leads = [score for score in found.values() if score is not None]
+    if len(leads) < 2:
+        return None
+    cells = tuple(_lead_cell(found.get(rule), arms) for rule in rules)
+    return Row(cells=(f"{arms[0]} and {arms[1]}", *cells, _order_reading(leads, 1 - data.confidence)))
+
+
+def lead(data: ReportData, benchmark: str, first: str, second: str) -> Score | None:
+    """By how much `first` is ahead of `second`: the paired score, or the bare difference of accuracies."""
+    paired = find(data, benchmark, first, "accuracy_difference", baseline=second)
+    if paired is not None:
+        return paired
+    reverse = find(data, benchmark, second, "accuracy_difference", baseline=first)
+    if reverse is not None:
+        return _reversed(reverse)
+    a, b = find(data, benchmark, first, "accuracy"), find(data, benchmark, second, "accuracy")
+    if a is None or b is None:
+        return None
+    return replace(a, metric="accuracy_difference", estimate=a.estimate - b.estimate, low=None, high=None)
+
+
+def _reversed(score: Score) -> Score:
+    low = None if score.high is None else -score.high
+    high = None if score.low is None else -score.low
+    return replace(score, estimate=-score.estimate, low=low, high=high)
+
+
+def _lead_cell(score: Score | None, arms: tuple[str, str]) -> str:
+    if score is None:
+        return ""
+    if score.estimate == 0:
+        return "level"
+    if score.estimate > 0:
+        return f"{arms[0]} by {formats.lead_cell(score)}"
+    return f"{arms[1]} by {formats.lead_cell(_reversed(score))}"
+
+
+def _order_reading(leads: list[Score], alpha: float) -> str:
+    signs = {score.estimate > 0 for score in leads if score.estimate != 0}
+    settled = all(_established(score, alpha) for score in leads)
+    word = "the same" if len(signs) < 2 else "flips"
+    return word if settled else f"{word}, not settled"
+
+
+def _established(score: Score, alpha: float) -> bool:
+    """The rule of the verdict: the interval leaves out zero, and the adjusted p value, if any, agrees."""
+    outside = score.low is not None and score.high is not None and (score.low > 0 or score.high < 0)
+    return outside and (score.p_value is None or score.p_value < alpha + 1e-9)

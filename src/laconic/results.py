@@ -1,0 +1,221 @@
+"""The bodies of the last two steps: scores from verdicts, and the report from everything. Only `plan.py` uses it.
+
+Input names are the protocol between the two: `traces:AUTHOR#SEED:BENCHMARK`, `verdicts:...`, `problems:BENCHMARK`,
+`examples:ARM@RULE`, `train:AUTHOR#SEED`; a teacher's are `traces:NAME` and `verdicts:NAME`.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+from laconic.core.records import Example, Exclusion, Loss, Problem, Score, Trace, Verdict
+from laconic.core.reporting import AuthorCard, ReportData
+from laconic.stages import evaluate as evaluate_stage
+from laconic.stages import report as report_stage
+from laconic.stages.evaluate import Sheet
+from laconic.stages.verdict import verdict
+from laconic.store.artifacts import Artifact
+from laconic.store.step import StepContext
+from laconic.study import Study, resolved
+
+Body = Callable[[StepContext], None]
+OWN = "problems"
+"""The pseudo-benchmark on which teachers are scored: the study's own problems."""
+
+
+class AuthorId(NamedTuple):
+    """A student or base: what its scores are filed under."""
+
+    label: str
+    kind: str
+    arm: str | None
+    match: str | None
+    student: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its part of input names."""
+        return f"{self.label}#{self.seed}"
+
+
+def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str]) -> Body:
+    """Scores of every author on every benchmark, and of the teachers on the study's own problems."""
+
+    def body(ctx: StepContext) -> None:
+        problems = {
+            name: {p.problem_id: p for p in ctx.inputs[f"problems:{name}"].read("problems", Problem)}
+            for name in (OWN, *benchmarks)
+        }
+        sheets = list(_sheets(study, authors, benchmarks, ctx.inputs))
+        ctx.progress.start(len(sheets), unit="sheets")
+        scores = evaluate_stage.evaluate(
+            sheets, problems, study.evaluate, seed=study.seed, baselines=_baselines(study, authors)
+        )  # fmt: skip
+        ctx.progress.advance(len(sheets))
+        ctx.out.write("scores", scores)
+        ctx.out.write_text("outcomes.json", json.dumps(evaluate_stage.outcomes(sheets), indent=1))
+
+    return body
+
+
+def _sheets(
+    study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
+) -> Iterator[Sheet]:
+    by_label: dict[str, list[AuthorId]] = {}
+    for author in authors:
+        by_label.setdefault(author.label, []).append(author)
+    for benchmark in benchmarks:
+        for label, runs in by_label.items():
+            rows = [row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed)]
+            yield Sheet(author=label, benchmark=benchmark, rows=rows, family=_family(runs[0]))
+    for name in study.teachers:
+        yield Sheet(author=name, benchmark=OWN, rows=list(_work(inputs, name, 0)), family="teachers")
+
+
+def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[tuple[int, Trace, Verdict]]:
+    """Traces with their verdicts, without the texts that no score needs."""
+    verdicts = {v.trace_id: v for v in inputs[f"verdicts:{key}"].read("verdicts", Verdict)}
+    for trace in inputs[f"traces:{key}"].read("traces", Trace):
+        yield seed, trace, verdicts[trace.trace_id]
+
+
+def _family(author: AuthorId) -> str:
+    return f"{author.student}/{author.match}" if author.kind == "student" else ""
+
+
+def _baselines(study: Study, authors: Sequence[AuthorId]) -> dict[str, str]:
+    """Each family's baseline: the arm that the study names, else the first one; for teachers the first one."""
+    found = {"teachers": next(iter(study.teachers))}
+    for author in authors:
+        family = _family(author)
+        if family and (family not in found or author.arm == study.evaluate.baseline):
+            found[family] = author.label
+    return found
+
+
+def report(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str]) -> Body:
+    """The page, its Markdown twin and the scores as JSON."""
+
+    def body(ctx: StepContext) -> None:
+        from laconic import render
+
+        data = report_data(study, authors, benchmarks, ctx.inputs)
+        ctx.out.write_text("report.html", render.html_page(data))
+        ctx.out.write_text("report.md", render.markdown(data))
+        ctx.out.write_text("summary.txt", "\n".join(render.summary_lines(data)) + "\n")
+
+    return body
+
+
+def report_data(
+    study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
+) -> ReportData:
+    """Everything a report shows, from the tables of the study."""
+    scores = tuple(inputs["scores"].read("scores", Score))
+    cards = _cards(study, authors, inputs)
+    outcomes = json.loads((inputs["scores"].folder / "outcomes.json").read_text(encoding="utf-8"))
+    return ReportData(
+        study=study.name, title=study.title or study.name, description=study.description, caveats=study.caveats,
+        verdict=verdict(cards, scores, margin=study.evaluate.margin, confidence=study.evaluate.confidence),
+        authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
+        losses=_losses(study, authors, inputs), funnel=_funnel(inputs), outcomes=outcomes,
+        showcases=_showcases(study, authors, benchmarks, inputs), tokenizer=study.counting,
+        margin=study.evaluate.margin, confidence=study.evaluate.confidence,
+        provenance=_provenance(study, inputs), resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
+    )  # fmt: skip
+
+
+def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artifact]) -> tuple[AuthorCard, ...]:
+    cards = [AuthorCard(label=name, kind="teacher") for name in study.teachers]
+    many = len(study.students) > 1
+    for label in dict.fromkeys(author.label for author in authors):
+        runs = [author for author in authors if author.label == label]
+        first = runs[0]
+        student = first.student if many else None
+        if first.kind == "base":
+            cards.append(AuthorCard(label=label, kind="base", student=student))
+            continue
+        examples = list(inputs[f"examples:{first.arm}@{first.match}"].read("examples", Example))
+        facts = [inputs[f"train:{run.key}"].manifest.facts for run in runs]
+        tokens = sum(e.n_tokens * e.repeats for e in examples) * study.training.epochs
+        cards.append(
+            AuthorCard(
+                label=label, kind="student", arm=first.arm, match=first.match, student=student,
+                seeds=tuple(run.seed for run in runs), n_examples=len(examples),
+                n_problems=len({e.problem_id for e in examples}), n_train_tokens=tokens,
+                n_steps=int(str(facts[0].get("steps", 0))),
+                train_seconds=sum(float(str(fact.get("seconds", 0))) for fact in facts) / len(facts),
+            )
+        )  # fmt: skip
+    return tuple(cards)
+
+
+def _losses(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artifact]) -> dict[str, list[Loss]]:
+    many = len(study.training.seeds) > 1
+    return {
+        (author.key if many else author.label): list(inputs[f"train:{author.key}"].read("losses", Loss))
+        for author in authors
+        if author.kind == "student"
+    }
+
+
+def _funnel(inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...]:
+    source = inputs[f"problems:{OWN}"]
+    pool = inputs.get("pool")
+    if pool is None:
+        return report_stage.funnel(source.manifest.rows["problems"], source.read("exclusions", Exclusion), 0, [], {})[:2]
+    arms: dict[str, tuple[int, list[Exclusion]]] = {}
+    for name, artifact in inputs.items():
+        if name.startswith("examples:"):
+            label = name.removeprefix("examples:").removesuffix("@problems")
+            arms[label] = (artifact.manifest.rows["examples"], list(artifact.read("exclusions", Exclusion)))
+    left = list(pool.read("exclusions", Exclusion))
+    n_problems = source.manifest.rows["problems"]
+    return report_stage.funnel(
+        n_problems, source.read("exclusions", Exclusion), n_problems - len(left), left, arms
+    )  # fmt: skip
+
+
+def _showcases(
+    study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
+) -> tuple[report_stage.Showcase, ...]:
+    """One problem of the corpus with the teachers' traces, and of the first benchmark with the students'."""
+    shown = []
+    works = {name: [(t, v) for _, t, v in _work(inputs, name, 0)] for name in study.teachers}
+    shown.append((OWN, works))
+    if benchmarks and authors:
+        first = {a.label: a for a in reversed(authors)}
+        keys = {a.label: f"{first[a.label].key}:{benchmarks[0]}" for a in authors}
+        shown.append((benchmarks[0], {label: [(t, v) for _, t, v in _work(inputs, key, 0)] for label, key in keys.items()}))
+    out: list[report_stage.Showcase] = []
+    for name, named in shown:
+        problems = {p.problem_id: p for p in inputs[f"problems:{name}"].read("problems", Problem)}
+        out.extend(report_stage.showcases(problems, named, seed=study.seed)[:1])
+    return tuple(out)
+
+
+def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
+    sampling = study.evaluate.sampling
+    found = {
+        "laconic": version("laconic"),
+        "python": platform.python_version(),
+        "verifier": next((str(a.manifest.payload["verifier"]) for n, a in inputs.items() if n.startswith("verdicts:")), ""),
+        "common tokenizer": study.counting,
+        "sampling of students": f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most "
+        f"{sampling.max_tokens} tokens, {study.evaluate.samples} samples a problem",
+        "study seed": str(study.seed),
+        "training seeds": ", ".join(map(str, study.training.seeds)),
+    }
+    for name, artifact in inputs.items():
+        if name.startswith("problems:"):
+            found[f"digest of {name.removeprefix('problems:')}"] = artifact.content
+        if name.startswith("train:"):
+            facts = artifact.manifest.facts
+            found |= {key.removeprefix("version."): str(value) for key, value in facts.items() if key.startswith("version.")}
+            found["training precision"] = str(facts.get("precision", ""))
+    return {key: value for key, value in found.items() if value}

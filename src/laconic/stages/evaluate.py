@@ -1,0 +1,265 @@
+"""Scores: every author on every benchmark, with intervals clustered by problem, and arms compared in pairs.
+
+Invariant: every figure's denominator is all samples of all problems that the author was asked; what could not be
+graded counts as wrong and is counted apart. The formulas live in `stats`; this file only decides what is scored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
+
+from laconic.core.digest import derive_seed
+from laconic.core.records import UNGRADED, Outcome, Problem, Score, Trace, Verdict
+from laconic.core.spec import Name, Sampling, Spec
+from laconic.stats import (
+    Estimate,
+    Samples,
+    accuracy,
+    accuracy_difference,
+    accuracy_fixed,
+    accuracy_within_budget,
+    holm,
+    mean_tokens,
+    non_inferiority,
+    pass_at_k,
+    token_ratio,
+    tokens_per_correct,
+    truncation_rate,
+    ungraded_rate,
+)
+
+VERSION = 1
+
+
+class Evaluate(Spec):
+    """On what, how and against whom students are evaluated."""
+
+    benchmarks: tuple[Name, ...] = ()
+    samples: Annotated[int, Field(ge=1, le=1024)] = 8
+    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95)
+    pass_at: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """The k of pass@k; all samples unless given."""
+    base: bool = True
+    """Evaluate the base models, too."""
+    baseline: Name | None = None
+    """The arm that the others are compared with; the first one unless given."""
+    group_by: tuple[str, ...] = ()
+    """Problem tags by which accuracy is broken down, for instance `steps`."""
+    margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Non-inferiority margin in accuracy, stated before the run: 0.05 is five points."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One author's work on one benchmark: traces with their verdicts, from one or several training seeds."""
+
+    author: str
+    benchmark: str
+    rows: Sequence[tuple[int, Trace, Verdict]]
+    """Training seed, trace, verdict."""
+    family: str = ""
+    """Authors are compared within a family: students of one base under one matching rule, or teachers."""
+
+
+def evaluate(
+    sheets: Sequence[Sheet], problems: Mapping[str, Mapping[str, Problem]], spec: Evaluate, *, seed: int,
+    baselines: Mapping[str, str],
+) -> list[Score]:
+    """All scores. `problems` are by benchmark and id; `baselines` name the author to compare with, by family."""
+    sampled = [(sheet, samples_of(sheet, problems[sheet.benchmark])) for sheet in sheets if sheet.rows]
+    scores: list[Score] = []
+    for sheet, samples in sampled:
+        scores.extend(_own(sheet, samples, spec, seed))
+        scores.extend(_groups(sheet, samples, problems[sheet.benchmark], spec))
+    scores.extend(_paired(sampled, spec, seed, baselines))
+    return scores
+
+
+def samples_of(sheet: Sheet, problems: Mapping[str, Problem]) -> Samples:
+    """The sheet as ragged samples by problem, in the order of the benchmark."""
+    by_problem: dict[str, list[tuple[int, Trace, Verdict]]] = {}
+    for row in sorted(sheet.rows, key=lambda row: (row[0], row[1].sample_index)):
+        by_problem.setdefault(row[1].problem_id, []).append(row)
+    ids = tuple(problem_id for problem_id in problems if problem_id in by_problem)
+    rows = [by_problem[problem_id] for problem_id in ids]
+    return Samples(
+        problem_ids=ids,
+        correct=[[v.outcome == Outcome.CORRECT for _, _, v in each] for each in rows],
+        tokens=[[t.n_tokens for _, t, _ in each] for each in rows],
+        finished=[[v.outcome != Outcome.TRUNCATED for _, _, v in each] for each in rows],
+        graded=[[v.outcome not in UNGRADED for _, _, v in each] for each in rows],
+        seed_index=[[s for s, _, _ in each] for each in rows],
+        clusters=tuple(problems[problem_id].duplicate_group for problem_id in ids),
+    )
+
+
+def _own(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[Score]:
+    """The figures of one author alone."""
+    level = spec.confidence
+    given: list[tuple[str, float | None, Estimate | None]] = [
+        ("accuracy", None, accuracy(samples, level=level)),
+        ("accuracy_fixed", None, accuracy_fixed(samples, level=level)),
+        ("tokens", None, mean_tokens(samples, level=level)),
+        ("truncation_rate", None, truncation_rate(samples, level=level)),
+        ("ungraded_rate", None, ungraded_rate(samples, level=level)),
+    ]
+    most = int(samples.counts.min())
+    given += [("pass_at_k", k, pass_at_k(samples, k, level=level)) for k in spec.pass_at or (most,) if 1 < k <= most]
+    if samples.flat_tokens.any():
+        given.append(("tokens_per_correct", None, tokens_per_correct(samples, level=level)))
+    for name, at, estimate in given:
+        if estimate is not None:
+            yield _score(sheet, name, estimate, samples, at=at)
+    yield from _parts(sheet, samples)
+    yield from _seeds(sheet, samples, spec)
+    yield from _within_budget(sheet, samples, spec, seed)
+
+
+def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
+    """Means without intervals: reasoning and answer apart, and the provider's own count where there is one."""
+    traces = [trace for _, trace, _ in sheet.rows]
+    provider = [t.completion_tokens for t in traces if t.completion_tokens is not None]
+    latency = [t.latency_s for t in traces if t.latency_s is not None]
+    parts: dict[str, list[int] | list[float]] = {
+        "reasoning_tokens": [t.n_reasoning for t in traces],
+        "answer_tokens": [t.n_answer for t in traces],
+        "provider_tokens": provider,
+        "latency_s": latency,
+    }
+    for name, values in parts.items():
+        if values:
+            yield Score(
+                benchmark=sheet.benchmark, author=sheet.author, metric=name, estimate=math.fsum(values) / len(values),
+                method="mean over samples", n_problems=samples.n_problems, n_samples=len(values),
+            )  # fmt: skip
+
+
+def _seeds(sheet: Sheet, samples: Samples, spec: Evaluate) -> Iterator[Score]:
+    """With several training seeds: each run's own accuracy, so that their spread can be seen."""
+    seeds = sorted({seed for seed, _, _ in sheet.rows})
+    if len(seeds) < 2:
+        return
+    for seed in seeds:
+        rows = [row for row in sheet.rows if row[0] == seed]
+        one = replace(sheet, rows=rows)
+        part = samples_of(one, {t.problem_id: _bare(t.problem_id) for _, t, _ in rows})
+        yield _score(one, "accuracy", accuracy(part, level=spec.confidence), part, group=f"training seed={seed}")
+
+
+def _bare(problem_id: str) -> Problem:
+    return Problem(problem_id=problem_id, prompt="", reference="", domain="", source="")
+
+
+BUDGETS = 24
+
+
+def _within_budget(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[Score]:
+    """Accuracy when only samples count that are right *and* finished within a budget of tokens."""
+    longest = int(samples.flat_tokens.max())
+    if longest <= 0:
+        return
+    budgets = sorted({max(1, round(longest ** (i / BUDGETS))) for i in range(BUDGETS // 4, BUDGETS + 1)})
+    curve = accuracy_within_budget(
+        samples, budgets, seed=derive_seed(seed, "budget", sheet.author, sheet.benchmark) % 2**32, level=spec.confidence
+    )
+    rows = zip(curve.budgets.tolist(), curve.values.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True)
+    for budget, value, low, high in rows:
+        point = Estimate(value, low, high, curve.method, curve.n_problems, curve.n_samples)
+        yield _score(sheet, "accuracy_within_budget", point, samples, at=float(budget))
+
+
+def _groups(sheet: Sheet, samples: Samples, problems: Mapping[str, Problem], spec: Evaluate) -> Iterator[Score]:
+    """Accuracy on each value of each tag that the study names."""
+    for tag in spec.group_by:
+        rows: dict[str, list[int]] = {}
+        for i, problem_id in enumerate(samples.problem_ids):
+            value = problems[problem_id].tag(tag)
+            if value is not None:
+                rows.setdefault(value, []).append(i)
+        for value in sorted(rows, key=_natural):
+            part = samples.take(rows[value])
+            yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"{tag}={value}")
+
+
+def _natural(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return math.inf, value
+
+
+def _paired(
+    sampled: Sequence[tuple[Sheet, Samples]], spec: Evaluate, seed: int, baselines: Mapping[str, str]
+) -> list[Score]:
+    """Each author against its family's baseline; p values adjusted by Holm over everything compared here."""
+    made: list[tuple[Sheet, Sheet, Samples, Estimate]] = []
+    extra: list[Score] = []
+    for sheet, samples in sampled:
+        against = _baseline(sampled, sheet, baselines)
+        if against is None:
+            continue
+        other, theirs = against
+        pair_seed = derive_seed(seed, "pair", sheet.author, other.author, sheet.benchmark) % 2**32
+        made.append((sheet, other, samples, accuracy_difference(samples, theirs, seed=pair_seed, level=spec.confidence)))
+        extra.extend(_costs(sheet, other, samples, theirs, spec))
+    adjusted, _ = holm([e.p_value if e.p_value is not None else 1.0 for *_, e in made], level=spec.confidence)
+    differences = [
+        _score(a, "accuracy_difference", replace(e, p_value=p, method=f"{e.method}; Holm over {len(made)}"), s, baseline=b.author)
+        for (a, b, s, e), p in zip(made, adjusted, strict=True)
+    ]
+    return differences + extra
+
+
+def _baseline(
+    sampled: Sequence[tuple[Sheet, Samples]], sheet: Sheet, baselines: Mapping[str, str]
+) -> tuple[Sheet, Samples] | None:
+    name = baselines.get(sheet.family)
+    if not sheet.family or name is None or name == sheet.author:
+        return None
+    for other, samples in sampled:
+        shared = set(samples.problem_ids) & {trace.problem_id for _, trace, _ in sheet.rows}
+        if (other.author, other.benchmark, other.family) == (name, sheet.benchmark, sheet.family) and shared:
+            return other, samples
+    return None
+
+
+def _costs(a: Sheet, b: Sheet, mine: Samples, theirs: Samples, spec: Evaluate) -> Iterator[Score]:
+    test = non_inferiority(mine, theirs, spec.margin)
+    result = "shown" if test.holds else "not shown"
+    needed = f", {test.n_needed} problems needed for a power of 0.9" if test.n_needed else ""
+    method = f"margin {spec.margin:g}: {result}; power {test.power:.2f}{needed}; {test.difference.method}"
+    yield _score(a, "non_inferiority", replace(test.difference, method=method), mine, baseline=b.author)
+    if mine.flat_tokens.any() and theirs.flat_tokens.any():
+        yield _score(a, "token_ratio", token_ratio(mine, theirs, level=spec.confidence), mine, baseline=b.author)
+
+
+def _score(
+    sheet: Sheet, metric: str, estimate: Estimate, samples: Samples, *, at: float | None = None,
+    baseline: str | None = None, group: str | None = None,
+) -> Score:  # fmt: skip
+    return Score(
+        benchmark=sheet.benchmark, author=sheet.author, metric=metric, at=at, baseline=baseline, group=group,
+        estimate=estimate.value, low=_finite(estimate.low), high=_finite(estimate.high), p_value=estimate.p_value,
+        method=estimate.method, n_problems=estimate.n_problems, n_samples=samples.n_samples,
+        n_ungraded=int((~samples.flat_graded).sum()),
+    )  # fmt: skip
+
+
+def _finite(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
+
+
+def outcomes(sheets: Iterable[Sheet]) -> dict[str, dict[str, int]]:
+    """`author / benchmark` to outcome to number of traces."""
+    counted: dict[str, dict[str, int]] = {}
+    for sheet in sheets:
+        row = counted.setdefault(f"{sheet.author} / {sheet.benchmark}", {})
+        for _, _, verdict in sheet.rows:
+            row[verdict.outcome] = row.get(verdict.outcome, 0) + 1
+    return counted

@@ -1,0 +1,206 @@
+"""Traces from authors: teachers for the corpus, students for the evaluation, through the same code.
+
+Invariant: the raw response is durable before anything parses it, and a call that was paid for is never made
+again: what an author has answered already comes from the ledger. A failed call is a trace with an `error`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from laconic.core.digest import derive_seed, digest
+from laconic.core.errors import RunStopped
+from laconic.core.protocols import ABSENT, Author, CallLog, Payload, Progress, Reply, Request, TokenCounter
+from laconic.core.records import Problem, Trace
+from laconic.core.spec import PluginPath, Sampling, Spec
+
+VERSION = 1
+RETRY_BUDGET = 3
+"""How many runs ask a failed row again before it is left alone (until `--mode retry`)."""
+
+_Samples = Annotated[int, Field(ge=1, le=1024)]
+
+
+class _Teacher(Spec):
+    samples: _Samples = 1
+    """Traces for each problem."""
+    prompt: str = "{problem}"
+    """What the teacher is shown; `{problem}` stands for the problem's text."""
+
+
+class ProceduralTeacher(_Teacher):
+    """A function that writes traces: `(prompt, rng, error_rate) -> (reasoning, answer)`."""
+
+    kind: Literal["procedural"] = "procedural"
+    procedure: Literal["verbose", "concise"] | PluginPath
+    error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of traces whose final answer is wrong."""
+
+
+class RecordedTeacher(_Teacher):
+    """Traces that exist already, in a JSONL file or in the data set that the problems come from."""
+
+    kind: Literal["recorded"] = "recorded"
+    path: str | None = None
+    """A JSONL file, relative to the study; None: the rows of the problems' own source."""
+    where: dict[str, str] = {}
+    """Only rows in which these fields have these values."""
+    problem_field: str = "problem"
+    """The field whose text equals the problem's prompt."""
+    reasoning_field: str | None = None
+    answer_field: str | None = None
+    text_field: str | None = None
+    """Reasoning and answer in one text (`<think>` tags, harmony channels): used when there is no `answer_field`."""
+    finish_field: str | None = None
+    tokens_field: str | None = None
+    """The provider's count of completion tokens."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The cap the traces were made with; a row whose provider count reaches it is a truncated one."""
+
+
+class EndpointTeacher(_Teacher):
+    """A model behind an OpenAI-compatible endpoint; its URL and key's variable stand in `run.endpoints`."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    model: str
+    api: Literal["chat", "responses"] = "chat"
+    system: str | None = None
+    sampling: Sampling = Sampling()
+
+
+class CheckpointTeacher(_Teacher):
+    """A model in a local folder (or on the hub), sampled in this process's workers."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    path: str
+    sampling: Sampling = Sampling()
+
+
+Teacher = Annotated[
+    ProceduralTeacher | RecordedTeacher | EndpointTeacher | CheckpointTeacher, Field(discriminator="kind")
+]
+
+
+def render(template: str, problem: Problem) -> str:
+    """The prompt for a problem. Only `{problem}` is replaced: other braces are LaTeX."""
+    return template.replace("{problem}", problem.prompt)
+
+
+def requests(
+    problems: Iterable[Problem], author: Author, *, template: str, sampling: Sampling, samples: int
+) -> list[Request]:
+    """Every request that the step stands for, sample 0 of all problems first."""
+    listed = list(problems)
+    who = digest([author.identity, template, sampling.identity()])
+    out: list[Request] = []
+    for index in range(samples):
+        for problem in listed:
+            key = digest([problem.problem_id, who, index])
+            out.append(
+                Request(
+                    key=key, problem_id=problem.problem_id, prompt=render(template, problem), sample_index=index,
+                    seed=derive_seed(key), max_tokens=sampling.max_tokens,
+                )
+            )  # fmt: skip
+    return out
+
+
+def generate(
+    asked: Sequence[Request],
+    author: Author,
+    *,
+    label: str,
+    ledger: CallLog | None,
+    counter: TokenCounter,
+    progress: Progress,
+    stop: threading.Event,
+    retry: bool = False,
+) -> Iterator[Trace]:
+    """The traces of `asked`, in that order; owed ones are asked first, into the ledger when the author is paid.
+
+    Raises `RunStopped` when `stop` was set before everything was asked: the step stays unfinished, the ledger keeps
+    what came.
+    """
+    memory: dict[str, Payload] = {}
+    get = ledger.get if ledger is not None else memory.get
+    owed = [request for request in asked if owes(get(request.key), request, author, retry=retry)]
+    progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
+    if owed:
+        author.ask(owed, _putter(author, get, ledger.put if ledger is not None else memory.__setitem__, progress))
+    if ledger is not None:
+        ledger.flush()
+    missing = sum(get(request.key) is None for request in owed)
+    if missing:
+        reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
+        raise RunStopped(
+            f"{reason}: {missing} of {len(asked)} traces of {label!r} are owed",
+            "everything that was answered is in the ledger",
+            "run the same command again to go on from here",
+            where="" if stop.is_set() else f"generate/{label}",
+        )
+    return _traces(asked, author, label, get, counter)
+
+
+def owes(payload: Payload | None, request: Request, author: Author, *, retry: bool) -> bool:
+    """Whether a request must be asked (again): never asked, failed within the budget, or cut off by a smaller cap."""
+    if payload is None:
+        return True
+    reply = author.parse(payload)
+    if reply.error == ABSENT:
+        return False
+    if reply.error is not None:
+        return retry or _attempts(payload) < RETRY_BUDGET
+    cap = payload.get("max_tokens")
+    return reply.finish_reason == "length" and isinstance(cap, int) and cap < request.max_tokens
+
+
+def _attempts(payload: Payload) -> int:
+    value = payload.get("attempts", 1)
+    return value if isinstance(value, int) else 1
+
+
+def _putter(
+    author: Author,
+    get: Callable[[str], Payload | None],
+    put: Callable[[str, Payload], None],
+    progress: Progress,
+) -> Callable[[str, Payload], None]:
+    def keep(key: str, payload: Payload) -> None:
+        reply = author.parse(payload)
+        if reply.error is not None:
+            before = get(key)
+            payload = {**payload, "attempts": 1 + (_attempts(before) if before is not None else 0)}
+        put(key, payload)
+        progress.advance(1, tokens=reply.completion_tokens or 0, errors=int(reply.error is not None))
+
+    return keep
+
+
+_CHUNK = 256
+
+
+def _traces(
+    asked: Sequence[Request], author: Author, label: str, get: Callable[[str], Payload | None], counter: TokenCounter
+) -> Iterator[Trace]:
+    for start in range(0, len(asked), _CHUNK):
+        chunk = asked[start : start + _CHUNK]
+        replies = [author.parse(get(request.key) or {"error": ABSENT}) for request in chunk]
+        thought = counter.count([reply.reasoning for reply in replies])
+        said = counter.count([reply.answer for reply in replies])
+        for request, reply, n_reasoning, n_answer in zip(chunk, replies, thought, said, strict=True):
+            if reply.error != ABSENT:
+                yield _trace(request, reply, label, n_reasoning, n_answer)
+
+
+def _trace(request: Request, reply: Reply, label: str, n_reasoning: int, n_answer: int) -> Trace:
+    return Trace(
+        trace_id=request.key, problem_id=request.problem_id, author=label, sample_index=request.sample_index,
+        reasoning=reply.reasoning, answer=reply.answer, finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+        reasoning_tokens=reply.reasoning_tokens, n_reasoning=n_reasoning, n_answer=n_answer,
+        served_model=reply.served_model, latency_s=reply.latency_s, error=reply.error,
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""The report's data: scores, losses, funnel and examples of a finished study, gathered and put into sentences.
+
+Invariant: nothing here is set by hand; every number comes from a table of the study. How it is drawn is the render
+room's business.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from laconic.core.records import Exclusion, Problem, Score, Trace, Verdict
+from laconic.core.reporting import AuthorCard, FunnelRow, Showcase
+
+VERSION = 1
+SHOWCASES = 2
+
+
+def funnel(
+    problems: int, sources: Iterable[Exclusion], pool: int, pooled: Iterable[Exclusion],
+    arms: Mapping[str, tuple[int, Iterable[Exclusion]]],
+) -> tuple[FunnelRow, ...]:
+    """From the rows of the source to each arm's examples; every loss with the rules that caused it."""
+    lost = _rules(sources)
+    rows = [
+        FunnelRow(label="rows of the source", n=problems + sum(lost.values())),
+        FunnelRow(label="problems", n=problems, excluded=lost),
+        FunnelRow(label="paired problems", n=pool, excluded=_rules(pooled)),
+    ]
+    rows += [FunnelRow(label=f"examples of {arm}", n=n, excluded=_rules(left)) for arm, (n, left) in arms.items()]
+    return tuple(rows)
+
+
+def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:
+    return dict(Counter(exclusion.rule for exclusion in exclusions).most_common())
+
+
+def showcases(
+    problems: Mapping[str, Problem], works: Mapping[str, Sequence[tuple[Trace, Verdict]]], *, seed: int
+) -> tuple[Showcase, ...]:
+    """Problems with one trace of each author, side by side: where authors differ in outcome first, then any.
+
+    The choice is a fixed rule (first in the order of the problem ids), not a selection for looks.
+    """
+    del seed
+    first: dict[str, dict[str, tuple[Trace, Verdict]]] = {}
+    for label, pairs in works.items():
+        for trace, verdict in pairs:
+            if trace.sample_index == 0:
+                first.setdefault(trace.problem_id, {})[label] = (trace, verdict)
+    most = max((len(entries) for entries in first.values()), default=0)
+    full = sorted(problem_id for problem_id, entries in first.items() if len(entries) == most and problem_id in problems)
+    mixed = [p for p in full if len({v.outcome for _, v in first[p].values()}) > 1]
+    same = [p for p in full if p not in set(mixed)]
+    return tuple(
+        Showcase(
+            problem=problems[p], entries=tuple((label, *first[p][label]) for label in works if label in first[p])
+        )
+        for p in [*mixed[:1], *same[:1], *mixed[1:]][:SHOWCASES]
+    )  # fmt: skip
+
+
+def loss_sentence(card: AuthorCard, losses: Sequence[float]) -> str:
+    """Where a loss curve starts and where it ends: means over its first and last twentieth."""
+    width = max(1, len(losses) // 20)
+    start, end = sum(losses[:width]) / width, sum(losses[-width:]) / width
+    return f"{card.label}: {start:.3f} at the start, {end:.3f} at the end"
+
+
+def benchmarks_of(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:
+    """Benchmarks in order of appearance with the most problems that any author was asked."""
+    sizes: dict[str, int] = {}
+    for score in scores:
+        if score.metric == "accuracy" and score.group is None:
+            sizes[score.benchmark] = max(sizes.get(score.benchmark, 0), score.n_problems)
+    return tuple(sizes.items())

@@ -1,0 +1,133 @@
+"""The judge errs too: its error rates from an audit, agreement beyond chance, and accuracy corrected by both.
+
+Invariant: the audit samples accepts and rejects separately, so the rates here are conditional on the judge's
+verdict and need no assumption about how often authors are right. Sources: Cohen 1960; Rogan and Gladen 1978
+and, for a stratified audit, the post-stratified estimator of Cochran 1977, section 5A.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+
+from laconic.core.errors import InputError
+from laconic.stats.distributions import normal_quantile
+from laconic.stats.intervals import Estimate, check_level, clopper_pearson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Counts of a second, trusted look at a random sample of accepts and a random sample of rejects."""
+
+    accepts_right: int
+    """Accepted by the judge, and right to be."""
+    accepts_wrong: int
+    rejects_right: int
+    """Rejected by the judge, though the answer was correct."""
+    rejects_wrong: int
+    """Rejected, and the answer was indeed wrong."""
+
+    def __post_init__(self) -> None:
+        counts = (self.accepts_right, self.accepts_wrong, self.rejects_right, self.rejects_wrong)
+        if min(counts) < 0 or not self.n_accepts or not self.n_rejects:
+            raise InputError(
+                f"an audit of {self.n_accepts} accepts and {self.n_rejects} rejects",
+                "at least one of each, no count negative",
+                "audit a random sample of both: rejects can hide correct answers",
+            )
+
+    @property
+    def n_accepts(self) -> int:
+        """Audited accepts."""
+        return self.accepts_right + self.accepts_wrong
+
+    @property
+    def n_rejects(self) -> int:
+        """Audited rejects."""
+        return self.rejects_right + self.rejects_wrong
+
+
+def false_accept_rate(audit: Audit, *, level: float = 0.95) -> Estimate:
+    """The share of the judge's accepts that are wrong, Clopper-Pearson."""
+    return _share(audit.accepts_wrong, audit.n_accepts, level)
+
+
+def false_reject_rate(audit: Audit, *, level: float = 0.95) -> Estimate:
+    """The share of the judge's rejects that were correct answers, Clopper-Pearson."""
+    return _share(audit.rejects_right, audit.n_rejects, level)
+
+
+def judge_error_corrected(raw: Estimate, audit: Audit, *, level: float = 0.95) -> Estimate:
+    """Accuracy had the trusted look been taken at every sample: raw (1 - false accepts) + (1 - raw) false
+    rejects.
+
+    `raw` is the accuracy by the judge with its interval at `level`; the interval adds the audit's own noise
+    (delta method; rates of exactly 0 or 1 enter with the Agresti-Coull correction, so the audit is never
+    taken as perfect).
+    """
+    wrong, missed = audit.accepts_wrong / audit.n_accepts, audit.rejects_right / audit.n_rejects
+    value = raw.value * (1 - wrong) + (1 - raw.value) * missed
+    z = normal_quantile(0.5 + check_level(level) / 2)
+    slope = 1 - wrong - missed
+    audit_half = z * math.hypot(
+        raw.value * _rate_error(audit.accepts_wrong, audit.n_accepts, z),
+        (1 - raw.value) * _rate_error(audit.rejects_right, audit.n_rejects, z),
+    )
+    low = value - math.hypot(audit_half, slope * (raw.value - raw.low))
+    high = value + math.hypot(audit_half, slope * (raw.high - raw.value))
+    audited = f"{audit.n_accepts} accepts and {audit.n_rejects} rejects"
+    method = f"corrected by an audit of {audited}; {raw.method}"
+    return Estimate(value, max(0.0, low), min(1.0, high), method, raw.n_problems, raw.n_samples)
+
+
+def cohen_kappa(first: Sequence[object], second: Sequence[object], *, level: float = 0.95) -> Estimate:
+    """Agreement of two graders on the same samples beyond what chance would give (1 perfect, 0 chance).
+
+    Interval by the asymptotic variance of Fleiss, Cohen and Everitt 1969 (statsmodels). When both always say
+    the same one thing, chance agreement is total and kappa is undefined: NaN, with the whole range. Raises
+    `InputError` for sequences of different lengths, or empty ones.
+    """
+    if len(first) != len(second) or not first:
+        raise InputError(
+            f"{len(first)} and {len(second)} gradings",
+            "as many of both, at least one",
+            "pair them by trace id",
+        )
+    table = _table(first, second)
+    n = len(first)
+    if len(table) == 1:
+        return Estimate(math.nan, -1.0, 1.0, "kappa undefined: one label throughout", n, n)
+    result = import_module("statsmodels.stats.inter_rater").cohens_kappa(table)
+    value, se = float(result.kappa), math.sqrt(max(0.0, float(result.var_kappa)))
+    half = normal_quantile(0.5 + check_level(level) / 2) * se
+    if half == 0.0:
+        low, _ = clopper_pearson(n, n, level=level)
+        return Estimate(
+            value, min(value, 2 * low - 1), max(value, 1.0), "no disagreement: Clopper-Pearson on n", n, n
+        )
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), "Fleiss-Cohen-Everitt", n, n)
+
+
+def _table(
+    first: Sequence[object], second: Sequence[object]
+) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    labels = sorted({*first, *second}, key=repr)
+    number = {label: i for i, label in enumerate(labels)}
+    table = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for one, other in zip(first, second, strict=True):
+        table[number[one], number[other]] += 1
+    return table
+
+
+def _share(count: int, n: int, level: float) -> Estimate:
+    low, high = clopper_pearson(count, n, level=level)
+    return Estimate(count / n, low, high, f"Clopper-Pearson on {n} audited", n, n)
+
+
+def _rate_error(count: int, n: int, z: float) -> float:
+    rate = (count + z**2 / 2) / (n + z**2)
+    return math.sqrt(rate * (1 - rate) / (n + z**2))

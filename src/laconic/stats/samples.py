@@ -1,0 +1,250 @@
+"""What one author did on one benchmark: ragged samples by problem, and the one rule of what a cluster is.
+
+Invariant: a sample counts as correct only if it was graded and finished, so every figure built on `Samples`
+has the same denominator: all samples of all problems. Every interval takes its clusters from `cluster_index`
+and from nowhere else, and every comparison takes its pairs from `align`. Read next: `intervals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from laconic.core.errors import InputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
+Rows = Sequence[ArrayLike]
+"""One 1-D array a problem; problem i has K_i samples, in the same order in every field."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """All samples of one author on one benchmark. Raises `InputError` when the fields do not fit each other.
+
+    Any sequence of sequences is taken; afterwards each field is a tuple of read-only arrays.
+    """
+
+    problem_ids: tuple[str, ...]
+    """n ids, each once."""
+    correct: Rows
+    """Right or not. A sample that is not finished or not graded counts as wrong whatever is said here."""
+    tokens: Rows | None = None
+    """Generated tokens in the study's common tokenizer; None where only accuracy is of interest."""
+    finished: Rows | None = None
+    """False where the author ran out of tokens; all True by default."""
+    graded: Rows | None = None
+    """False where the verifier could not decide; all True by default."""
+    seed_index: Rows | None = None
+    """Which training seed's student wrote the sample, for students trained more than once."""
+    clusters: tuple[str | None, ...] | None = None
+    """A label a problem (near-duplicate group, source document); None stands for a problem of its own."""
+
+    def __post_init__(self) -> None:
+        _check_ids(self.problem_ids, self.clusters)
+        correct = _rows(self.correct, np.bool_, "correct", self.problem_ids)
+        lengths = [row.size for row in correct]
+        finished = _rows(self.finished, np.bool_, "finished", self.problem_ids, lengths)
+        graded = _rows(self.graded, np.bool_, "graded", self.problem_ids, lengths)
+        counted = correct
+        if self.finished is not None or self.graded is not None:
+            counted = tuple(_frozen(c & f & g) for c, f, g in zip(correct, finished, graded, strict=True))
+        object.__setattr__(self, "correct", counted)
+        object.__setattr__(self, "finished", finished)
+        object.__setattr__(self, "graded", graded)
+        for name in ("tokens", "seed_index"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, _rows(given, np.int64, name, self.problem_ids, lengths))
+
+    @property
+    def n_problems(self) -> int:
+        """n."""
+        return len(self.problem_ids)
+
+    @property
+    def counts(self) -> IntArray:
+        """K_i, shape (n,)."""
+        return np.array([np.size(row) for row in self.correct], dtype=np.int64)
+
+    @property
+    def n_samples(self) -> int:
+        """The sum of K_i."""
+        return int(self.counts.sum())
+
+    @property
+    def row(self) -> IntArray:
+        """The problem's index of each sample, shape (sum K_i,): the order of the flat arrays below."""
+        return np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts)
+
+    @property
+    def flat_correct(self) -> BoolArray:
+        """Correct, finished and graded, shape (sum K_i,)."""
+        return np.concatenate(cast("Sequence[BoolArray]", self.correct))
+
+    @property
+    def flat_finished(self) -> BoolArray:
+        """Not truncated, shape (sum K_i,)."""
+        return np.concatenate(cast("Sequence[BoolArray]", self.finished))
+
+    @property
+    def flat_graded(self) -> BoolArray:
+        """The verifier decided, shape (sum K_i,)."""
+        return np.concatenate(cast("Sequence[BoolArray]", self.graded))
+
+    @property
+    def flat_tokens(self) -> IntArray:
+        """Tokens of each sample, shape (sum K_i,). Raises `InputError` when the samples carry no counts."""
+        return np.concatenate(cast("Sequence[IntArray]", self._given("tokens")))
+
+    @property
+    def flat_seeds(self) -> IntArray:
+        """Training seed of each sample, shape (sum K_i,). Raises `InputError` when the samples carry none."""
+        return np.concatenate(cast("Sequence[IntArray]", self._given("seed_index")))
+
+    @property
+    def accuracies(self) -> FloatArray:
+        """a_i, the share of correct samples of each problem, shape (n,)."""
+        return self.problem_means(self.flat_correct)
+
+    @property
+    def token_means(self) -> FloatArray:
+        """The mean number of tokens of each problem, shape (n,)."""
+        return self.problem_means(self.flat_tokens)
+
+    def problem_means(self, flat: NDArray[np.generic]) -> FloatArray:
+        """The mean over each problem's samples of a flat array, shape (n,)."""
+        sums = np.bincount(self.row, weights=flat.astype(np.float64), minlength=self.n_problems)
+        return np.asarray(sums / self.counts, dtype=np.float64)
+
+    def take(self, indices: Sequence[int]) -> Samples:
+        """The problems at `indices`, in that order."""
+        changes = {name: _pick(getattr(self, name), indices) for name in _ROW_FIELDS}
+        return replace(self, **changes)
+
+    def _given(self, name: str) -> Rows:
+        rows: Rows | None = getattr(self, name)
+        if rows is None:
+            raise InputError(
+                f"samples without {name!r}",
+                f"{name!r} for each sample",
+                f"pass {name}= when building Samples",
+            )
+        return rows
+
+
+_ROW_FIELDS = ("problem_ids", "correct", "tokens", "finished", "graded", "seed_index", "clusters")
+
+
+class Pair(NamedTuple):
+    """Two authors' samples on the same problems, in the same order, and what was left out of either."""
+
+    a: Samples
+    b: Samples
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+
+def align(a: Samples, b: Samples) -> Pair:
+    """The problems that both have, in `a`'s order. Raises `InputError` when there is none.
+
+    Where only one side has cluster labels they hold for both; where both have them they must agree.
+    """
+    where_b = {problem: i for i, problem in enumerate(b.problem_ids)}
+    common = [i for i, problem in enumerate(a.problem_ids) if problem in where_b]
+    if not common:
+        raise InputError(
+            f"no problem in common ({a.n_problems} against {b.n_problems} problems)",
+            "two authors that were asked the same problems",
+            "compare on the same benchmark at the same revision, so that the problem ids agree",
+        )
+    left, right = a.take(common), b.take([where_b[a.problem_ids[i]] for i in common])
+    labels = _common_clusters(left, right)
+    missing_a = tuple(p for p in a.problem_ids if p not in where_b)
+    known = set(a.problem_ids)
+    missing_b = tuple(p for p in b.problem_ids if p not in known)
+    return Pair(replace(left, clusters=labels), replace(right, clusters=labels), missing_a, missing_b)
+
+
+def cluster_index(samples: Samples) -> IntArray:
+    """Which cluster each problem is in, shape (n,), numbered 0..G-1 in the order of the labels, not of the
+    rows.
+
+    The one place that decides: a problem's cluster label where it has one, else the problem itself. Numbering
+    by label makes every seeded resample independent of the order of the problems.
+    """
+    labels = samples.clusters or (None,) * samples.n_problems
+    keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(samples.problem_ids, labels, strict=True)]
+    numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
+    return np.array([numbers[key] for key in keys], dtype=np.int64)
+
+
+def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
+    if a.clusters is None or b.clusters is None:
+        return a.clusters or b.clusters
+    if a.clusters != b.clusters:
+        raise InputError(
+            "the two authors' problems carry different cluster labels",
+            "one label a problem, the same for every author",
+            "take the labels of both from the same problem table",
+        )
+    return a.clusters
+
+
+def _pick(rows: Sequence[object] | None, indices: Sequence[int]) -> tuple[object, ...] | None:
+    return None if rows is None else tuple(rows[i] for i in indices)
+
+
+def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) -> None:
+    if not ids:
+        raise InputError(
+            "samples of no problem", "at least one problem", "check the filter or the benchmark's name"
+        )
+    if len(set(ids)) != len(ids):
+        twice = next(p for i, p in enumerate(ids) if p in ids[:i])
+        raise InputError(
+            f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row"
+        )
+    if clusters is not None and len(clusters) != len(ids):
+        raise InputError(
+            f"{len(clusters)} cluster labels for {len(ids)} problems",
+            "one label (or None) a problem",
+            "pass clusters in the order of problem_ids",
+        )
+
+
+def _rows(
+    rows: Rows | None,
+    dtype: type[Scalar],
+    name: str,
+    ids: tuple[str, ...],
+    lengths: Sequence[int] | None = None,
+) -> tuple[NDArray[Scalar], ...]:
+    if rows is None:
+        ones = {length: _frozen(np.ones(length, dtype)) for length in set(lengths or ())}
+        return tuple(ones[length] for length in lengths or ())
+    arrays = tuple(_frozen(np.array(row, dtype=dtype)) for row in rows)
+    if len(arrays) != len(ids):
+        raise InputError(
+            f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them"
+        )
+    for i, array in enumerate(arrays):
+        wanted = array.size if lengths is None else lengths[i]
+        if array.ndim != 1 or array.size != wanted or array.size == 0:
+            raise InputError(
+                f"problem {ids[i]!r} has {name!r} of shape {array.shape}",
+                f"shape ({wanted or 'at least 1'},), one value a sample",
+                "leave a problem without samples out, and keep a failed call as an ungraded sample",
+            )
+    return arrays
+
+
+def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    array.flags.writeable = False
+    return array

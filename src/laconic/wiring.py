@@ -1,0 +1,412 @@
+"""The bodies of steps: open what a step needs, call its stage on tables, write tables. Only `plan.py` uses it.
+
+Every method returns a function of the step's context, so that a plan can be built, keyed and shown without opening
+anything. What is expensive to open (worker processes, ledgers, tokenizers) is opened once and shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from laconic import arms as arms_room
+from laconic.adapters import chat
+from laconic.adapters.counting import counter
+from laconic.core.digest import digest, file_digest
+from laconic.core.errors import AuthorError, LaconicError
+from laconic.core.plugins import lookup
+from laconic.core.protocols import Author, TokenCounter, Trained
+from laconic.core.records import Example, Loss, Problem, Trace, Verdict
+from laconic.engine.local import LocalEngine
+from laconic.stages import curate as curate_stage
+from laconic.stages import generate as generate_stage
+from laconic.stages import problems as problems_stage
+from laconic.stages import train as train_stage
+from laconic.stages import verify as verify_stage
+from laconic.stages.generate import EndpointTeacher, ProceduralTeacher, RecordedTeacher
+from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ProblemSource, SyntheticProblems
+from laconic.store.artifacts import Artifact
+from laconic.store.ledger import Ledger
+from laconic.store.step import StepContext
+from laconic.study import MINIATURE_BASE, Study
+from laconic.styles import STYLES
+
+Body = Callable[[StepContext], None]
+
+WORD_PROBLEMS = {"word-problems": "laconic.miniature.problems:generate"}
+PROCEDURES = {
+    "verbose": "laconic.miniature.teachers:verbose",
+    "concise": "laconic.miniature.teachers:concise",
+}
+
+
+class Wiring:
+    """What the steps of one run share. Close it when the run is over."""
+
+    def __init__(self, study: Study, stop: threading.Event | None = None) -> None:
+        self.study = study
+        self.stop = stop or threading.Event()
+        self.engine = LocalEngine(study.run.workers)
+        self._ledgers: dict[Path, tuple[Ledger, int]] = {}
+        self._counter: TokenCounter | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """End the workers; ledgers close with the steps that use them."""
+        self.engine.close()
+
+    def halt(self) -> None:
+        """Stop now: no new work, workers are ended, whatever is in a ledger stays."""
+        self.stop.set()
+        self.engine.stop()
+
+    # -- shared things ---------------------------------------------------------------------------------------
+
+    @property
+    def counter(self) -> TokenCounter:
+        """The common tokenizer, loaded once."""
+        with self._lock:
+            if self._counter is None:
+                self._counter = counter(model_path(self.study.counting))
+            return self._counter
+
+    @contextlib.contextmanager
+    def ledger(self, path: Path) -> Iterator[Ledger]:
+        """The ledger at `path`; steps that run side by side share one handle."""
+        with self._lock:
+            ledger, users = self._ledgers.get(path, (None, 0))
+            if ledger is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                ledger = Ledger.open(path)
+            self._ledgers[path] = (ledger, users + 1)
+        try:
+            yield ledger
+        finally:
+            with self._lock:
+                ledger, users = self._ledgers.pop(path)
+                if users > 1:
+                    self._ledgers[path] = (ledger, users - 1)
+                else:
+                    ledger.close()
+
+    # -- problems --------------------------------------------------------------------------------------------
+
+    def problems(self, source: ProblemSource, seed: int) -> Body:
+        """Read or make problems."""
+
+        def body(ctx: StepContext) -> None:
+            count = None if isinstance(source, SyntheticProblems) else source.count
+            kept, left = problems_stage.problems(_problem_rows(source), count=count, seed=seed)
+            ctx.out.write("problems", kept)
+            ctx.out.write("exclusions", left)
+
+        return body
+
+    # -- traces ----------------------------------------------------------------------------------------------
+
+    def teach(self, name: str) -> Body:
+        """Traces of a teacher for the study's problems."""
+        teacher = self.study.teachers[name]
+
+        def body(ctx: StepContext) -> None:
+            self._generate(
+                ctx, name, self._teacher(name), template=teacher.prompt, samples=teacher.samples,
+                sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
+            )  # fmt: skip
+
+        return body
+
+    def sample(self, label: str, base: str | None) -> Body:
+        """Traces of a student (its checkpoint is the input `checkpoint`) or of a base on a benchmark."""
+        spec = self.study.evaluate
+
+        def body(ctx: StepContext) -> None:
+            trained = ctx.inputs.get("checkpoint")
+            folder = str(trained.folder / "model") if trained else model_path(base or "")
+            who = trained.content if trained else model_identity(base or "")
+            author = self._sampler(folder, {"checkpoint": who, "seed": self.study.seed}, spec.sampling)
+            self._generate(
+                ctx, label, author, template=self.study.prompt, samples=spec.samples, sampling=spec.sampling
+            )
+
+        return body
+
+    def _generate(
+        self, ctx: StepContext, label: str, author: Author, *, template: str, samples: int, sampling: Any
+    ) -> None:
+        problems = ctx.inputs["problems"].read("problems", Problem)
+        asked = generate_stage.requests(problems, author, template=template, sampling=sampling, samples=samples)
+        plan = getattr(author, "plan", None)
+        if plan is not None:
+            plan(asked)
+        errors = 0
+
+        def counted(traces: Iterator[Trace]) -> Iterator[Trace]:
+            nonlocal errors
+            for trace in traces:
+                errors += trace.error is not None
+                yield trace
+
+        path = ctx.store.ledger_path(label, digest(author.identity))
+        with self.ledger(path) if author.paid else contextlib.nullcontext() as ledger:
+            traces = generate_stage.generate(
+                asked, author, label=label, ledger=ledger, counter=self.counter, progress=ctx.progress,
+                stop=ctx.stop, retry=ctx.retry,
+            )  # fmt: skip
+            ctx.out.write("traces", counted(traces))
+        ctx.out.facts.update(errors=errors, asked=len(asked))
+
+    def _teacher(self, name: str) -> Author:
+        teacher = self.study.teachers[name]
+        if isinstance(teacher, ProceduralTeacher):
+            return self._procedural(teacher)
+        if isinstance(teacher, RecordedTeacher):
+            return self._recorded(teacher)
+        if isinstance(teacher, EndpointTeacher):
+            return self._endpoint(name, teacher)
+        identity = {"checkpoint": model_identity(teacher.path), "seed": self.study.seed}
+        return self._sampler(model_path(teacher.path), identity, teacher.sampling)
+
+    def _procedural(self, teacher: ProceduralTeacher) -> Author:
+        from laconic.adapters.procedural import ProceduralAuthor
+
+        path = PROCEDURES.get(teacher.procedure, teacher.procedure)
+        procedure = lookup(path, {}, "procedure")
+        return ProceduralAuthor(procedure, path, error_rate=teacher.error_rate, seed=self.study.seed)
+
+    def _recorded(self, teacher: RecordedTeacher) -> Author:
+        from laconic.adapters.reasoning import split_reasoning
+        from laconic.adapters.recorded import Fields, RecordedAuthor
+
+        fields = Fields(
+            problem=teacher.problem_field, reasoning=teacher.reasoning_field, answer=teacher.answer_field,
+            text=teacher.text_field, finish=teacher.finish_field, tokens=teacher.tokens_field, where=teacher.where,
+            max_tokens=teacher.max_tokens,
+        )  # fmt: skip
+        rows, who = self._recorded_rows(teacher)
+        return RecordedAuthor(rows, fields, split=split_reasoning, dig=problems_stage.dig, digest=who)
+
+    def _recorded_rows(self, teacher: RecordedTeacher) -> tuple[problems_stage.Rows, str]:
+        if teacher.path is not None:
+            return problems_stage.read_jsonl(Path(teacher.path)), file_digest(Path(teacher.path))
+        source = self.study.problems
+        if isinstance(source, JsonlProblems):
+            return problems_stage.read_jsonl(Path(source.path)), file_digest(Path(source.path))
+        if isinstance(source, HuggingFaceProblems):
+            return _hub_rows(source), digest([source.path, source.config, source.split, source.revision])
+        raise LaconicError(
+            "a recorded teacher without a path, and problems that are synthetic",
+            "a file of traces",
+            "give the teacher a path = ...",
+        )
+
+    def _endpoint(self, name: str, teacher: EndpointTeacher) -> Author:
+        from laconic.adapters.openai import EndpointAuthor
+
+        endpoint = self.study.run.endpoints[name]
+        key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
+        author = EndpointAuthor(
+            identity=endpoint_identity(teacher), model=teacher.model, urls=endpoint.urls, api_key=key,
+            sampling=teacher.sampling.identity(), system=teacher.system, api=teacher.api, stream=endpoint.stream,
+            concurrency=endpoint.concurrency, timeout_s=endpoint.timeout_s, retries=endpoint.retries,
+            requests_per_minute=endpoint.requests_per_minute, tokens_per_minute=endpoint.tokens_per_minute,
+            stop=self.stop,
+        )  # fmt: skip
+        faults = author.check()
+        if faults:
+            fault = faults[0]
+            raise AuthorError(fault.found, fault.expected, fault.remedy, where=f"teachers.{name}: {fault.where}")
+        return author
+
+    def _sampler(self, folder: str, identity: object, sampling: Any) -> Author:
+        from laconic.adapters.checkpoint import CheckpointAuthor
+
+        return CheckpointAuthor(
+            folder, identity, engine=self.engine, temperature=sampling.temperature, top_p=sampling.top_p,
+            top_k=sampling.top_k, threads=self.engine.threads, stop=self.stop,
+        )  # fmt: skip
+
+    # -- verdicts --------------------------------------------------------------------------------------------
+
+    def verify(self) -> Body:
+        """Verdicts about the traces of one generate step."""
+
+        def body(ctx: StepContext) -> None:
+            from laconic.domains.math import MathVerifier
+
+            problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
+            traces = ctx.inputs["traces"]
+            with MathVerifier(workers=max(1, self.engine.slots // 2), limit_s=self.study.verify.limit_s) as verifier:
+                verdicts = verify_stage.verify(
+                    problems, traces.read("traces", Trace), verifier, progress=ctx.progress,
+                    total=traces.manifest.rows.get("traces", 0),
+                )  # fmt: skip
+                ctx.out.write("verdicts", verdicts)
+
+        return body
+
+    # -- corpus ----------------------------------------------------------------------------------------------
+
+    def pool(self) -> Body:
+        """Which problems every teacher got right."""
+        spec, seed = self.study.curate, self.study.seed
+
+        def body(ctx: StepContext) -> None:
+            problems = list(ctx.inputs["problems"].read("problems", Problem))
+            verdicts = {name: ctx.inputs[f"verdicts:{name}"].read("verdicts", Verdict) for name in self.study.teachers}
+            pool = curate_stage.pool(problems, verdicts, count=spec.count, seed=seed)
+            ctx.out.write("exclusions", pool.exclusions)
+            ctx.out.write_text(POOL, orjson.dumps(_pool_json(pool)).decode())
+
+        return body
+
+    def arm(self, name: str) -> Body:
+        """The examples of an arm over the whole pool."""
+        arm = self.study.arms[name]
+
+        def body(ctx: StepContext) -> None:
+            problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
+            picks = arms_room.picks(_candidates(ctx.inputs["pool"], problems), arm, self.study.seed)
+            traces = {t: ctx.inputs[f"traces:{t}"].read("traces", Trace) for t in dict.fromkeys(arm.teachers)}
+            ctx.out.write(
+                "examples",
+                curate_stage.examples(
+                    name, picks, problems, traces, style=lookup(arm.style, STYLES, "style"), style_name=arm.style,
+                    template=self.study.prompt, complete=chat.render_completion, count=self.counter.count,
+                ),
+            )  # fmt: skip
+            ctx.out.write("exclusions", [])
+
+        return body
+
+    def match_tokens(self, name: str) -> Body:
+        """An arm's examples repeated or thinned to the token budget that all arms share."""
+        rule, seed = self.study.curate.token_budget, self.study.seed
+
+        def body(ctx: StepContext) -> None:
+            built = {key.removeprefix("examples:"): list(a.read("examples", Example)) for key, a in ctx.inputs.items()}
+            budget = curate_stage.token_budget(rule, {arm: sum(e.n_tokens for e in rows) for arm, rows in built.items()})
+            mine = built[name]
+            picks = [arms_room.Pick(e.problem_id, e.teacher, e.trace_id, e.phase) for e in mine]
+            matched = arms_room.match_tokens(picks, [e.n_tokens for e in mine], budget, seed)
+            kept, left = curate_stage.rematch(mine, matched, name)
+            ctx.out.write("examples", kept)
+            ctx.out.write("exclusions", left)
+            ctx.out.facts["token_budget"] = budget
+
+        return body
+
+    # -- students --------------------------------------------------------------------------------------------
+
+    def train(self, base: str, seed: int) -> Body:
+        """Fine-tune the base on the arm's examples."""
+        spec = self.study.training
+
+        def body(ctx: StepContext) -> None:
+            examples = list(ctx.inputs["examples"].read("examples", Example))
+            folder = ctx.out.folder / "model"
+
+            def fit(rows: Sequence[Example], on_step: Callable[[int, int, float, int], None]) -> Trained:
+                job = {
+                    **spec.model_dump(exclude={"seeds"}), "base": model_path(base), "out": str(folder), "seed": seed,
+                    "precision": self.study.run.precision, "threads": self.engine.threads,
+                    "examples": [(e.prompt, e.completion, e.phase, e.repeats) for e in rows],
+                }  # fmt: skip
+                result = self.engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
+                return trained_of(result, rows)
+
+            trained, left = train_stage.train(examples, fit, progress=ctx.progress)
+            ctx.out.write("losses", trained.losses)
+            ctx.out.write("exclusions", left)
+            ctx.out.facts.update(trained.facts)
+
+        return body
+
+
+POOL = "pool.json"
+
+
+def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
+    """In a worker process: one training run; every tenth step is reported."""
+    from laconic.adapters.trl import TrainJob, train
+
+    def on_step(step: int, total: int, loss: float, n_tokens: int, rate: float) -> None:
+        del rate
+        if step == 1 or step == total or step % 10 == 0:
+            emit((step, total, loss, n_tokens))
+
+    return train(TrainJob(**job), on_step)
+
+
+def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
+    """The trainer's result in the stages' terms."""
+    losses = [
+        Loss(step=s.step, phase=0, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate)
+        for s in result.losses
+    ]
+    facts = {
+        "steps": result.n_steps, "tokens": result.n_tokens, "seconds": round(result.seconds, 2),
+        "precision": result.precision, **{f"version.{k}": v for k, v in result.versions.items()},
+    }  # fmt: skip
+    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped], facts=facts)
+
+
+def model_path(name: str) -> str:
+    """Where a model or tokenizer lies: the shipped base's folder for `miniature:base`, else the name itself."""
+    if name in (MINIATURE_BASE, "miniature"):
+        from laconic.miniature.student import base_path
+
+        return str(base_path())
+    return name
+
+
+def model_identity(name: str, revision: str | None = None) -> object:
+    """What a base model is, for keys: the digests of its files, or hub id and revision."""
+    folder = Path(model_path(name))
+    if not folder.is_dir():
+        return {"hub": name, "revision": revision}
+    kept = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors", ".model", ".jinja")]
+    return {p.name: file_digest(p) for p in kept if p.name != "recipe.json"}
+
+
+def endpoint_identity(teacher: EndpointTeacher) -> dict[str, Any]:
+    """Who writes behind an endpoint: the model and what it is told; never a URL."""
+    return {"model": teacher.model, "system": teacher.system, "api": teacher.api}
+
+
+def _problem_rows(source: ProblemSource) -> Iterator[Problem]:
+    if isinstance(source, SyntheticProblems):
+        path = WORD_PROBLEMS.get(source.generator, source.generator)
+        return problems_stage.synthetic(source, lookup(path, {}, "generator"))
+    if isinstance(source, JsonlProblems):
+        return problems_stage.problems_of_rows(problems_stage.read_jsonl(Path(source.path)), source)
+    return problems_stage.problems_of_rows(_hub_rows(source), source)
+
+
+def _hub_rows(source: HuggingFaceProblems) -> Iterator[tuple[str, Mapping[str, object]]]:
+    from laconic.adapters import huggingface
+
+    return huggingface.rows(source.path, config=source.config, split=source.split, revision=source.revision)
+
+
+def _pool_json(pool: curate_stage.Pool) -> dict[str, Any]:
+    return {"problems": [p.problem_id for p in pool.problems], "chosen": pool.chosen, "pass_rate": pool.pass_rate}
+
+
+def _candidates(artifact: Artifact, problems: Mapping[str, Problem]) -> list[arms_room.Candidate]:
+    pool = orjson.loads((artifact.folder / POOL).read_bytes())
+    chosen: dict[str, dict[str, str]] = pool["chosen"]
+    return [
+        arms_room.Candidate(
+            problem_id=pid, tags=dict(tag.partition("=")[::2] for tag in problems[pid].tags),
+            pass_rate=pool["pass_rate"][pid], traces={name: ids[pid] for name, ids in chosen.items()},
+        )
+        for pid in pool["problems"]
+    ]  # fmt: skip
+

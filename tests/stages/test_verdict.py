@@ -1,0 +1,213 @@
+"""The verdict says what the intervals carry and no more: each kind of finding, and each way of not finding."""
+
+from __future__ import annotations
+
+from laconic.core.records import Score
+from laconic.core.reporting import AuthorCard
+from laconic.stages.verdict import verdict
+
+VERBOSE = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0,))
+CONCISE = AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0,))
+VERBOSE_T = AuthorCard(label="verbose@tokens", kind="student", arm="verbose", match="tokens", seeds=(0,))
+CONCISE_T = AuthorCard(label="concise@tokens", kind="student", arm="concise", match="tokens", seeds=(0,))
+
+
+def _score(
+    author: str,
+    metric: str,
+    estimate: float,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    baseline: str | None = None,
+    p_value: float | None = None,
+    n: int = 128,
+    k: int = 8,
+    benchmark: str = "held-out",
+    n_ungraded: int = 0,
+    group: str | None = None,
+) -> Score:
+    return Score(
+        benchmark=benchmark,
+        author=author,
+        metric=metric,
+        baseline=baseline,
+        estimate=estimate,
+        low=low,
+        high=high,
+        p_value=p_value,
+        group=group,
+        n_problems=n,
+        n_samples=n * k,
+        n_ungraded=n_ungraded,
+    )
+
+
+def _pair(
+    estimate: float,
+    low: float | None,
+    high: float | None,
+    p_value: float | None,
+    bound: float | None,
+    *,
+    tag: str = "",
+    n: int = 128,
+) -> list[Score]:
+    author, baseline = f"concise{tag}", f"verbose{tag}"
+    return [
+        _score(author, "accuracy", 0.612, 0.551, 0.670, n=n),
+        _score(baseline, "accuracy", 0.723, 0.662, 0.781, n=n),
+        _score(author, "accuracy_difference", estimate, low, high, baseline=baseline, p_value=p_value, n=n),
+        _score(author, "token_ratio", 0.2, 0.19, 0.21, baseline=baseline, n=n),
+        _score(author, "non_inferiority", estimate, bound, baseline=baseline, n=n),
+    ]
+
+
+def _texts(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    return [sentence.text for sentence in verdict(authors, scores, margin=margin, confidence=0.95)]
+
+
+def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
+    texts = _texts([VERBOSE, CONCISE], _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
+    assert texts[0] == (
+        "On held-out (128 problems, 8 samples each), arms matched by problems: the concise student reaches"
+        " 61.2% [55.1, 67.0], the verbose student 72.3% [66.2, 78.1]; difference \u221211.1 points"
+        " [\u221216.9, \u22125.3], p < 0.001; it uses 0.20\u00d7 [0.19, 0.21] the tokens of the verbose student."
+        " The accuracy of the concise student is lower."
+        " It is worse by more than the margin of 5 points stated beforehand."
+    )
+
+
+def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
+    scores = _pair(-0.01, -0.03, 0.01, 0.4, -0.027)
+    assert set(verdict([VERBOSE, CONCISE], scores, margin=0.05, confidence=0.95)[0].rests_on) == set(scores)
+
+
+def test_no_difference_found_is_not_called_equality() -> None:
+    text = _texts([VERBOSE, CONCISE], _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
+    assert "cannot be told apart" in text
+    # standard error 3.06 points, times 1.96 + 0.84
+    assert "with 80% power is about 8.6 points" in text
+    assert "is not shown (lower bound \u22127.0 points)" in text
+    # 128 * (2.926 * 3.06 / 5)^2 = 411
+    assert "about 420 problems would have shown it" in text
+    assert "equal" not in text
+    assert "same" not in text
+
+
+def test_non_inferiority_is_claimed_only_when_the_bound_lies_inside_the_margin() -> None:
+    inside = _texts([VERBOSE, CONCISE], _pair(-0.01, -0.05, 0.03, 0.5, -0.0499))[0]
+    on_it = _texts([VERBOSE, CONCISE], _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
+    assert "By the margin of 5 points stated beforehand it is not inferior" in inside
+    assert "is not shown" in on_it
+
+
+def test_lower_but_within_the_margin_says_both() -> None:
+    text = _texts([VERBOSE, CONCISE], _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
+    assert "is lower. By the margin" in text
+
+
+def test_an_adjusted_p_value_can_take_back_what_the_interval_shows() -> None:
+    text = _texts([VERBOSE, CONCISE], _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
+    assert "nothing is established" in text
+    assert "is lower" not in text
+
+
+def test_missing_intervals_claim_nothing() -> None:
+    text = _texts([VERBOSE, CONCISE], _pair(-0.06, None, None, None, None))[0]
+    assert "difference \u22126.0 points; it uses" in text
+    assert "has no interval" in text
+    assert "None" not in text
+    assert "is lower" not in text
+
+
+def test_a_zero_width_interval_promises_no_detectable_difference() -> None:
+    text = _texts([VERBOSE, CONCISE], _pair(0.0, 0.0, 0.0, 1.0, 0.0))[0]
+    assert "cannot be told apart here." in text
+    assert "80% power" not in text
+
+
+def test_the_order_flips_only_when_both_differences_are_established() -> None:
+    authors = [VERBOSE, CONCISE, VERBOSE_T, CONCISE_T]
+    under_problems = _pair(-0.111, -0.169, -0.053, 0.0004, -0.16)
+    flipped = _texts(authors, under_problems + _pair(0.12, 0.06, 0.18, 0.0004, 0.07, tag="@tokens"))
+    unsettled = _texts(authors, under_problems + _pair(0.04, -0.02, 0.1, 0.2, -0.01, tag="@tokens"))
+    same = _texts(authors, under_problems + _pair(-0.12, -0.18, -0.06, 0.0004, -0.17, tag="@tokens"))
+    assert (
+        "On held-out the order of verbose and concise flips with the rule by which arms are matched:"
+        " matched by problems, verbose is ahead by 11.1 points [5.3, 16.9];"
+        " matched by tokens, concise is ahead by 12.0 points [6.0, 18.0]."
+    ) in flipped
+    assert any("so the flip is not either" in text for text in unsettled)
+    assert not any("flips with the rule by which" in text for text in unsettled)
+    assert any("is the same under every rule" in text for text in same)
+
+
+def test_the_order_without_intervals_is_never_established() -> None:
+    accuracies = {"verbose": 0.7, "concise": 0.6, "verbose@tokens": 0.5, "concise@tokens": 0.6}
+    scores = [
+        _score(label, "accuracy", value, value - 0.01, value + 0.01) for label, value in accuracies.items()
+    ]
+    texts = _texts([VERBOSE, CONCISE, VERBOSE_T, CONCISE_T], scores)
+    assert any("so the flip is not either" in text for text in texts)
+
+
+def test_authors_compared_with_nobody_are_listed() -> None:
+    base = AuthorCard(label="base", kind="base")
+    scores = [
+        _score("base", "accuracy", 0.121, 0.08, 0.17),
+        _score("base", "accuracy", 0.5, group="steps=2"),
+        _score("base", "tokens", 640, 600, 680),
+    ]
+    assert _texts([base], scores) == [
+        "On held-out (128 problems, 8 samples each): the untrained base reaches 12.1% [8.0, 17.0]"
+        " with 640 [600, 680] tokens a sample."
+    ]
+
+
+def test_teachers_alone_are_compared_and_no_seed_is_spoken_of() -> None:
+    teachers = [AuthorCard(label=label, kind="teacher") for label in ("r1", "oss")]
+    scores = [
+        _score("oss", "accuracy", 0.851, 0.84, 0.86, benchmark="problems", k=1),
+        _score("r1", "accuracy", 0.846, 0.83, 0.86, benchmark="problems", k=1),
+        _score("oss", "accuracy_difference", 0.005, -0.01, 0.02, baseline="r1", benchmark="problems", k=1),
+    ]
+    texts = _texts(teachers, scores)
+    assert texts[0].startswith(
+        "On the study's own problems (128 problems, one sample each): the oss teacher reaches 85.1%"
+    )
+    assert not any("seed" in text for text in texts)
+
+
+def test_one_seed_is_said_and_several_are_not_called_one() -> None:
+    several = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0, 1, 2))
+    scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
+    assert any(
+        text.startswith("Each student was trained with one seed")
+        for text in _texts([VERBOSE, CONCISE], scores)
+    )
+    assert any(
+        text.startswith("concise was trained with one seed") for text in _texts([several, CONCISE], scores)
+    )
+    both = [
+        several,
+        AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0, 1)),
+    ]
+    assert not any("one seed" in text for text in _texts(both, scores))
+
+
+def test_ungraded_samples_are_named_with_their_bound() -> None:
+    scores = [_score("concise", "accuracy", 0.6, 0.5, 0.7, n_ungraded=13)]
+    assert any(
+        "13 of 1,024 (1.3%, the concise student on held-out)" in text for text in _texts([CONCISE], scores)
+    )
+
+
+def test_the_own_problems_come_after_the_held_out_ones() -> None:
+    scores = [_score("r1", "accuracy", 0.9, benchmark=name) for name in ("problems", "held-out")]
+    texts = _texts([AuthorCard(label="r1", kind="teacher")], scores)
+    assert [text.split(" (")[0] for text in texts] == ["On held-out", "On the study's own problems"]
+
+
+def test_nothing_scored_says_nothing() -> None:
+    assert verdict([VERBOSE], [], margin=0.05, confidence=0.95) == ()

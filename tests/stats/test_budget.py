@@ -1,0 +1,105 @@
+"""Accuracy under a budget and the frontier: shape of the curve, width of its band, joint uncertainty."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laconic.core.errors import InputError
+from laconic.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
+from laconic.stats.distributions import t_quantile
+
+
+def test_curve_by_hand(make):
+    s = make.rows([[1, 1], [1, 0]], tokens=[[10, 50], [20, 5]], finished=[[1, 1], [1, 1]])
+    curve = accuracy_within_budget(s, [60, 5, 10, 20])
+    assert curve.budgets.tolist() == [5, 10, 20, 60]
+    assert curve.values.tolist() == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_truncated_samples_never_count(make):
+    s = make.rows([[1], [1]], tokens=[[10], [10]], finished=[[1], [0]])
+    assert accuracy_within_budget(s, [10, 10_000]).values.tolist() == [0.5, 0.5]
+
+
+@given(st.integers(2, 25), st.integers(1, 4), st.integers(0, 99))
+def test_curve_rises_to_the_accuracy_inside_its_band(make, n, k, seed):
+    s = make.drawn(n, k, seed)
+    curve = accuracy_within_budget(s, seed=1, n_resamples=200)
+    assert (np.diff(curve.values) >= -1e-12).all()
+    assert (np.diff(curve.low) >= -1e-12).all()
+    assert (np.diff(curve.high) >= -1e-12).all()
+    assert curve.values[-1] == pytest.approx(accuracy(s).value)
+    assert ((curve.low >= 0) & (curve.low <= curve.values)).all()
+    assert ((curve.high <= 1) & (curve.high >= curve.values)).all()
+    assert (curve.high - curve.low > 1e-6).all()
+
+
+def test_band_is_seeded_wider_than_a_pointwise_one_and_blind_to_the_order_of_problems(make):
+    s = make.drawn(60, 4, 2)
+    curve, again = accuracy_within_budget(s, seed=3), accuracy_within_budget(s, seed=3)
+    moved = accuracy_within_budget(s.take(list(range(59, -1, -1))), seed=3)
+    assert curve.low.tolist() == again.low.tolist()
+    assert moved.low == pytest.approx(curve.low)
+    assert t_quantile(0.975, 59) * 1.1 < curve.critical < 4
+
+
+def test_one_budget_needs_no_more_than_t(make):
+    s = make.drawn(60, 4, 2)
+    curve = accuracy_within_budget(s, [10**9], n_resamples=20_000)
+    assert curve.critical == pytest.approx(t_quantile(0.975, 59), rel=0.03)
+    got = accuracy(s)
+    assert curve.low[0] == pytest.approx(got.low, abs=0.01)
+
+
+def test_budgets_are_checked(make):
+    s = make.drawn(5, 2, 0)
+    for budgets in ([], [-1, 5]):
+        with pytest.raises(InputError, match="token budgets"):
+            accuracy_within_budget(s, budgets)
+    with pytest.raises(InputError, match="tokens"):
+        accuracy_within_budget(make.drawn(5, 2, 0, tokens=False))
+
+
+def test_simulated_coverage_holds_for_all_budgets_at_once():
+    rng, n, k, runs = np.random.default_rng(8), 60, 4, 200
+    ids, budgets = tuple(map(str, range(n))), np.geomspace(50, 5_000, 12).astype(int).tolist()
+
+    def draw(size):
+        ease = rng.beta(0.5, 0.5, size=(size, 1))
+        tokens = np.exp(rng.normal(5 + 2 * (1 - ease), 0.5, size=(size, k))).astype(int)
+        return rng.random((size, k)) < ease, tokens
+
+    right, tokens = draw(200_000)
+    truth = np.array([(right & (tokens <= b)).mean() for b in budgets])
+    covered = 0
+    for _ in range(runs):
+        right, tokens = draw(n)
+        s = Samples(problem_ids=ids, correct=list(right), tokens=list(tokens))
+        curve = accuracy_within_budget(s, budgets, n_resamples=1_000)
+        covered += bool(((curve.low <= truth) & (truth <= curve.high)).all())
+    assert 0.89 <= covered / runs <= 0.995
+
+
+def test_frontier_is_the_two_estimates_and_their_covariance(make):
+    s = make.drawn(80, 4, 6)
+    point = frontier(s, seed=1)
+    assert point.accuracy == accuracy(s)
+    assert point.tokens == mean_tokens(s)
+    assert point.draws.shape == (2_000, 2)
+    sd = s.accuracies.std(ddof=1) / math.sqrt(80)
+    assert math.sqrt(point.covariance[0, 0]) == pytest.approx(sd, rel=0.08)
+    assert point.covariance[0, 1] < 0, "harder problems cost more tokens here"
+    assert point.draws.tolist() == frontier(s, seed=1).draws.tolist()
+
+
+def test_dominance_of_the_cheaper_and_better(make):
+    a = make.rows([[1, 1]] * 6 + [[0, 1]] * 6, tokens=[[10, 10]] * 12)
+    b = make.rows([[1, 0]] * 6 + [[0, 1]] * 6, tokens=[[40, 40]] * 12)
+    assert frontier_dominance(a, b) == 1.0
+    assert frontier_dominance(b, a) == 0.0
+    assert frontier_dominance(a, a) == 1.0

@@ -1,0 +1,216 @@
+"""Paired comparisons: hand-worked numbers, scipy and statsmodels as oracles, and the size of the tests by simulation."""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from laconic.core.errors import InputError
+from laconic.stats import (
+    Samples,
+    accuracy_difference,
+    accuracy_difference_fixed,
+    detectable_difference,
+    equivalence,
+    holm,
+    non_inferiority,
+)
+from laconic.stats.paired import sign_flip_p
+
+rows = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2, max_size=12)
+
+
+def test_difference_by_hand(make):
+    # d = 1, .5, 0, .5: mean .5, sd sqrt(1/6), SE sqrt(1/6)/2; t(3, .975) = 3.1824463.
+    a, b = make.rows([[1, 1], [1, 1], [1, 0], [1, 0]]), make.rows([[0, 0], [1, 0], [1, 0], [0, 0]])
+    got = accuracy_difference(a, b)
+    half = 3.1824463 * math.sqrt(1 / 6) / 2
+    assert got.value == 0.5
+    assert got.low == pytest.approx(0.5 - half)
+    assert got.high == 1.0, "clipped to the range"
+    # Sums of ±1 ±.5 ±.5: only +++ and --- reach 2, so 2 of 8.
+    assert got.p_value == 0.25
+    assert (got.n_problems, got.n_samples) == (4, 16)
+
+
+def test_p_value_by_listing_every_sign():
+    sums = np.array([0.3, -0.1, 0.25, 0.0, 0.4, 0.05])
+    every = [abs(np.dot(signs, sums)) >= sums.sum() - 1e-12 for signs in product([1, -1], repeat=6)]
+    assert sign_flip_p(sums)[0] == pytest.approx(np.mean(every))
+
+
+def test_p_value_agrees_with_scipy():
+    sums = np.random.default_rng(0).normal(0.3, 1, size=10)
+    theirs = scipy_stats.permutation_test(
+        (sums,), lambda x, axis: x.sum(axis=axis), permutation_type="samples", vectorized=True
+    )
+    assert sign_flip_p(sums)[0] == pytest.approx(theirs.pvalue)
+
+
+def test_the_three_ways_to_a_p_value_agree():
+    steps = np.random.default_rng(1).integers(-8, 9, size=20)
+    listed, how = sign_flip_p(steps / 8)
+    assert how == "exact sign flips"
+    more = np.concatenate([steps, [1, -1, 2, -2, 3]]) / 8
+    counted, how = sign_flip_p(more, unit=1 / 8)
+    assert how == "exact sign flips"
+    drawn, how = sign_flip_p(more, seed=5)
+    assert how == "100000 sign flips, seed 5"
+    assert drawn == pytest.approx(counted, abs=0.01)
+    assert sign_flip_p(np.concatenate([steps / 8, np.zeros(50)]))[0] == listed, "zeros have no sign"
+
+
+def test_counting_on_the_lattice_equals_listing():
+    from laconic.stats import paired
+
+    steps = np.array([3, -1, 4, 1, -5, 9, 2, 6, 5, 3, -5])
+    assert paired._flip_lattice(steps) == pytest.approx(paired._flip_all(steps.astype(float)))
+
+
+def test_incommensurable_counts_do_not_overflow(make):
+    counts = [31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131]
+    rng = np.random.default_rng(2)
+    a, b = (make.rows([rng.random(k) < 0.5 for k in counts]) for _ in range(2))
+    got = accuracy_difference(a, b, seed=3)
+    assert "100000 sign flips, seed 3" in got.method
+    assert got.p_value == accuracy_difference(a, b, seed=3).p_value
+
+
+def test_a_large_benchmark_is_exact_and_quick(make):
+    a, b = make.drawn(1319, 8, 1), make.drawn(1319, 8, 2)
+    began = time.process_time()
+    got = accuracy_difference(a, b)
+    assert "exact" in got.method
+    assert time.process_time() - began < 2.0
+
+
+@given(rows, rows)
+def test_swapping_the_two_mirrors_the_difference(make, left, right):
+    n = min(len(left), len(right))
+    a, b = make.rows(left[:n]), make.rows(right[:n])
+    one, other = accuracy_difference(a, b), accuracy_difference(b, a)
+    assert (other.value, other.low, other.high) == pytest.approx((-one.value, -one.high, -one.low))
+    assert other.p_value == one.p_value
+    assert -1 <= one.low <= one.value <= one.high <= 1
+    assert one.high - one.low > 1e-6
+
+
+def test_equal_authors_still_have_a_width(make):
+    s = make.rows([[1], [0]] * 15)
+    got = accuracy_difference(s, s)
+    u = 1 - 0.025 ** (1 / 30)
+    assert (got.value, got.p_value) == (0.0, 1.0)
+    assert (got.low, got.high) == (pytest.approx(-u), pytest.approx(u))
+
+
+def test_one_cluster_says_nothing(make):
+    a, b = make.rows([[1], [1]], clusters=("g", "g")), make.rows([[0], [1]])
+    got = accuracy_difference(a, b)
+    assert (got.low, got.high, got.method.split(";")[0]) == (-1.0, 1.0, "paired one cluster: the whole range")
+    assert got.p_value == 1.0
+
+
+def test_fixed_difference_by_hand(make):
+    # Each author: SE² = (.25/3)/1 per problem of K = 4 -> (2 * .25/3)/4 = 1/24; together 1/12.
+    a, b = make.rows([[1, 1, 0, 0]] * 2), make.rows([[1, 0, 1, 0]] * 2)
+    got = accuracy_difference_fixed(a, b)
+    assert got is not None
+    assert got.high == pytest.approx(float(scipy_stats.t.ppf(0.975, 12)) / math.sqrt(12))
+    assert accuracy_difference_fixed(make.rows([[1]]), make.rows([[0]])) is None
+
+
+def test_holm_by_hand():
+    # Sorted .01 .02 .04: times 3, 2, 1 and never falling: .03, .04, .04.
+    adjusted, significant = holm([0.04, 0.01, 0.02])
+    assert adjusted == pytest.approx([0.04, 0.03, 0.04])
+    assert significant == [True, True, True]
+    assert holm([0.04, 0.03])[1] == [False, False]
+    assert holm([]) == ([], [])
+    with pytest.raises(InputError, match=r"outside \[0, 1\]"):
+        holm([0.5, math.nan])
+
+
+def test_tost_agrees_with_statsmodels(make):
+    a, b = make.drawn(80, 4, 1), make.drawn(80, 4, 1).take(range(80))
+    b = Samples(
+        problem_ids=b.problem_ids, correct=[np.roll(r, 1) ^ (i % 9 == 0) for i, r in enumerate(b.correct)]
+    )
+    theirs, *_ = ttost_paired(a.accuracies, b.accuracies, -0.1, 0.1)
+    got = equivalence(a, b, 0.1)
+    assert got.p_value == pytest.approx(theirs)
+    assert got.holds == (theirs < 0.05)
+
+
+def test_the_interval_and_the_test_say_the_same(make):
+    verdicts = set()
+    for seed in range(30):
+        a, b = make.drawn(200, 4, seed), make.drawn(200, 4, seed + 1)
+        for margin in (0.02, 0.1, 0.15):
+            worse, same = non_inferiority(a, b, margin), equivalence(a, b, margin)
+            assert worse.holds == (worse.difference.low > -margin)
+            assert same.holds == (same.difference.low > -margin and same.difference.high < margin)
+            verdicts.add((worse.holds, same.holds))
+    assert verdicts == {(False, False), (True, False), (True, True)}
+
+
+def test_power_and_needed_problems_by_hand(make):
+    # d = ±.5 on 200 problems each: sd ~ .5006; ((1.6449 + 1.2816) * .5006 / .05)² = 858.5 problems.
+    a, b = make.rows([[1, 0], [0, 0]] * 200), make.rows([[0, 0], [1, 0]] * 200)
+    got = non_inferiority(a, b, 0.05)
+    assert got.n_needed == 859
+    se = 0.5 * math.sqrt(400 / 399) / 20
+    assert got.power == pytest.approx(
+        1 - scipy_stats.nct.cdf(scipy_stats.t.ppf(0.95, 399), 399, 0.05 / se), abs=1e-6
+    )
+    both = equivalence(a, b, 0.05)
+    assert both.n_needed is not None
+    assert both.n_needed > got.n_needed
+    assert both.power < got.power
+    assert detectable_difference(a, b) == pytest.approx(2.81 * se, rel=0.01)
+
+
+def test_aime_cannot_show_equality_within_five_points(make):
+    a, b = make.drawn(30, 8, 4), make.drawn(30, 8, 4)
+    jitter = np.random.default_rng(0).random((30, 8)) < 0.3
+    b = make.rows([np.asarray(r) ^ f for r, f in zip(b.correct, jitter, strict=True)])
+    got = equivalence(a, b, 0.05)
+    assert not got.holds
+    assert got.power < 0.5
+    assert got.n_needed is not None
+    assert got.n_needed > 30
+
+
+def test_equal_authors_are_equivalent_only_with_enough_problems(make):
+    small, large = make.rows([[1], [0]] * 10), make.rows([[1], [0]] * 50)
+    assert not equivalence(small, small, 0.05).holds
+    got = equivalence(large, large, 0.05)
+    assert got.holds
+    assert got.p_value == pytest.approx(0.95**100)
+    assert got.n_needed is None
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, 5])
+def test_a_margin_that_is_no_share_is_refused(make, margin):
+    with pytest.raises(InputError, match="a margin of"):
+        non_inferiority(make.rows([[1]]), make.rows([[1]]), margin)
+
+
+def test_false_positives_stay_at_five_percent():
+    rng, n, k, runs = np.random.default_rng(11), 40, 4, 400
+    ids, hits, covered = tuple(map(str, range(n))), 0, 0
+    for _ in range(runs):
+        ease = rng.beta(0.5, 0.5, size=(n, 1))
+        a, b = (Samples(problem_ids=ids, correct=list(rng.random((n, k)) < ease)) for _ in range(2))
+        got = accuracy_difference(a, b)
+        hits += got.p_value is not None and got.p_value < 0.05
+        covered += got.low <= 0.0 <= got.high
+    assert hits / runs < 0.085
+    assert covered / runs > 0.915

@@ -1,0 +1,88 @@
+"""Ragged samples, pairing and clusters: what fits, what is refused, and that truncated or ungraded is never right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from laconic.core.errors import InputError
+from laconic.stats import Samples, align, cluster_index
+
+
+def test_truncated_and_ungraded_samples_are_never_right(make):
+    s = make.rows([[1, 1, 1]], finished=[[1, 0, 1]], graded=[[1, 1, 0]])
+    assert s.flat_correct.tolist() == [True, False, False]
+    assert s.accuracies.tolist() == pytest.approx([1 / 3])
+
+
+def test_ragged_rows_give_per_problem_means(make):
+    s = make.rows([[1, 0], [1, 1, 1, 0]], tokens=[[10, 30], [1, 2, 3, 6]])
+    assert s.counts.tolist() == [2, 4]
+    assert s.accuracies.tolist() == [0.5, 0.75]
+    assert s.token_means.tolist() == [20.0, 3.0]
+    assert s.n_samples == 6
+
+
+def test_arrays_cannot_be_changed_afterwards(make):
+    given = np.array([1, 0])
+    s = make.rows([given])
+    given[1] = 1
+    assert s.flat_correct.tolist() == [True, False]
+    with pytest.raises(ValueError, match="read-only"):
+        s.correct[0][0] = False
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"problem_ids": (), "correct": []}, "no problem"),
+        ({"problem_ids": ("a", "a"), "correct": [[1], [1]]}, "'a' occurs twice"),
+        ({"problem_ids": ("a", "b"), "correct": [[1]]}, "1 rows of 'correct' for 2"),
+        ({"problem_ids": ("a", "b"), "correct": [[1], []]}, "'b' has 'correct' of shape"),
+        ({"problem_ids": ("a",), "correct": [[1, 0]], "tokens": [[5]]}, "'tokens' of shape"),
+        ({"problem_ids": ("a",), "correct": [[[1, 0]]]}, "shape"),
+        ({"problem_ids": ("a",), "correct": [[1]], "clusters": ("x", "y")}, "2 cluster labels for 1"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(fields, words):
+    with pytest.raises(InputError) as caught:
+        Samples(**fields)
+    assert words in str(caught.value)
+    assert "to do:" in str(caught.value)
+
+
+def test_tokens_that_were_not_given_are_asked_for(make):
+    with pytest.raises(InputError, match="tokens"):
+        _ = make.rows([[1]]).flat_tokens
+
+
+def test_align_pairs_by_id_in_the_order_of_the_first():
+    a = Samples(problem_ids=("x", "y", "z"), correct=[[1], [0], [1, 1]], tokens=[[1], [2], [3, 4]])
+    b = Samples(problem_ids=("z", "w", "x"), correct=[[0], [1], [1, 0]], clusters=("g", None, "g"))
+    pair = align(a, b)
+    assert pair.a.problem_ids == pair.b.problem_ids == ("x", "z")
+    assert pair.a.flat_tokens.tolist() == [1, 3, 4]
+    assert pair.b.accuracies.tolist() == [0.5, 0.0]
+    assert (pair.only_a, pair.only_b) == (("y",), ("w",))
+    assert pair.a.clusters == pair.b.clusters == ("g", "g")
+
+
+def test_align_refuses_what_cannot_be_paired(make):
+    a = make.rows([[1]], clusters=("g",))
+    with pytest.raises(InputError, match="no problem in common"):
+        align(a, Samples(problem_ids=("other",), correct=[[1]]))
+    with pytest.raises(InputError, match="different cluster labels"):
+        align(a, make.rows([[1]], clusters=("h",)))
+
+
+def test_clusters_are_labels_or_else_problems():
+    s = Samples(problem_ids=("c", "b", "a", "d"), correct=[[1]] * 4, clusters=("g", None, "g", "b"))
+    index = cluster_index(s)
+    assert index[0] == index[2]
+    assert len(set(index.tolist())) == 3, "a label 'b' is not the problem 'b'"
+
+
+def test_cluster_numbers_do_not_depend_on_the_order_of_problems(make):
+    s = make.drawn(7, 2, 0)
+    order = [3, 1, 6, 0, 2, 5, 4]
+    assert cluster_index(s.take(order)).tolist() == cluster_index(s)[order].tolist()

@@ -1,0 +1,155 @@
+"""Token means and ratios: hand-worked numbers, invariances, and coverage at the size of AIME."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laconic.core.errors import InputError
+from laconic.stats import (
+    Samples,
+    geometric_token_ratio,
+    mean_tokens,
+    median_ratio,
+    token_ratio,
+    tokens_per_correct,
+    tokens_per_correct_ratio,
+)
+from laconic.stats.resampling import cluster_weights, weighted_median
+
+token_rows = st.lists(st.lists(st.integers(1, 9999), min_size=1, max_size=4), min_size=2, max_size=12)
+
+
+def of_tokens(make, tokens, **fields):
+    return make.rows([[1] * len(row) for row in tokens], tokens=tokens, **fields)
+
+
+def test_mean_tokens_by_hand(make):
+    # Per-problem means 10, 20, 30: SE 10/sqrt(3), t(2, .975) = 4.3026527.
+    got = mean_tokens(of_tokens(make, [[5, 15], [20], [30, 30, 30]]))
+    assert got.value == 20.0
+    assert got.high == pytest.approx(20 + 4.3026527 * 10 / math.sqrt(3))
+    assert got.low == 0.0, "tokens are never negative"
+
+
+def test_a_capped_mean_is_labelled(make):
+    got = mean_tokens(of_tokens(make, [[5], [9]], finished=[[1], [0]]))
+    assert got.method.endswith("restricted at the cap (1 of 2 samples truncated)")
+
+
+def test_token_ratio_by_hand(make):
+    # A: 100, 300 (mean 200); B: 50, 50. Influence .5-1, 1.5-1 = -.5, .5: SE = sqrt(.5)/sqrt(2) = .5; t(1) = 12.7062047.
+    got = token_ratio(of_tokens(make, [[100], [300]]), of_tokens(make, [[50], [50]]))
+    assert got.value == pytest.approx(4.0)
+    assert got.high == pytest.approx(4 * math.exp(12.7062047 * 0.5))
+    assert got.low == pytest.approx(4 * math.exp(-12.7062047 * 0.5))
+    # P(|T(1)| >= log 4 / .5) = 2/pi * atan(.5 / log 4).
+    assert got.p_value == pytest.approx(2 / math.pi * math.atan(0.5 / math.log(4)))
+
+
+def test_geometric_ratio_by_hand(make):
+    got = geometric_token_ratio(of_tokens(make, [[100], [900], [7]]), of_tokens(make, [[100], [100], [0]]))
+    assert got.value == pytest.approx(3.0)
+    assert got.n_problems == 2
+    assert "1 problems without tokens left out" in got.method
+
+
+def test_median_ratio_by_hand(make):
+    a, b = of_tokens(make, [[10], [20], [90]]), of_tokens(make, [[5], [1], [4]])
+    got = median_ratio(a, b, seed=1)
+    assert got.value == 5.0
+    assert got.low <= 5.0 <= got.high
+    assert got == median_ratio(a, b, seed=1)
+
+
+def test_weighted_median_is_the_median_of_the_values_written_out():
+    rng = np.random.default_rng(0)
+    values, weights = (
+        rng.integers(0, 9, size=11).astype(float),
+        rng.integers(0, 4, size=(40, 11)).astype(float),
+    )
+    weights[:, 0] += 1
+    written_out = [np.median(np.repeat(values, w.astype(int))) for w in weights]
+    assert weighted_median(values, weights).tolist() == written_out
+
+
+def test_cluster_weights_draw_whole_clusters():
+    clusters = np.array([0, 0, 1, 2, 2, 2])
+    weights = np.concatenate(list(cluster_weights(clusters, n_resamples=500, seed=3)))
+    assert weights.shape == (500, 6)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+
+
+@given(token_rows, st.integers(2, 50))
+def test_ratio_scales_and_inverts(make, rows, factor):
+    rng = np.random.default_rng(len(rows))
+    a, b = of_tokens(make, rows), of_tokens(make, rng.integers(1, 500, size=(len(rows), 2)).tolist())
+    for measure in (token_ratio, geometric_token_ratio):
+        one, back = measure(a, b), measure(b, a)
+        scaled = measure(of_tokens(make, [[x * factor for x in row] for row in rows]), b)
+        assert one.low <= one.value <= one.high
+        assert (back.value, back.low, back.high) == pytest.approx((1 / one.value, 1 / one.high, 1 / one.low))
+        assert (scaled.value, scaled.low) == pytest.approx((factor * one.value, factor * one.low))
+
+
+def test_no_variation_gives_no_interval(make):
+    got = token_ratio(of_tokens(make, [[30], [60]]), of_tokens(make, [[10], [20]]))
+    assert (got.value, got.low, got.high) == (pytest.approx(3.0), 0.0, math.inf)
+    assert "no variation" in got.method
+    assert mean_tokens(of_tokens(make, [[7], [7]])).high == math.inf
+
+
+def test_tokens_for_a_right_answer_by_hand(make):
+    # 30 tokens a problem on average, accuracy .5: 60 tokens for each right answer.
+    s = make.rows([[1, 0], [1, 0], [1, 1], [0, 0]], tokens=[[10, 30], [40, 40], [10, 10], [50, 50]])
+    got = tokens_per_correct(s)
+    assert got is not None
+    assert got.value == pytest.approx(60.0)
+    assert got.low < 60.0 < got.high
+    assert got.n_samples == 8
+    assert got.p_value is None
+    assert tokens_per_correct(make.rows([[0]], tokens=[[5]])) is None
+
+
+def test_ratio_of_tokens_for_a_right_answer(make):
+    a, b = make.drawn(50, 4, 1), make.drawn(50, 4, 2)
+    one, other, ratio = tokens_per_correct(a), tokens_per_correct(b), tokens_per_correct_ratio(a, b)
+    assert one is not None
+    assert other is not None
+    assert ratio is not None
+    assert ratio.value == pytest.approx(one.value / other.value)
+    assert ratio.low < ratio.value < ratio.high
+    same = tokens_per_correct_ratio(a, a)
+    assert same is not None
+    assert same.value == pytest.approx(1.0)
+
+
+def test_an_author_that_wrote_nothing_is_an_error(make):
+    silent, other = of_tokens(make, [[0], [0]]), of_tokens(make, [[1], [2]])
+    for measure in (token_ratio, geometric_token_ratio, median_ratio):
+        with pytest.raises(InputError, match="without a single token"):
+            measure(other, silent)
+
+
+def test_simulated_coverage_of_the_token_ratio():
+    rng, n, k, runs = np.random.default_rng(5), 30, 8, 500
+    ids, right, covered = tuple(map(str, range(n))), [[1] * k] * n, 0
+    for _ in range(runs):
+        size = rng.normal(8, 0.7, size=(n, 1))
+        a, b = (
+            Samples(
+                problem_ids=ids,
+                correct=right,
+                tokens=list(np.exp(size + shift + rng.normal(0, 0.4, size=(n, k)))),
+            )
+            for shift in (1.4, 0.0)
+        )
+        got = token_ratio(a, b)
+        covered += got.low <= math.exp(1.4) <= got.high
+    assert 0.915 <= covered / runs <= 0.98
