@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,7 +56,7 @@ def _planned(study: Study, stop: threading.Event | None = None) -> Iterator[tupl
 
 def studies() -> dict[str, str]:
     """Shipped studies: name to title."""
-    return {path.stem: load_study(path.stem).title for path in sorted(SHIPPED.glob("*.toml"))}
+    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["title"] for path in sorted(SHIPPED.glob("*.toml"))}
 
 
 def new(file: str | Path, *, source: str = "miniature") -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 from laconic import results
 from laconic.arms import Arm
 from laconic.core.digest import digest, file_digest
+from laconic.domains.math import VERSION as VERIFIER
 from laconic.stages import curate, evaluate, generate, problems, report, train, verify
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import JsonlProblems, ProblemSource, SyntheticProblems
@@ -20,8 +21,6 @@ from laconic.results import AuthorId
 from laconic.store.step import Step
 from laconic.study import Study, resolved
 from laconic.wiring import Wiring, endpoint_identity, model_identity, model_path
-
-MATH = "math@1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ class _Builder:
     def _verify(self, label: str, source: Step, traces: Step) -> Step:
         return Step(
             stage="verify", label=label, version=verify.VERSION,
-            payload={**self.study.verify.payload(), "verifier": MATH},
+            payload={**self.study.verify.payload(), "verifier": VERIFIER},
             inputs={"problems": source, "traces": traces}, run=self.wiring.verify(),
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ how fast, and is never part of a key.
 
 from __future__ import annotations
 
+import copy
 import os
 import tomllib
 import types
@@ -18,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from laconic.arms import Arm
 from laconic.benchmarks import BENCHMARKS
-from laconic.core.errors import Fault, InputError, StudyError, near_miss
+from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.plugins import lookup
 from laconic.core.spec import Name, Sampling, Spec
 from laconic.stages.curate import Curate
@@ -168,11 +169,47 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def parse_study(raw: Mapping[str, Any], *, name: str = "the study") -> Study:
-    """Plain values to a `Study`; every fault that the types show, at once, with near misses."""
+    """Plain values to a `Study`; every fault that the types show and those between the sound parts, at once."""
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        raise StudyError([_fault(dict(e)) for e in error.errors()], study=name) from error
+        faults = [_fault(dict(e)) for e in error.errors()]
+        raise StudyError(faults + _faults_of_the_rest(raw, error), study=name) from error
+
+
+_STAND_INS: dict[str, dict[str, Any]] = {
+    "teachers": {"kind": "procedural", "procedure": "verbose"},
+    "benchmarks": {"kind": "synthetic", "count": 1},
+    "problems": {"kind": "synthetic", "count": 1},
+}
+
+
+def _faults_of_the_rest(raw: Mapping[str, Any], error: ValidationError) -> list[Fault]:
+    """Cross-checks of what is sound: broken parts are replaced by stand-ins, so that one run shows every fault."""
+    sound: dict[str, Any] = copy.deepcopy(dict(raw))
+    for each in error.errors():
+        _replace(sound, each["loc"], unknown=each["type"] == "extra_forbidden")
+    try:
+        return faults_of(Study.model_validate(sound))
+    except (ValidationError, LaconicError):
+        return []
+
+
+def _replace(sound: dict[str, Any], loc: tuple[int | str, ...], *, unknown: bool) -> None:
+    at: Any = sound
+    keys = [part for i, part in enumerate(loc) if not (i > 0 and part in _KINDS)]
+    if unknown:
+        for key in keys[:-1]:
+            at = at[key]
+        at.pop(keys[-1], None)
+    elif keys[0] in ("teachers", "benchmarks", "arms") and len(keys) > 1:
+        teachers = list(sound.get("teachers", {}))
+        stand_in = _STAND_INS.get(str(keys[0])) or {"teacher": teachers[0] if teachers else ""}
+        sound[str(keys[0])][keys[1]] = stand_in
+    elif keys[0] in ("problems", "name", "teachers"):
+        sound[str(keys[0])] = {"name": "x", "teachers": {"x": _STAND_INS["teachers"]}}.get(str(keys[0]), _STAND_INS["problems"])
+    else:
+        sound.pop(str(keys[0]), None)
 
 
 def _fault(error: dict[str, Any]) -> Fault:

@@ -23,6 +23,7 @@ from laconic.core.errors import AuthorError, LaconicError
 from laconic.core.plugins import lookup
 from laconic.core.protocols import Author, TokenCounter, Trained
 from laconic.core.records import Example, Loss, Problem, Trace, Verdict
+from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
 from laconic.stages import curate as curate_stage
 from laconic.stages import generate as generate_stage
@@ -55,11 +56,15 @@ class Wiring:
         self.engine = LocalEngine(study.run.workers)
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
         self._counter: TokenCounter | None = None
+        self._verifier: MathVerifier | None = None
         self._lock = threading.Lock()
+        self._verifying = threading.Lock()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
         self.engine.close()
+        if self._verifier is not None:
+            self._verifier.close()
 
     def halt(self) -> None:
         """Stop now: no new work, workers are ended, whatever is in a ledger stays."""
@@ -238,18 +243,22 @@ class Wiring:
         """Verdicts about the traces of one generate step."""
 
         def body(ctx: StepContext) -> None:
-            from laconic.domains.math import MathVerifier
-
             problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
             traces = ctx.inputs["traces"]
-            with MathVerifier(workers=max(1, self.engine.slots // 2), limit_s=self.study.verify.limit_s) as verifier:
+            with self._verifying:
                 verdicts = verify_stage.verify(
-                    problems, traces.read("traces", Trace), verifier, progress=ctx.progress,
+                    problems, traces.read("traces", Trace), self._math(), progress=ctx.progress,
                     total=traces.manifest.rows.get("traces", 0),
                 )  # fmt: skip
                 ctx.out.write("verdicts", verdicts)
 
         return body
+
+    def _math(self) -> MathVerifier:
+        """The one verifier of the run: its workers load their algebra once. Held under `_verifying`."""
+        if self._verifier is None:
+            self._verifier = MathVerifier(workers=max(1, self.engine.slots // 2), limit_s=self.study.verify.limit_s)
+        return self._verifier
 
     # -- corpus ----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The verdict says what the intervals carry and no more: each kind of finding, and each way of not finding."""
+"""The verdict says what the intervals carry and no more: each kind of finding, each way of not finding."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ VERBOSE = AuthorCard(label="verbose", kind="student", arm="verbose", match="prob
 CONCISE = AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0,))
 VERBOSE_T = AuthorCard(label="verbose@tokens", kind="student", arm="verbose", match="tokens", seeds=(0,))
 CONCISE_T = AuthorCard(label="concise@tokens", kind="student", arm="concise", match="tokens", seeds=(0,))
+TWO = [VERBOSE, CONCISE]
 
 
 def _score(
@@ -68,23 +69,23 @@ def _texts(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05)
 
 
 def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
-    texts = _texts([VERBOSE, CONCISE], _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
+    texts = _texts(TWO, _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
     assert texts[0] == (
         "On held-out (128 problems, 8 samples each), arms matched by problems: the concise student reaches"
         " 61.2% [55.1, 67.0], the verbose student 72.3% [66.2, 78.1]; difference \u221211.1 points"
-        " [\u221216.9, \u22125.3], p < 0.001; it uses 0.20\u00d7 [0.19, 0.21] the tokens of the verbose student."
-        " The accuracy of the concise student is lower."
+        " [\u221216.9, \u22125.3], p < 0.001; it uses 0.20\u00d7 [0.19, 0.21] the tokens of the verbose"
+        " student. The accuracy of the concise student is lower."
         " It is worse by more than the margin of 5 points stated beforehand."
     )
 
 
 def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
     scores = _pair(-0.01, -0.03, 0.01, 0.4, -0.027)
-    assert set(verdict([VERBOSE, CONCISE], scores, margin=0.05, confidence=0.95)[0].rests_on) == set(scores)
+    assert set(verdict(TWO, scores, margin=0.05, confidence=0.95)[0].rests_on) == set(scores)
 
 
 def test_no_difference_found_is_not_called_equality() -> None:
-    text = _texts([VERBOSE, CONCISE], _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
+    text = _texts(TWO, _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
     assert "cannot be told apart" in text
     # standard error 3.06 points, times 1.96 + 0.84
     assert "with 80% power is about 8.6 points" in text
@@ -96,25 +97,25 @@ def test_no_difference_found_is_not_called_equality() -> None:
 
 
 def test_non_inferiority_is_claimed_only_when_the_bound_lies_inside_the_margin() -> None:
-    inside = _texts([VERBOSE, CONCISE], _pair(-0.01, -0.05, 0.03, 0.5, -0.0499))[0]
-    on_it = _texts([VERBOSE, CONCISE], _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
+    inside = _texts(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499))[0]
+    on_it = _texts(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
     assert "By the margin of 5 points stated beforehand it is not inferior" in inside
     assert "is not shown" in on_it
 
 
 def test_lower_but_within_the_margin_says_both() -> None:
-    text = _texts([VERBOSE, CONCISE], _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
+    text = _texts(TWO, _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
     assert "is lower. By the margin" in text
 
 
 def test_an_adjusted_p_value_can_take_back_what_the_interval_shows() -> None:
-    text = _texts([VERBOSE, CONCISE], _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
+    text = _texts(TWO, _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
     assert "nothing is established" in text
     assert "is lower" not in text
 
 
 def test_missing_intervals_claim_nothing() -> None:
-    text = _texts([VERBOSE, CONCISE], _pair(-0.06, None, None, None, None))[0]
+    text = _texts(TWO, _pair(-0.06, None, None, None, None))[0]
     assert "difference \u22126.0 points; it uses" in text
     assert "has no interval" in text
     assert "None" not in text
@@ -122,7 +123,7 @@ def test_missing_intervals_claim_nothing() -> None:
 
 
 def test_a_zero_width_interval_promises_no_detectable_difference() -> None:
-    text = _texts([VERBOSE, CONCISE], _pair(0.0, 0.0, 0.0, 1.0, 0.0))[0]
+    text = _texts(TWO, _pair(0.0, 0.0, 0.0, 1.0, 0.0))[0]
     assert "cannot be told apart here." in text
     assert "80% power" not in text
 
@@ -179,16 +180,15 @@ def test_teachers_alone_are_compared_and_no_seed_is_spoken_of() -> None:
     assert not any("seed" in text for text in texts)
 
 
+def _starts(texts: list[str], head: str) -> bool:
+    return any(text.startswith(head) for text in texts)
+
+
 def test_one_seed_is_said_and_several_are_not_called_one() -> None:
     several = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0, 1, 2))
     scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
-    assert any(
-        text.startswith("Each student was trained with one seed")
-        for text in _texts([VERBOSE, CONCISE], scores)
-    )
-    assert any(
-        text.startswith("concise was trained with one seed") for text in _texts([several, CONCISE], scores)
-    )
+    assert _starts(_texts(TWO, scores), "Each student was trained with one seed")
+    assert _starts(_texts([several, CONCISE], scores), "concise was trained with one seed")
     both = [
         several,
         AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0, 1)),

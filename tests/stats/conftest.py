@@ -1,4 +1,4 @@
-"""Makes `Samples` for the tests of the statistics room; invariant: everything random is drawn from a given seed."""
+"""Makes `Samples` for these tests; invariant: everything random is drawn from a given seed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from laconic.stats import Samples
-
-settings.register_profile("stats", max_examples=40, deadline=None, derandomize=True)
-settings.load_profile("stats")
 
 
 class Make:

@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laconic.core.errors import InputError
 from laconic.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
 from laconic.stats.distributions import t_quantile
+
+QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def test_curve_by_hand(make):
@@ -26,6 +28,7 @@ def test_truncated_samples_never_count(make):
     assert accuracy_within_budget(s, [10, 10_000]).values.tolist() == [0.5, 0.5]
 
 
+@QUICK
 @given(st.integers(2, 25), st.integers(1, 4), st.integers(0, 99))
 def test_curve_rises_to_the_accuracy_inside_its_band(make, n, k, seed):
     s = make.drawn(n, k, seed)
@@ -66,7 +69,7 @@ def test_budgets_are_checked(make):
 
 
 def test_simulated_coverage_holds_for_all_budgets_at_once():
-    rng, n, k, runs = np.random.default_rng(8), 60, 4, 200
+    rng, n, k, runs = np.random.default_rng(8), 60, 4, 120
     ids, budgets = tuple(map(str, range(n))), np.geomspace(50, 5_000, 12).astype(int).tolist()
 
     def draw(size):

@@ -7,11 +7,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laconic.core.errors import LaconicError
 from laconic.stats import accuracy, maj_at_k, pass_at_k, pass_hat_k
+
+QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
 row = st.lists(st.booleans(), min_size=1, max_size=7)
 
@@ -25,6 +27,7 @@ def test_by_hand(make):
     assert pass_at_k(s, 4).value == pytest.approx(2 / 3)
 
 
+@QUICK
 @given(st.lists(row, min_size=1, max_size=4), st.data())
 def test_equals_enumeration(make, correct, data):
     k = data.draw(st.integers(1, min(map(len, correct))))
@@ -34,6 +37,7 @@ def test_equals_enumeration(make, correct, data):
     assert pass_hat_k(s, k).value == pytest.approx(np.mean([np.mean([all(c) for c in e]) for e in every]))
 
 
+@QUICK
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=2, max_size=9))
 def test_k_of_one_is_accuracy_and_more_is_never_less(make, correct):
     s = make.rows(correct)
@@ -70,6 +74,7 @@ def majority(groups, right, k):
     return np.mean([one(c) for c in combinations(range(len(groups)), k)])
 
 
+@QUICK
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=8), st.integers(0, 3), st.data())
 def test_majority_equals_enumeration(make, groups, answer, data):
     k = data.draw(st.integers(1, len(groups)))

@@ -1,4 +1,4 @@
-"""Ragged samples, pairing and clusters: what fits, what is refused, and that truncated or ungraded is never right."""
+"""Ragged samples, pairing and clusters: what fits, what is refused, and what never counts as right."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laconic.core.errors import InputError
@@ -22,6 +22,8 @@ from laconic.stats import (
     judge_error_corrected,
     seed_spread,
 )
+
+QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def students(make, n, k, n_seeds, spread, seed):
@@ -70,7 +72,7 @@ def test_seeds_that_differ_widen_the_interval(make):
 def test_simulated_coverage_over_students(make):
     rng = np.random.default_rng(0)
     logits = rng.normal(0.5, 2, size=400_000) + rng.normal(0, 0.5, size=400_000)
-    truth, runs = float((1 / (1 + np.exp(-logits))).mean()), 200
+    truth, runs = float((1 / (1 + np.exp(-logits))).mean()), 120
     covered = 0
     for run in range(runs):
         got = seed_spread(students(make, 60, 4, 3, 0.5, run), n_resamples=200).estimate
@@ -132,6 +134,7 @@ def test_kappa_at_its_ends():
 values = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 
 
+@QUICK
 @given(values)
 def test_betting_intervals_only_narrow_and_hold_the_mean(x):
     sequence, got = betting_sequence(x), betting_interval(x)
@@ -140,6 +143,7 @@ def test_betting_intervals_only_narrow_and_hold_the_mean(x):
     assert 0 <= got.low <= got.value <= got.high <= 1
 
 
+@QUICK
 @given(values)
 def test_betting_mirrors_and_rescales(x):
     one, other = betting_sequence(x), betting_sequence([1 - v for v in x])
@@ -148,12 +152,14 @@ def test_betting_mirrors_and_rescales(x):
     assert wide.low[-1] == pytest.approx(2 * one.low[-1] - 1, abs=0.0041)
 
 
-def test_first_bet_by_hand():
-    # lambda_1 = sqrt(2 log 40 / (.25 * 1 * log 2)) = 6.5 is capped at .5/m: after x = 1 the capital against m is
-    # at most half of 1 + .5/m (1-m), which reaches 20 for m < .0127.
-    sequence = betting_sequence([1.0])
-    assert sequence.low[0] == pytest.approx(0.0127, abs=0.0015)
-    assert sequence.high[0] == 1.0
+def test_two_bets_by_hand():
+    # Bets sqrt(2 log 40 / (.25 log 2)) = 6.525 and, with variance (.25 + .25²)/2, sqrt(2 log 40 / (.3125 log
+    # 3)) = 4.636. Against m the hedged capital after 1, 1 is (1 + 6.525 u)(1 + 4.636 u)/2 with u = 1 - m; it
+    # is 20 at m = .0341.
+    sequence = betting_sequence([1.0, 1.0], null=0.0)
+    assert sequence.low.tolist() == [0.0, pytest.approx(0.034)]
+    assert sequence.high.tolist() == [1.0, 1.0]
+    assert sequence.p_value == pytest.approx([2 / 7.525, 2 / (7.525 * 5.636)], rel=1e-3)
 
 
 def test_p_value_falls_with_evidence_and_never_rises_again():
@@ -167,7 +173,7 @@ def test_p_value_falls_with_evidence_and_never_rises_again():
 
 
 def test_looking_after_each_problem_keeps_the_level():
-    rng, runs, missed = np.random.default_rng(4), 300, 0
+    rng, runs, missed = np.random.default_rng(4), 150, 0
     for _ in range(runs):
         x = rng.integers(0, 9, size=150) / 8 * (rng.random(150) < 0.6)
         sequence = betting_sequence(x)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laconic.core.errors import InputError
@@ -20,6 +20,8 @@ from laconic.stats import (
     tokens_per_correct_ratio,
 )
 from laconic.stats.resampling import cluster_weights, weighted_median
+
+QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
 token_rows = st.lists(st.lists(st.integers(1, 9999), min_size=1, max_size=4), min_size=2, max_size=12)
 
@@ -42,7 +44,8 @@ def test_a_capped_mean_is_labelled(make):
 
 
 def test_token_ratio_by_hand(make):
-    # A: 100, 300 (mean 200); B: 50, 50. Influence .5-1, 1.5-1 = -.5, .5: SE = sqrt(.5)/sqrt(2) = .5; t(1) = 12.7062047.
+    # A: 100, 300 (mean 200); B: 50, 50. Influence .5-1, 1.5-1 = -.5, .5: SE = sqrt(.5)/sqrt(2) = .5; t(1) =
+    # 12.7062047.
     got = token_ratio(of_tokens(make, [[100], [300]]), of_tokens(make, [[50], [50]]))
     assert got.value == pytest.approx(4.0)
     assert got.high == pytest.approx(4 * math.exp(12.7062047 * 0.5))
@@ -86,6 +89,7 @@ def test_cluster_weights_draw_whole_clusters():
     assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
 
 
+@QUICK
 @given(token_rows, st.integers(2, 50))
 def test_ratio_scales_and_inverts(make, rows, factor):
     rng = np.random.default_rng(len(rows))
@@ -138,7 +142,7 @@ def test_an_author_that_wrote_nothing_is_an_error(make):
 
 
 def test_simulated_coverage_of_the_token_ratio():
-    rng, n, k, runs = np.random.default_rng(5), 30, 8, 500
+    rng, n, k, runs = np.random.default_rng(5), 30, 8, 300
     ids, right, covered = tuple(map(str, range(n))), [[1] * k] * n, 0
     for _ in range(runs):
         size = rng.normal(8, 0.7, size=(n, 1))

@@ -65,6 +65,20 @@ def test_reads_back_what_was_put_before_and_after_the_commit(tmp_path: Path) -> 
         assert path.stat().st_size < 20_000, "long texts are compressed"
 
 
+def test_a_note_is_read_without_its_payload(tmp_path: Path) -> None:
+    path = tmp_path / "calls.ledger"
+    with Ledger.open(path) as ledger:
+        ledger.put(key(1), payload(1), note=7)
+        ledger.put(key(2), payload(2, 5_000))
+        assert (ledger.note(key(1)), ledger.note(key(2)), ledger.note(key(3))) == (7, 0, None)
+        ledger.flush()
+        ledger.put(key(2), payload(2), note=255)
+        ledger.compact()
+    with Ledger.open(path, readonly=True) as ledger:
+        assert (ledger.note(key(1)), ledger.note(key(2)), ledger.note(key(3))) == (7, 255, None)
+        assert ledger.get(key(1)) == payload(1)
+
+
 def test_is_durable_without_a_flush_after_one_window(tmp_path: Path) -> None:
     path = tmp_path / "calls.ledger"
     with Ledger.open(path) as ledger:

@@ -34,8 +34,8 @@ def render_completion(reasoning: str, answer: str) -> str:
 def split_completion(text: str) -> tuple[str, str, bool]:
     """Reasoning, answer, and whether the thinking was finished (true when there was none to finish).
 
-    A text cut off while thinking is all reasoning and no answer. An opening tag may be missing, since some chat
-    templates put it into the prompt.
+    A text cut off while thinking is all reasoning and no answer. An opening tag may be missing, since some
+    chat templates put it into the prompt.
     """
     before, closed, after = text.partition(CLOSE)
     if closed:

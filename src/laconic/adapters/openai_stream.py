@@ -103,8 +103,10 @@ class Assembly:
 
     def result(self) -> Streamed:
         """The body, with the choice that the deltas add up to."""
+        if "error" in self._body and "output" not in self._body:
+            return Streamed(self._body, self._problem, self._ttft_s)  # half a reply is none
         ended = self._done or self._finish is not None
-        problem = self._problem or (None if ended or "error" in self._body else "the stream broke off")
+        problem = self._problem or (None if ended else "the stream broke off")
         if "output" not in self._body and (self._message or self._texts or self._finish):
             message = {"role": "assistant", "content": None, **self._message, **self._joined()}
             self._body["choices"] = [{"index": 0, "message": message, "finish_reason": self._finish}]

@@ -25,11 +25,12 @@ MARKUP: tuple[tuple[str, str], ...] = (
 )
 """Tags that an answer may use for something else, so they count only where they begin the text."""
 
-_END = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|eot_id|endoftext|end|return|call)\|>|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>))+\s*$"
-)
-"""End-of-text tokens that servers leave in when they don't skip special tokens."""
-_LEAD = re.compile(r"^(?:\s*(?:<s>|<\|im_start\|>assistant|<\|assistant\|>|<｜Assistant｜>))+")
+_END_TOKENS = (
+    "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "<|return|>", "<|call|>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>", "<eos>", "<end_of_turn>",
+)  # fmt: skip
+"""What servers leave at the end when they don't skip special tokens."""
+_LEAD = re.compile(r"^(?:\s*(?:<s>|<\|im_start\|>assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>))+")
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")
 _HARMONY_START = re.compile(r"^\s*<\|(?:start|channel|message)\|>")
 _HARMONY_FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
@@ -56,7 +57,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Split:
     `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking that never
     ended; a closing tag alone is understood without it.
     """
-    text = _END.sub("", _LEAD.sub("", text))
+    text = _without_end_tokens(_LEAD.sub("", text))
     if _HARMONY_START.search(text) or _HARMONY_FINAL.search(text):
         return _split_harmony(text)
     if _BARE_HARMONY.search(text):
@@ -66,6 +67,14 @@ def split_reasoning(text: str, *, opened: bool = False) -> Split:
         if text.lstrip().startswith(opening) or ((opening, closing) in TAGS and closing in text):
             return _split_tagged(text, opening, closing)
     return Split(text.strip(), "", False) if opened else Split("", text.strip(), True)
+
+
+def _without_end_tokens(text: str) -> str:
+    # Not a pattern: one that ends in `$` looks again at every space of a long text.
+    text = text.rstrip()
+    while token := next((token for token in _END_TOKENS if text.endswith(token)), None):
+        text = text.removesuffix(token).rstrip()
+    return text
 
 
 def _split_tagged(text: str, opening: str, closing: str) -> Split:

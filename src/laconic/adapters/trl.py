@@ -10,7 +10,6 @@ import contextlib
 import math
 import random
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -110,7 +109,8 @@ def train(job: TrainJob, on_step: OnStep | None = None) -> TrainResult:
         rows, dropped = _encode(job, tokenizer)
         if not rows:
             raise ValueError(
-                f"found no example of at most {job.max_length} tokens among {len(job.examples)}; raise max_length"
+                f"found no example of at most {job.max_length} tokens among {len(job.examples)}; "
+                "raise max_length"
             )
         batches = plan_batches(rows, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
         precision = _precision(job, model)
@@ -307,7 +307,7 @@ def _precision(job: TrainJob, model: Any) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars, and no warnings of the libraries that a user could do nothing about."""
+    """No progress bars while this runs; the caller's own setting afterwards."""
     from datasets.utils import logging as datasets_logging
     from transformers.utils import logging
 
@@ -315,8 +315,7 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     datasets_logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            yield
+        yield
     finally:
         if bars[0]:
             logging.enable_progress_bar()

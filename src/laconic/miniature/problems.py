@@ -122,7 +122,8 @@ def _fresh(rng: random.Random, steps: int, split: Split, seen: set[str]) -> Word
             seen.add(story.signature)
             return WordProblem(render(story), story.answer, steps)
     raise ValueError(
-        f"found no further {steps}-step problem in split {split!r} after {len(seen)}; ask for fewer or for more steps"
+        f"found no further {steps}-step problem in split {split!r} after {len(seen)}; "
+        "ask for fewer or for more steps"
     )
 
 

@@ -109,7 +109,7 @@ def loss_table(data: ReportData) -> Table | None:
 
 
 def loss_ends(losses: Sequence[Loss]) -> tuple[float, float, int] | None:
-    """Mean loss over the first and the last twentieth of the run, and how many steps that is (at least one)."""
+    """Mean loss over the first and the last twentieth of the run, and how many steps that is."""
     values = [loss.loss for loss in losses if math.isfinite(loss.loss) and loss.loss > 0]
     if not values:
         return None

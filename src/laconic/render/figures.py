@@ -1,8 +1,8 @@
 """The figures: plotly specifications as plain values, each with the table of its numbers.
 
 Colours are written as `var(--name)` and resolved by the page from its style sheet, so one figure serves light
-and dark. Nothing is told by colour alone: match rules have their own symbols and dashes. Text that a study or a
-model wrote is escaped before plotly sees it, because plotly reads a little markup.
+and dark. Nothing is told by colour alone: match rules have their own symbols and dashes. Text that a study or
+a model wrote is escaped before plotly sees it, because plotly reads a little markup.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How numbers are written in a report. What is missing or undefined is an empty cell or a dash, never a zero."""
+"""How numbers are written in a report. What is missing is an empty cell or a dash, never a zero."""
 
 from __future__ import annotations
 

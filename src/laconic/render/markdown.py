@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from laconic.core.reporting import ReportData
 from laconic.render import formats
-from laconic.render.blocks import Figure, Sample, Table, visible
+from laconic.render.blocks import Figure, Group, Row, Sample, Table, table, visible
 from laconic.render.lookup import benchmark_title, benchmarks, cards, find
 from laconic.render.outline import scope, sections
 
@@ -24,7 +24,7 @@ def markdown(data: ReportData) -> str:
 def _blocks(data: ReportData) -> Iterator[str]:
     yield f"# {_inline(data.title)}"
     yield _inline(data.description)
-    yield f"Study {_inline(data.study)}: {_inline(scope(data))}."
+    yield _inline(scope(data))
     if data.caveats:
         yield "## What this study is not"
         yield "\n".join(f"- {_inline(caveat)}" for caveat in data.caveats)
@@ -107,10 +107,8 @@ def summary_lines(data: ReportData) -> list[str]:
     """For the terminal: the verdict in wrapped sentences, then a small table for each benchmark."""
     lines = [line for sentence in data.verdict for line in _bullet(sentence.text)]
     for name, n_problems in benchmarks(data):
-        rows = _summary_rows(data, name)
-        if rows:
-            lines += ["", f"{_plain(benchmark_title(name))} ({formats.count(n_problems)} problems)"]
-            lines += _aligned([("author", "accuracy", "tokens", "truncated"), *rows])
+        lines += ["", f"{_plain(benchmark_title(name))} ({formats.count(n_problems)} problems)"]
+        lines += _summary_table(data, name)
     return lines
 
 
@@ -118,27 +116,30 @@ def _bullet(text: str) -> list[str]:
     return textwrap.wrap(_plain(text), 100, initial_indent="- ", subsequent_indent="  ")
 
 
-def _summary_rows(data: ReportData, benchmark: str) -> list[tuple[str, ...]]:
-    return [
-        (
-            _plain(card.label),
-            formats.accuracy_cell(find(data, benchmark, card.label, "accuracy")),
-            formats.count_cell(find(data, benchmark, card.label, "tokens")),
-            formats.accuracy_cell(find(data, benchmark, card.label, "truncation_rate")),
+def _summary_table(data: ReportData, benchmark: str) -> list[str]:
+    def cells(author: str) -> tuple[str, ...]:
+        accuracy, tokens, truncated = (
+            find(data, benchmark, author, metric) for metric in ("accuracy", "tokens", "truncation_rate")
         )
-        for card in cards(data, benchmark)
-    ]
+        written = (
+            formats.accuracy_cell(accuracy),
+            formats.count_cell(tokens),
+            formats.accuracy_cell(truncated),
+        )
+        return (_plain(author), *written)
+
+    rows = tuple(Row(cells=cells(card.label)) for card in cards(data, benchmark))
+    made = table("", ("author", "accuracy", "tokens", "truncated"), [Group(rows=rows)])
+    return _aligned([made.columns, *(row.cells for row in made.groups[0].rows)]) if made else []
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return ["  ".join(_pad(cell, i, widths[i]) for i, cell in enumerate(row)) for row in rows]
+
+
+def _pad(cell: str, column: int, width: int) -> str:
+    return cell.rjust(width) if column else cell.ljust(width)
 
 
 def _plain(text: str) -> str:

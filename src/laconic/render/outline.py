@@ -19,7 +19,8 @@ def scope(data: ReportData) -> str:
     words = {"teacher": "teacher", "base": "base model", "student": "student"}
     who = [f"{n} {words[kind]}{'s' if n > 1 else ''}" for kind, n in counts.items() if n]
     where = [f"{benchmark_title(name)} ({formats.count(n)} problems)" for name, n in benchmarks(data)]
-    return "; ".join(part for part in (", ".join(who), ", ".join(where)) if part)
+    told = "; ".join(part for part in (", ".join(who), ", ".join(where)) if part)
+    return f"Study {data.study}: {told}." if told else f"Study {data.study}."
 
 
 def sections(data: ReportData) -> tuple[Section, ...]:

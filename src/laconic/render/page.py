@@ -1,7 +1,8 @@
 """One self-contained HTML page: no request leaves it, and nothing that a model wrote can act in it.
 
 Three walls, each enough by itself: jinja2 escapes every value; the Content-Security-Policy lets only the
-scripts run whose hashes it names; and figures travel as inert JSON that our own script hands to plotly as data.
+scripts run whose hashes it names; and figures travel as inert JSON that our own script hands to
+plotly as data.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The verdict in sentences: what the scores allow to be said, and not a word more.
 
 A difference is called established only when its interval leaves out zero and its adjusted p value agrees. A
-missing difference is never called equality: either non-inferiority was shown against the margin stated beforehand,
-or the sentence says how large a difference the comparison could have found. Pure: scores in, sentences out.
+missing difference is never called equality: either non-inferiority was shown against the margin stated
+beforehand, or the sentence says how large a difference the comparison could have found. Pure: scores in,
+sentences out.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def _order(study: _Study, benchmark: str) -> list[Sentence]:
         for mine in by_base.values()
         for pair in combinations(dict.fromkeys(card.arm or "" for card in mine), 2)
     ]
-    paired = [each for each in contests if all(score.low is not None for _, score in each[1])]
+    paired = [each for each in contests if each[1] and all(score.low is not None for _, score in each[1])]
     # estimates without intervals are worth a sentence only where there is nothing better
     sentences = [_order_sentence(study, benchmark, pair, leads) for pair, leads in paired or contests]
     return [sentence for sentence in sentences if sentence is not None]
@@ -318,7 +319,7 @@ def _noun(card: AuthorCard) -> str:
 
 
 def _pair_nouns(study: _Study, pair: _Pair) -> tuple[str, str]:
-    """The two names of a pair: by arm alone where the sentence has said the rule and no other base shares it."""
+    """The two names of a pair: by arm alone where the sentence has said the rule and there is one base."""
     if (
         not _matched(pair)
         or len({card.student for card in study.cards.values() if card.kind == "student"}) > 1

@@ -43,7 +43,7 @@ def accuracy_fixed(samples: Samples, *, level: float = 0.95) -> Estimate | None:
     """The mean of a_i for exactly these problems: the interval holds the noise of sampling again, nothing
     else.
 
-    SE² = n⁻² sum a_i(1-a_i)/(K_i-1) (Miller 2024, section 3.2), t with sum(K_i-1) degrees of freedom. None
+    SE² = n⁻² sum a_i(1-a_i)/(K_i-1), t with sum(K_i-1) degrees of freedom. None
     when some problem has one sample only, because its noise can't be seen.
     """
     counts, shares = samples.counts, samples.accuracies

@@ -2,7 +2,7 @@
 
 Invariant: the audit samples accepts and rejects separately, so the rates here are conditional on the judge's
 verdict and need no assumption about how often authors are right. Sources: Cohen 1960; Rogan and Gladen 1978
-and, for a stratified audit, the post-stratified estimator of Cochran 1977, section 5A.
+and, for a stratified audit, the post-stratified estimator of Cochran 1977, chapter 5A.
 """
 
 from __future__ import annotations

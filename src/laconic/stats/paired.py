@@ -3,7 +3,7 @@ comparisons.
 
 Invariant: a difference is always taken problem by problem on common problem ids; a p-value comes from
 flipping the signs of whole clusters, so it assumes nothing about how the differences are spread. Sources:
-paired standard errors and power, Miller 2024 (arXiv 2411.00640), sections 4 and 5; sign-flip test, Fisher
+paired standard errors and power, Miller 2024 (arXiv 2411.00640); sign-flip test, Fisher
 1935; two one-sided tests, Schuirmann 1987; Holm 1979.
 """
 

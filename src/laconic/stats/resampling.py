@@ -2,7 +2,7 @@
 memory.
 
 Invariant: whole clusters are drawn, and the draws depend on the seed and the cluster labels only, not on the
-order of the problems. Source: the cluster bootstrap, Davison and Hinkley 1997, section 3.8.
+order of the problems. Source: the cluster bootstrap, Davison and Hinkley 1997, chapter 3.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Invariant: training seeds are a random effect crossed with problems (every seed's student meets the same
 problems), so an interval over students needs at least two seeds, and with one it is None rather than a figure
-that leaves the seed out. Sources: nested bootstrap, Davison and Hinkley 1997, section 3.8; crossed effects,
-Searle, Casella and McCulloch 1992, section 4.6; degrees of freedom, Satterthwaite 1946; the size of the
+that leaves the seed out. Sources: nested bootstrap, Davison and Hinkley 1997, chapter 3; crossed effects,
+Searle, Casella and McCulloch 1992; degrees of freedom, Satterthwaite 1946; the size of the
 effect, Hochlehnert et al. 2025 (arXiv 2504.07086).
 """
 

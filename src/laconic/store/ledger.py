@@ -1,13 +1,7 @@
 """The ledger: every paid call's raw response, appended to one file and never edited.
 
 Invariant: what `flush` returned for survives a power cut; what a crash tore is owed again, never an error.
-A record is framed by a header with a checksum of its own, so that the index is built from headers alone and a
-damaged stretch is stepped over by looking for the next good header. The newest record of a key wins.
-
-    file   = MAGIC record*
-    record = SYNC u32 length | u32 crc32(body) | 16 bytes key | u32 crc32(header so far) | body
-    body   = JSON (begins with "{") or the same, deflated (never begins with "{")
-
+The newest record of a key wins. The file's format is in `ledger_frames`.
 One process writes, guarded by `ledger_lock.WriterLock`; any number may read.
 """
 
@@ -15,58 +9,48 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
-import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, cast
-
-import orjson
+from typing import NamedTuple
 
 from laconic.core.errors import StoreError
+from laconic.store.ledger_frames import (
+    CHUNK,
+    HEADER_BYTES,
+    MAGIC,
+    Place,
+    decoded,
+    deflated,
+    encoded,
+    header,
+    headers,
+    packed,
+    record,
+    sound,
+    unpacked,
+)
 from laconic.store.ledger_lock import WriterLock
-
-MAGIC = b"laconic-ledger-1\n"
-SYNC = b"\xf5LR\xff"
-"""Bytes that cannot occur in UTF-8, so never in a JSON body."""
-FRONT = struct.Struct("<4sII16s")
-HEADER_BYTES = FRONT.size + 4
 
 COMMIT_WINDOW_S = 0.02
 """How long records gather before one write and one fsync take them all."""
-COMPRESS_FROM = 512
-PENDING_MAX = 64 << 20
+PENDING_MAX = 16 << 20
 """Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat."""
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""
 CHECKED_WHOLE = 256 << 20
 """Files up to this size are checked from end to end at opening."""
-CHUNK = 1 << 20
 
 
-class Place(NamedTuple):
-    """Where a body lies in the file."""
+class Waiting(NamedTuple):
+    """A record that is not on the disk yet."""
 
-    offset: int
-    length: int
-
-
-class Header(NamedTuple):
-    """A record's header, already found to be sound."""
-
-    key: bytes
-    crc: int
-    body: Place
-
-    @property
-    def end(self) -> int:
-        """The offset just after the record."""
-        return self.body.offset + self.body.length
+    body: bytes
+    note: int
 
 
 class Ledger:
@@ -79,8 +63,8 @@ class Ledger:
         self._index: dict[bytes, int] = {}
         self._end = len(MAGIC)
         self._changed = threading.Condition()
-        self._waiting: dict[bytes, bytes] = {}
-        self._writing: dict[bytes, bytes] = {}
+        self._waiting: dict[bytes, Waiting] = {}
+        self._writing: dict[bytes, Waiting] = {}
         self._waiting_bytes = 0
         self._flushers = 0
         self._failure: Exception | None = None
@@ -136,21 +120,27 @@ class Ledger:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
         raw = bytes.fromhex(key)
         with self._changed:
-            body = self._waiting.get(raw) or self._writing.get(raw) or self._read(raw)
-        if body is None:
-            return None
-        return _decoded(body if body[:1] == b"{" else zlib.decompress(body))
+            waiting = self._waiting.get(raw) or self._writing.get(raw)
+            body = waiting.body if waiting else self._read(raw)
+        return None if body is None else decoded(body)
+
+    def note(self, key: str) -> int | None:
+        """The note that `put` was given with the newest payload, without reading that; None when there is none."""
+        raw = bytes.fromhex(key)
+        with self._changed:
+            if waiting := self._waiting.get(raw) or self._writing.get(raw):
+                return waiting.note
+            value = self._index.get(raw)
+        return None if value is None else unpacked(value).note
 
     def _read(self, raw: bytes) -> bytes | None:
-        packed = self._index.get(raw)
-        if packed is None:
+        value = self._index.get(raw)
+        if value is None:
             return None
-        place = _unpacked(packed)
-        offset = place.offset - HEADER_BYTES
-        record = os.pread(self._fd, HEADER_BYTES + place.length, offset)
-        header = _header(record, 0)
-        body = record[HEADER_BYTES:]
-        if header is None or header.key != raw or zlib.crc32(body) != header.crc:
+        place = unpacked(value)
+        data = os.pread(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
+        found, body = header(data, 0), data[HEADER_BYTES:]
+        if found is None or found.key != raw or zlib.crc32(body) != found.crc:
             del self._index[raw]
             self.damaged += place.length
             return None
@@ -158,17 +148,21 @@ class Ledger:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def put(self, key: str, payload: Mapping[str, object]) -> None:
-        """Append; durable within one commit window. Raises `StoreError` when an earlier write failed."""
-        raw, body = bytes.fromhex(key), _encoded(payload)
-        if len(raw) != 16:
-            raise ValueError(f"the key {key!r} has {len(key)} characters; a call key has 32 digits")
+    def put(self, key: str, payload: Mapping[str, object], *, note: int = 0) -> None:
+        """Append; durable within one commit window. Raises `StoreError` when an earlier write failed.
+
+        `note` is a byte of the caller's (0 to 255) that can be read back without reading the payload.
+        """
+        raw, body = bytes.fromhex(key), encoded(payload)
+        if len(raw) != 16 or not 0 <= note <= 255:
+            raise ValueError(f"key {key!r}, note {note}; a key has 32 hexadecimal digits, a note is 0 to 255")
         with self._changed:
             self._changed.wait_for(lambda: self._waiting_bytes < PENDING_MAX or self._failure or self._closed)
             self._check_writable()
             idle = not self._waiting
-            self._waiting_bytes += len(body) - len(self._waiting.get(raw, b""))
-            self._waiting[raw] = body
+            before = self._waiting.get(raw)
+            self._waiting_bytes += len(body) - (len(before.body) if before else 0)
+            self._waiting[raw] = Waiting(body, note)
             if idle or self._waiting_bytes >= PENDING_MAX:
                 self._changed.notify_all()
 
@@ -237,9 +231,10 @@ class Ledger:
             index: dict[bytes, int] = {}
             end = _write(fd, MAGIC, 0)
             for raw in sorted(self._index, key=lambda raw: self._index[raw]):
+                note = unpacked(self._index[raw]).note
                 if (body := self._read(raw)) is not None:
-                    index[raw] = _packed(Place(end + HEADER_BYTES, len(body)))
-                    end = _write(fd, _record(raw, body), end)
+                    index[raw] = packed(Place(end + HEADER_BYTES, len(body), note))
+                    end = _write(fd, record(raw, note, body), end)
             os.fsync(fd)
         except BaseException:
             os.close(fd)
@@ -287,15 +282,15 @@ class Ledger:
             self._changed.notify_all()
             return bool(self._writing) or not self._closed
 
-    def _commit(self, bodies: Mapping[bytes, bytes]) -> dict[bytes, int]:
+    def _commit(self, records: Mapping[bytes, Waiting]) -> dict[bytes, int]:
         """Write the records in a few large writes and sync once; what they are indexed under."""
         index: dict[bytes, int] = {}
         chunk = bytearray()
         end = self._end
-        for raw, plain in bodies.items():
-            body = _deflated(plain)
-            index[raw] = _packed(Place(end + len(chunk) + HEADER_BYTES, len(body)))
-            chunk += _record(raw, body)
+        for raw, waiting in records.items():
+            body = deflated(waiting.body)
+            index[raw] = packed(Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note))
+            chunk += record(raw, waiting.note, body)
             if len(chunk) >= CHUNK:
                 end = _write(self._fd, chunk, end)
                 chunk = bytearray()
@@ -323,12 +318,12 @@ class Ledger:
             return
         checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
         end = len(MAGIC)
-        for header in _headers(self._fd, size):
-            if header.body.offset >= checked_from and not _sound(self._fd, header):
+        for found in headers(self._fd, size):
+            if found.body.offset >= checked_from and not sound(self._fd, found):
                 continue
-            self.damaged += header.body.offset - HEADER_BYTES - end
-            self._index[header.key] = _packed(header.body)
-            end = header.end
+            self.damaged += found.body.offset - HEADER_BYTES - end
+            self._index[found.key] = packed(found.body)
+            end = found.end
         self.damaged += size - end
         self._end = end
         if self._lock and end < size:
@@ -360,78 +355,6 @@ def _open_file(path: Path, *, readonly: bool) -> int:
     if readonly:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _headers(fd: int, size: int) -> Iterator[Header]:
-    """Every sound header whose record ends within the file, in order; damage is stepped over."""
-    offset = len(MAGIC)
-    while offset + HEADER_BYTES <= size:
-        header = _header(os.pread(fd, HEADER_BYTES, offset), offset)
-        if header and header.end <= size:
-            yield header
-            offset = header.end
-        else:
-            offset = _next_sync(fd, offset + 1, size)
-
-
-def _next_sync(fd: int, offset: int, size: int) -> int:
-    while offset < size:
-        chunk = os.pread(fd, CHUNK, offset)
-        found = chunk.find(SYNC)
-        if found >= 0:
-            return offset + found
-        offset += max(1, len(chunk) - len(SYNC) + 1)
-    return size
-
-
-def _header(front: bytes, offset: int) -> Header | None:
-    if len(front) < HEADER_BYTES or front[:4] != SYNC:
-        return None
-    (crc,) = struct.unpack_from("<I", front, FRONT.size)
-    if zlib.crc32(front[: FRONT.size]) != crc:
-        return None
-    _, length, body_crc, key = FRONT.unpack_from(front)
-    return Header(key, body_crc, Place(offset + HEADER_BYTES, length))
-
-
-def _sound(fd: int, header: Header) -> bool:
-    return zlib.crc32(os.pread(fd, header.body.length, header.body.offset)) == header.crc
-
-
-def _record(key: bytes, body: bytes) -> bytes:
-    front = FRONT.pack(SYNC, len(body), zlib.crc32(body), key)
-    return b"".join((front, struct.pack("<I", zlib.crc32(front)), body))
-
-
-def _encoded(payload: Mapping[str, object]) -> bytes:
-    try:
-        return orjson.dumps(payload)
-    except TypeError:  # lone surrogates and integers beyond 64 bits, which JSON's own rules allow
-        return json.dumps(payload).encode()
-
-
-def _decoded(body: bytes) -> dict[str, object]:
-    try:
-        return cast("dict[str, object]", orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return cast("dict[str, object]", json.loads(body))
-
-
-def _deflated(body: bytes) -> bytes:
-    if len(body) < COMPRESS_FROM:
-        return body
-    # Level 1: real traces shrink to a third; level 6 saves a sixth more for twice the time.
-    small = zlib.compress(body, 1)
-    return small if len(small) < len(body) else body
-
-
-def _packed(place: Place) -> int:
-    # One integer instead of a tuple of two: a third of the index's memory at 100,000 records.
-    return place.offset << 32 | place.length
-
-
-def _unpacked(packed: int) -> Place:
-    return Place(packed >> 32, packed & 0xFFFFFFFF)
 
 
 def _write(fd: int, data: bytes | bytearray, offset: int) -> int:

@@ -285,10 +285,24 @@ class _Reader:
             return ("fn", name, *self.arguments("("))
         if name in _GREEK:
             return self.symbol_named(name)
+        if name in ("sum", "prod"):
+            return self.series(name)
         raise Unreadable(f"\\{name}")
 
     def symbol_named(self, name: str) -> Tree:
         return ("sym", f"\\{name}{self.subscript()}")
+
+    def series(self, name: str) -> Tree:
+        """`\\sum_{k=1}^{n} body`: the body is the product that follows."""
+        self.take("_")
+        self.take("{")
+        index = self.take()
+        self.take("=")
+        low = self.sum()
+        self.take("}")
+        self.take("^")
+        high = self.argument()
+        return (name, index, low, high, self.product())
 
     def root(self) -> Tree:
         index: Tree = ("num", Fraction(2))

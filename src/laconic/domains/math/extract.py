@@ -52,12 +52,13 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 _MATH = re.compile(
-    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>[^$\n]+?)(?<!\\)\$(?![\d$])", re.S
+    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?:\\\$|[^$\n])+?)(?<!\\)\$(?![\d$])", re.S
 )
 _BOLD = re.compile(r"(?:\*\*|__)([^*\n]{1,200}?)(?:\*\*|__)")
 _NUMBER = re.compile(
     r"(?<![\w.^\\])[-−+]?(?:[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:[.,]?\d+)(?:\s?/\s?\d+)?(?:\s?%)?(?![\d])"
 )
+_NOT_PROSE = re.compile(r"\\[a-z]+\s*\{[^{}]*\}|\$[^$]*\$|\\[A-Za-z]+")
 _WORDED = re.compile(r"[A-Za-zÀ-ɏ]{2,}\s+[A-Za-zÀ-ɏ]{2,}")
 _SENTENCE = re.compile(r"(?<=[.!?])[\s*]+(?=[A-Z\\$*(]|$)|\n\s*\n")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
@@ -182,9 +183,11 @@ def _tagged(text: str) -> Extracted | None:
 
 def _bare(text: str) -> Extracted | None:
     """A text that is nothing but an answer: one line without prose."""
-    if "\n" in text or len(text) > 5000 or _WORDED.search(re.sub(r"\\[a-z]+\s*\{[^{}]*\}|\$[^$]*\$|\\[A-Za-z]+", " ", text)):
+    text = text.strip()
+    prose = _NOT_PROSE.sub(" ", text)
+    if "\n" in text or len(text) > 5000 or _WORDED.search(prose) or _PHRASE.search(text):
         return None
-    if _PHRASE.search(text) or re.match(r"(?:Answer|Final)\b", text, re.I) or re.search(r"[A-Za-z]{3,}\s*[:(=]?\s*-?\$?\d", text):
+    if re.match(r"(?:Answer|Final)\b", text, re.I) or re.search(r"[A-Za-z]{3,}\s*[:(=]?\s*-?\$?\d", prose):
         return None
     whole = _only_math(text)
     return Extracted(_trim(whole), "bare")
@@ -270,10 +273,12 @@ def _shown_in(sentence: str) -> Extracted | None:
     maths = [next(g for g in m.groups() if g) for m in _MATH.finditer(sentence)]
     if maths and not _NUMBER.search(_MATH.sub(" ", sentence)[-200:]):
         return Extracted(_trim(maths[-1]), "last-math", stated=False)
-    return None
+    numbers = _NUMBER.findall(sentence)
+    return Extracted(_trim(numbers[-1]), "last-number", stated=False) if numbers else None
 
 
 def _trim(text: str) -> str:
-    text = text.strip().strip("*_`").strip().rstrip("\"'”’")
+    text = text.strip().strip("*_`").strip()
+    text = text.rstrip("\"”’") if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
     text = re.sub(r"[.;:,!?]+\Z", "", text.strip()) if not text.endswith("!") or not re.search(r"[\w)]!\Z", text) else text
     return _only_math(text.strip())

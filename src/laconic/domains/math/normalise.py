@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
 _SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
@@ -109,6 +110,7 @@ _SPACES = re.compile(r"\s+")
 _SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
 
 
+@lru_cache(maxsize=20_000)
 def clean(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
@@ -126,6 +128,7 @@ def clean(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
+@lru_cache(maxsize=20_000)
 def compact(cleaned: str) -> str:
     """A cleaned text with its optional spaces and braces decided, for comparing as a string."""
     text = _SHORT_FRACTION.sub(lambda m: f"\\frac{_braced(m[1])}{_braced(m[2])}", cleaned)

@@ -22,6 +22,7 @@ AGREE = 40
 LARGEST_LOG2 = 10_000_000
 """Powers above two to this are not computed: they are `TooLarge`."""
 POINTS = 4
+MOST_TERMS = 20_000
 _CONTEXTS: dict[int, Any] = {}
 
 
@@ -127,6 +128,7 @@ def close(a: Any, b: Any) -> bool:
 class _Evaluator:
     def __init__(self, mp: Any, point: int, decimal_log: bool) -> None:
         self.mp, self.point, self.decimal_log = mp, point, decimal_log
+        self.bound: dict[str, Any] = {}
 
     def value(self, tree: Tree) -> Any:
         handler = _HANDLERS.get(str(tree[0]))
@@ -140,7 +142,8 @@ class _Evaluator:
         return self.mp.mpf(value.numerator) / value.denominator
 
     def symbol(self, tree: Tree) -> Any:
-        return self.drawn(str(tree[1]))
+        name = str(tree[1])
+        return self.bound[name] if name in self.bound else self.drawn(name)
 
     def drawn(self, name: str) -> Any:
         """A value for `name` at this point: above 1, between 0 and 1, above 1 again, and negative."""
@@ -189,6 +192,31 @@ class _Evaluator:
         if abs(a) > 10**9:
             raise TooLarge
         return self.mp.fac2(a) if tree[0] == "fact2" else self.mp.factorial(a)
+
+    def series(self, tree: Tree) -> Any:
+        kind, index, low, high, body = tree
+        assert isinstance(low, tuple) and isinstance(high, tuple) and isinstance(body, tuple)
+        first, last = self.value(low), self.value(high)
+        if not (self.mp.isint(first) and self.mp.isint(last)):
+            return self.opaque(str(kind), str(index), first, last, body)
+        if last - first > MOST_TERMS:
+            raise TooLarge
+        outer, total = self.bound.get(str(index)), self.mp.mpf(0 if kind == "sum" else 1)
+        for k in range(int(first), int(last) + 1):
+            self.bound[str(index)] = self.mp.mpf(k)
+            term = self.value(body)
+            total = total + term if kind == "sum" else total * term
+        self.bound.pop(str(index)) if outer is None else self.bound.update({str(index): outer})
+        return total
+
+    def opaque(self, kind: str, index: str, first: Any, last: Any, body: Tree) -> Any:
+        """A sum with unknown bounds stands for itself: equal to one with the same bounds and the same terms."""
+        terms: list[Any] = [first, last]
+        for k in (2, 3, 5):
+            self.bound[index] = self.mp.mpf(k)
+            terms.append(self.value(body))
+        self.bound.pop(index)
+        return self.drawn(kind + ",".join(self.mp.nstr(term, 30) for term in terms))
 
     def root(self, tree: Tree) -> Any:
         radicand, index = self.parts(tree)
@@ -323,4 +351,6 @@ _HANDLERS: dict[str, Callable[[_Evaluator, Tree], Any]] = {
     "root": _Evaluator.root,
     "pow": _Evaluator.power,
     "fn": _Evaluator.function,
+    "sum": _Evaluator.series,
+    "prod": _Evaluator.series,
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from laconic.domains.math.normalise import compact
+from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.units import Unit, split_unit
 from laconic.domains.math.words import NOTHING, plain_words, word_number
 
@@ -103,15 +103,17 @@ _STEP = re.compile(
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\approx": "~", "\\in": "in", "\\equiv": "=="}
 _MATRIX = re.compile(r"\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}", re.S)
 _BASE = re.compile(
-    r"(?P<digits>(?:\\text\s*\{)?\s*[0-9A-Fa-f]+\s*\}?)\s*(?:_\s*(?:\{\s*(?:\\text\s*\{)?\s*(?P<base>\w+)\s*\}?\s*\}|(?P<short>\d))"
-    r"|(?:\\text\s*\{\s*)?\(?base[- ](?P<word>\w+)\)?\s*\}?)"
+    r"(?P<digits>(?:\\text\s*\{|[({])?\s*[0-9A-Fa-f]+\s*[})]?)\s*(?:_\s*(?:\{\s*\(?\s*(?:\\text\s*\{)?\s*(?P<base>\w+)\s*\}?\s*\)?\s*\}"
+    r"|(?P<short>\d))|(?:\\text\s*\{)?\s*\(?\s*(?:in\s+)?base[- ]*\}?\s*\{?(?P<word>\w+)\s*\)?\s*\}?)"
 )
 _BASE_WORDS = {w: i + 2 for i, w in enumerate("two three four five six seven eight nine ten eleven twelve".split())}
 _BASE_WORDS |= {"sixteen": 16, "binary": 2, "decimal": 10, "hex": 16}
 _COLON = re.compile(r"(\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I)
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)")
+_THOUSANDS = re.compile(r"(?<![\d.,])[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d)")
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
-_MOD = re.compile(r"\s*\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?\s*\Z")
+_MOD = re.compile(r"\s*(?:\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?|\\text\s*\{\s*\(?mod\s*\w+\)?\s*\})\s*\Z")
+_SCALE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(\}?)")
+_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
@@ -132,19 +134,32 @@ def _read(text: str) -> Node:
 
 
 def _tidy(text: str) -> str:
-    text = _MOD.sub("", text.strip()) if "\\mod" in text else text.strip()
+    text = _MOD.sub("", text.strip()) if "mod" in text else text.strip()
     while True:
         before = text
-        text = text.strip().rstrip(".,;:").strip() if not text.endswith("\\,") else text.strip()
+        text = text.strip().rstrip(".,;:").strip()
         text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
-        inner = _enclosed(text, "(", ")")
-        if inner is not None and len(split(inner, (",", ";"))) == 1 and not re.fullmatch(r"\s*(?:\\text\{)?\s*[A-Z]\s*\}?\s*", inner):
-            text = inner
-        inner = _enclosed(text, "{", "}")
-        if inner is not None and len(split(inner, (",", ";"))) == 1:
-            text = inner
+        text = _peeled(_peeled(text, "(", ")"), "{", "}")
         if text == before:
             return text
+
+
+def _peeled(text: str, opener: str, closer: str) -> str:
+    """`text` without the brackets around all of it, unless they make a tuple, braces a list, or `(B)` a choice."""
+    if not (text.startswith(opener) and text.endswith(closer)):
+        return text
+    steps = _steps(text)
+    first = next((i for i, (token, _) in enumerate(steps) if token != opener), len(steps))
+    last = next((i for i, (token, _) in enumerate(reversed(steps)) if token != closer), len(steps))
+    inner = steps[first : len(steps) - last]
+    if not inner or any(depth < 0 for _, depth in steps):
+        return text
+    around = min(first, last, *(depth for _, depth in inner))
+    if any(depth == around and token in (",", ";") for token, depth in inner):
+        around -= 1
+    elif opener == "(" and re.fullmatch(r"\s*(?:\\text\s*\{)?\s*[A-Z]\s*\}?\s*", "".join(token for token, _ in inner)):
+        around -= 1
+    return text[around : len(text) - around] if around > 0 else text
 
 
 def _steps(text: str) -> list[tuple[str, int]]:
@@ -185,7 +200,7 @@ def _enclosed(text: str, opener: str, closer: str) -> str | None:
 
 
 def _nothing(text: str) -> Node | None:
-    if re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text) or plain_words(text) in NOTHING:
+    if re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text) or (plain_words(text) or "").lower() in NOTHING:
         return Words("\\emptyset")
     return None
 
@@ -195,9 +210,11 @@ def _based(text: str) -> Node | None:
     if not match:
         return None
     name = match["base"] or match["short"] or match["word"]
-    base = int(name) if name.isdigit() else _BASE_WORDS.get(name.lower())
-    digits = re.sub(r"\\text|[{}\s]", "", match["digits"]).upper()
-    return Based(digits.lstrip("0") or "0", base) if base else None
+    base = int(name) if name.isdigit() else _BASE_WORDS.get(name.lower(), 0)
+    digits = re.sub(r"\\text|[(){}\s]", "", match["digits"]).upper()
+    if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits):
+        return None
+    return Based(digits.lstrip("0") or "0", base)
 
 
 def _colon(text: str) -> Node | None:
@@ -215,17 +232,20 @@ def _joined(text: str) -> Node | None:
     separators = (";", "\\and", "\\or", ",", "\\land", "\\lor", "\\cr") if "\\begin" not in text else (";", "\\and", "\\or", ",")
     if not any(separator in text for separator in separators):
         return None
-    parts = [part.strip() for part in split(text, separators)]
-    parts = [part for part in parts if part and part not in ("\\ldots",)]
-    if len(parts) < 2:
-        return None
-    parts = _spread(parts)
-    return Many("list", tuple(read(part) for part in parts))
+    groups = _parts(text, (";", "\\or", "\\lor"))
+    if len(groups) > 1 and all(len(_parts(group, (",", "\\and", "\\land"))) > 1 for group in groups):
+        return Many("list", tuple(_group(group) for group in groups))
+    parts = _parts(text, separators)
+    return Many("list", tuple(read(part) for part in parts)) if len(parts) > 1 else None
 
 
-def _spread(parts: list[str]) -> list[str]:
-    """`a=4,-8,-10` names one unknown with three values: the later parts stand as they are."""
-    return parts
+def _parts(text: str, separators: tuple[str, ...]) -> list[str]:
+    return [part.strip() for part in split(text, separators) if part.strip() and part.strip() != "\\ldots"]
+
+
+def _group(text: str) -> Node:
+    """`p=5, q=2` among several such: one answer of two values, as `(5, 2)` is."""
+    return Many("brace", tuple(read(part) for part in _parts(text, (",", "\\and", "\\land"))))
 
 
 def _related(text: str) -> Node | None:
@@ -320,6 +340,9 @@ def _worded(text: str) -> Node | None:
     choice = re.fullmatch(r"\\text\s*\{\s*\(?([A-Z])\)?\s*\}|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*", text)
     if choice:
         return Words(next(group for group in choice.groups() if group))
+    wrapped = _TEXT.fullmatch(text)
+    if wrapped and not re.search(r"[^\W\d_]{2,}", wrapped[1]):
+        return read(clean(wrapped[1]))
     words = plain_words(text)
     if words is None:
         return None
@@ -340,6 +363,7 @@ def _scalar(text: str) -> Node:
     spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)
     if spaced:
         text = text.replace(" ", "")
+    text = _SCALE.sub(lambda m: f"{m[1]}*{_SCALES[m[2]]}" + ("" if m[3] else r" \text{" if "\\text" in m[0] else ""), text)
     body, unit = split_unit(text)
     if unit is not None and body != text:
         inner = read(body)

@@ -65,6 +65,7 @@ for _row in (
 
 _CURRENCY = re.compile(r"\\usd\s*")
 _DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
+_TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
 _PERCENT = re.compile(r"\s*\\?%\s*\Z")
 _WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z")
 _BARE = re.compile(
@@ -81,7 +82,7 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
-        match = pattern.search(text)
+        match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
         if match and text[: match.start()].strip():
             return text[: match.start()].strip(), unit_of(name, 1)
     for pattern in (_WRAPPED, _BARE):
@@ -117,6 +118,8 @@ def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
     """What the second number must be multiplied by to be in the first one's unit; None when they contradict."""
     if ours is None or theirs is None or not ours.measures or not theirs.measures:
         return Fraction(1)
-    if ours.measures != theirs.measures or ours.power != theirs.power:
+    if ours.measures != theirs.measures:
         return None
+    if ours.power != theirs.power:  # "15 cm" for an area is a slip of the unit, not another answer
+        return Fraction(1) if ours.size == theirs.size else None
     return (theirs.size / ours.size) ** ours.power

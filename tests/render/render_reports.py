@@ -31,7 +31,7 @@ SIZES = {"held-out": 128, "harder": 30, "problems": 2000}
 
 
 def full() -> ReportData:
-    """Two benchmarks, two match rules, three arms, teachers, a base, and hostile text where a model can write."""
+    """Two benchmarks, two match rules, three arms, teachers, a base, and hostile text wherever one can be."""
     authors = _authors()
     scores = tuple(_scores())
     return ReportData(

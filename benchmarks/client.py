@@ -1,0 +1,325 @@
+"""How fast the endpoint client is: beside a bare aiohttp loop, against one local server, in one run.
+
+    python benchmarks/client.py            3,000 requests, 256 at once, 200 ms, 2 KB replies; prints ratios
+    python benchmarks/client.py --large    100,000 requests at 0 ms with 60 KB replies: is memory flat?
+    python benchmarks/client.py --kill 10  killed (kill -9) at ten random moments and run again: what is paid twice?
+
+Every client runs in a process of its own; CPU seconds include its start, requests/s do not. Ours parses, counts and keeps every reply
+in a ledger on disk; the bare loop keeps nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import importlib
+import importlib.util
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CLIENTS = ("bare aiohttp", "laconic", "openai SDK")
+MODEL = "m"
+WORDS = "Let x be the number of apples, so that 2x + 3 = 11 and hence x = 4; check: 8 + 3 = 11. "
+
+
+# -- the server ----------------------------------------------------------------------------------------------------
+
+
+def reply_body(n_bytes: int, varied: bool) -> bytes:
+    """A chat completion of about `n_bytes`; varied text compresses as real traces do, to about a third."""
+    rng = random.Random(0)
+    words = [f"{rng.choice(WORDS.split())}{rng.randrange(100)}" for _ in range(n_bytes // 5)]
+    text = (" ".join(words) if varied else WORDS * (n_bytes // len(WORDS) + 1))[: max(0, n_bytes - 350)]
+    message = {"role": "assistant", "content": f"<think>\n{text}\n</think>\n\nThe answer is 4."}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 20, "completion_tokens": n_bytes // 4, "total_tokens": 20 + n_bytes // 4}
+    return json.dumps({"id": "c", "object": "chat.completion", "model": MODEL, "choices": [choice], "usage": usage}).encode()
+
+
+class Server(asyncio.Protocol):
+    """HTTP at its barest, so that the server is not what is measured. It counts requests and replies by prompt."""
+
+    body = b""
+    latency_s = 0.0
+    asked: collections.Counter[str] = collections.Counter()
+    answered: collections.Counter[str] = collections.Counter()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: Any = transport
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        if head.startswith(b"GET"):
+            self.buffer = rest
+            self.send(json.dumps([self.asked, self.answered]).encode())
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
+        if len(rest) >= length:
+            self.buffer = rest[length:]
+            prompt = json.loads(rest[:length])["messages"][-1]["content"]
+            self.asked[prompt] += 1
+            asyncio.get_running_loop().call_later(self.latency_s, self.answer, prompt)
+
+    def answer(self, prompt: str) -> None:
+        """Reply, unless the client is gone."""
+        if not self.transport.is_closing():
+            self.answered[prompt] += 1
+            self.send(self.body)
+
+    def send(self, body: bytes) -> None:
+        """One response."""
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode() + body)
+
+
+async def serve(latency_s: float, n_bytes: int, varied: bool) -> None:
+    """Serve until killed; the port is the first line of stdout."""
+    Server.body, Server.latency_s = reply_body(n_bytes, varied), latency_s
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def serving(latency_s: float, n_bytes: int, *, varied: bool = False) -> Iterator[str]:
+    """A server in a process of its own; its base URL."""
+    arguments = ["--serve", f"{latency_s}", f"{n_bytes}", f"{int(varied)}"]
+    process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def counted(url: str) -> tuple[collections.Counter[str], collections.Counter[str]]:
+    """Requests and replies by prompt, as the server saw them."""
+    with urllib.request.urlopen(f"{url}/counts") as response:
+        asked, answered = json.load(response)
+    return collections.Counter(asked), collections.Counter(answered)
+
+
+# -- the clients ---------------------------------------------------------------------------------------------------
+
+
+def prompt(i: int) -> str:
+    """The i-th prompt."""
+    return f"Problem {i}: Ann has 2x + 3 apples, which is 11. What is x?"
+
+
+async def bare(url: str, n: int, concurrency: int) -> None:
+    """The floor: keep-alive, a sliding window, JSON in and out, and nothing else."""
+    import aiohttp
+
+    todo = iter(range(n))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def work() -> None:
+            for i in todo:
+                body = {"model": MODEL, "messages": [{"role": "user", "content": prompt(i)}], "max_tokens": 4096}
+                async with session.post(f"{url}/chat/completions", json=body) as response:
+                    reply = await response.json()
+                assert reply["choices"][0]["message"]["content"]
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+
+
+async def sdk(url: str, n: int, concurrency: int) -> None:
+    """The openai SDK in the same window."""
+    import openai
+
+    todo = iter(range(n))
+    async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
+
+        async def work() -> None:
+            for i in todo:
+                messages: Any = [{"role": "user", "content": prompt(i)}]
+                reply = await client.chat.completions.create(model=MODEL, messages=messages, max_tokens=4096)
+                assert reply.choices[0].message.content
+
+        await asyncio.gather(*(work() for _ in range(concurrency)))
+
+
+def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
+    """Laconic with everything on: ledger, parsing, accounting. Asks what the ledger does not have yet."""
+    from laconic.adapters.openai import EndpointAuthor
+    from laconic.core.digest import digest
+    from laconic.core.protocols import Payload, Request
+    from laconic.store.ledger import Ledger
+
+    began = time.perf_counter()
+    author = EndpointAuthor(identity={"model": MODEL}, model=MODEL, urls=[url], concurrency=concurrency)
+    requests = [
+        Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
+        for i in range(n)
+    ]
+    n_tokens = n_done = 0
+    early_mb = 0.0
+    with Ledger.open(path) as ledger:
+        opened_s = time.perf_counter() - began
+        owed = [request for request in requests if request.key not in ledger]
+        ready_s = time.perf_counter() - began
+
+        def keep(key: str, payload: Payload) -> None:
+            nonlocal n_tokens, n_done, early_mb
+            reply = author.parse(payload)
+            assert reply.answer
+            ledger.put(key, payload)
+            n_tokens, n_done = n_tokens + (reply.completion_tokens or 0), n_done + 1
+            if n_done == len(owed) // 20:
+                early_mb = peak_mb()
+
+        author.ask(owed, keep)
+        assert len(ledger) == n
+    return {"opened_s": opened_s, "ready_s": ready_s, "early_mb": early_mb}
+
+
+def peak_mb() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def child(name: str, url: str, n: int, concurrency: int, path: str) -> None:
+    """Run one client and print what it took as JSON."""
+    module = {"bare aiohttp": "aiohttp", "laconic": "laconic.adapters.openai", "openai SDK": "openai"}[name]
+    importlib.import_module(module)
+    began = time.perf_counter()
+    facts: dict[str, float] = {}
+    if name == "laconic":
+        facts = ours(url, n, concurrency, Path(path))
+    else:
+        asyncio.run((bare if name == "bare aiohttp" else sdk)(url, n, concurrency))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    facts["seconds"] = time.perf_counter() - began
+    facts["cpu_s"] = used.ru_utime + used.ru_stime
+    facts["rss_mb"] = peak_mb()
+    print(json.dumps(facts))
+
+
+def start(name: str, url: str, n: int, concurrency: int, path: Path) -> subprocess.Popen[str]:
+    """A client in a process of its own."""
+    arguments = ["--child", name, url, f"{n}", f"{concurrency}", f"{path}"]
+    return subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, float]:
+    """What the client printed. Raises when it failed."""
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"a client ended with {process.returncode}")
+    return json.loads(out.splitlines()[-1])
+
+
+# -- the three measurements ----------------------------------------------------------------------------------------
+
+
+def compare(n: int, concurrency: int, latency_s: float, n_bytes: int, rounds: int) -> None:
+    """Each client in turn, `rounds` times; the best round of each is shown."""
+    names = [name for name in CLIENTS if name != "openai SDK" or importlib.util.find_spec("openai")]
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    with serving(latency_s, n_bytes) as url, tempfile.TemporaryDirectory() as folder:
+        for i in range(rounds):
+            for name in names:
+                results[name].append(finish(start(name, url, n, concurrency, Path(folder) / f"{i}.ledger")))
+    print(f"{n:,} requests, {concurrency} at once, {latency_s * 1000:.0f} ms, {n_bytes:,} byte replies")
+    print(f"{'client':14} {'requests/s':>10} {'of bare':>8} {'CPU s/1,000':>12} {'of bare':>8} {'peak RSS MB':>12}")
+    base_rate = base_cpu = 0.0
+    for name in names:
+        rate = max(n / result["seconds"] for result in results[name])
+        cpu = min(result["cpu_s"] for result in results[name]) / n * 1000
+        rss = max(result["rss_mb"] for result in results[name])
+        base_rate, base_cpu = base_rate or rate, base_cpu or cpu
+        print(f"{name:14} {rate:10,.0f} {rate / base_rate:8.2f} {cpu:12.3f} {cpu / base_cpu:8.2f} {rss:12.0f}")
+
+
+def large(n: int, concurrency: int, n_bytes: int) -> None:
+    """Many large replies as fast as they come, then the same again, resumed."""
+    with serving(0.0, n_bytes, varied=True) as url, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.ledger"
+        first = finish(start("laconic", url, n, concurrency, path))
+        size = path.stat().st_size
+        again = finish(start("laconic", url, n, concurrency, path))
+        sent = sum(counted(url)[0].values())
+    print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {n / first['seconds']:,.0f} requests/s,")
+    print(f"  {first['cpu_s'] / n * 1000:.2f} CPU s per 1,000, a ledger of {size / 1e6:,.0f} MB")
+    print(f"  peak RSS {first['early_mb']:.0f} MB after a twentieth, {first['rss_mb']:.0f} MB at the end")
+    print(f"  resumed: opened after {again['opened_s']:.2f} s, knew what is owed after {again['ready_s']:.2f} s,")
+    print(f"  asked {sent - n} again; {again['rss_mb']:.0f} MB")
+
+
+def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int, seed: int) -> None:
+    """Kill the client at random moments until it has been killed `kills` times, then let it finish."""
+    from laconic.store.ledger import Ledger
+
+    rng = random.Random(seed)
+    moments = sorted(rng.sample(range(1, n), kills))
+    with serving(latency_s, n_bytes) as url, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "killed.ledger"
+        for moment in moments:
+            process = start("laconic", url, n, concurrency, path)
+            while len(counted(url)[1]) < moment and process.poll() is None:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        finish(start("laconic", url, n, concurrency, path))
+        with Ledger.open(path, readonly=True) as ledger:
+            n_kept, n_damaged = len(ledger), ledger.damaged
+        asked, answered = counted(url)
+    paid_twice = sum(answered.values()) - len(answered)
+    cut_off = sum(asked.values()) - sum(answered.values())
+    print(f"killed {kills} times in {n:,} requests, {concurrency} at once")
+    print(f"  lost {n - n_kept}, doubled 0 by key, {n_damaged} damaged bytes left")
+    print(f"  in flight when killed, so asked again: {cut_off} ({cut_off / kills:.0f} a kill)")
+    print(f"  answered but not yet committed, so paid twice: {paid_twice} ({paid_twice / kills:.1f} a kill)")
+    if n_kept != n:
+        raise SystemExit("replies were lost")
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    if sys.argv[1:2] == ["--serve"]:
+        asyncio.run(serve(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "1"))
+        return
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int)
+    parser.add_argument("--concurrency", type=int, default=256)
+    parser.add_argument("--latency-ms", type=float, default=200)
+    parser.add_argument("--bytes", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--kill", type=int, metavar="TIMES")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if given.large:
+        large(given.requests or 100_000, given.concurrency, given.bytes or 60_000)
+    elif given.kill:
+        n_bytes = given.bytes or 2048
+        killed(given.requests or 3000, given.concurrency, given.latency_ms / 1000, n_bytes, given.kill, given.seed)
+    else:
+        n_bytes = given.bytes or 2048
+        compare(given.requests or 3000, given.concurrency, given.latency_ms / 1000, n_bytes, given.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,416 @@
+"""Whether two answers are the same answer: shape against shape, down to scalars.
+
+Invariant: every decision carries the method that made it; `equal` None means that nothing could decide. Shapes that
+differ are unequal unless a rule below says otherwise: a value against `x = value`, a set against a bare list, an
+interval against an inequality, a column vector against a tuple, braces that LaTeX does not show against any of these.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from laconic.domains.math import scalars, sets, symbolic
+from laconic.domains.math.normalise import clean, compact
+from laconic.domains.math.structure import (
+    Based,
+    Chain,
+    Colon,
+    Many,
+    Matrix,
+    Node,
+    Scalar,
+    SetOf,
+    Span,
+    Words,
+    read,
+    split,
+)
+from laconic.domains.math.words import folded, plain_words
+
+LONGEST = 6_000
+"""Characters of an answer that are parsed; longer ones are compared as strings only."""
+MOST_ITEMS = 200
+
+
+class Decision(NamedTuple):
+    """`equal` is None when no method could decide."""
+
+    equal: bool | None
+    method: str
+
+
+def decide(reference: str, candidate: str) -> Decision:
+    """Compare two answers as they were written."""
+    ours, theirs = clean(reference), clean(candidate)
+    if compact(ours) == compact(theirs):
+        return Decision(True, "string")
+    if max(len(ours), len(theirs)) > LONGEST:
+        return Decision(None, "too-long")
+    return compare(read(ours), read(theirs), ours, theirs)
+
+
+def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") -> Decision:
+    """Compare two shapes; the texts, when given, are the last resort."""
+    if ours == theirs:
+        return Decision(True, "structure")
+    rule = _rule(ours, theirs)
+    if rule is not None and rule.equal is not None:
+        return rule
+    if our_text and their_text and (rule is None or rule.method == "unread"):
+        verdict = symbolic.equal(our_text, their_text)
+        if verdict is True and _veto(ours, theirs):
+            return Decision(False, "veto-shape")
+        if verdict is not None:
+            return Decision(verdict, "math-verify")
+    return rule or Decision(False, "shape")
+
+
+def _rule(ours: Node, theirs: Node) -> Decision | None:
+    for rule in (_words, _bases, _colons, _chains, _sets, _several, _matrices, _scalars, _shapes):
+        decision = rule(ours, theirs)
+        if decision is not None:
+            return decision
+    return None
+
+
+def _veto(ours: Node, theirs: Node) -> bool:
+    """Shapes that math-verify likes to confuse: a relation with a value, brackets with none."""
+    return isinstance(ours, Chain) != isinstance(theirs, Chain) or isinstance(ours, Many) != isinstance(theirs, Many)
+
+
+def _shapes(ours: Node, theirs: Node) -> Decision | None:
+    """Different shapes, both understood: a matrix is no interval, and neither is a polynomial."""
+    if type(ours) is type(theirs) or any(isinstance(n, Scalar) and scalars.tree(n.text) is None for n in (ours, theirs)):
+        return None
+    return Decision(False, "shape")
+
+
+def _scalars(ours: Node, theirs: Node) -> Decision | None:
+    if not (isinstance(ours, Scalar) and isinstance(theirs, Scalar)):
+        return None
+    return Decision(*scalars.compare(ours, theirs))
+
+
+def _words(ours: Node, theirs: Node) -> Decision | None:
+    if not (isinstance(ours, Words) or isinstance(theirs, Words)):
+        return None
+    if isinstance(ours, Words) and isinstance(theirs, Words):
+        return _both_words(ours, theirs)
+    words, other = (ours, theirs) if isinstance(ours, Words) else (theirs, ours)
+    assert isinstance(words, Words)
+    if sets.is_real_line(words):
+        return None
+    if isinstance(other, Scalar):
+        if other.text == words.text:
+            return Decision(True, "words")
+        if not words.marked:
+            return Decision(*scalars.compare(Scalar(words.text), other))
+        return Decision(False, "words-against-value")
+    if words.text == "\\emptyset" and isinstance(other, Many):
+        return Decision(other.kind in ("set", "brace") and not other.items, "empty-set")
+    if isinstance(other, Chain) and other.relations == ("=",):
+        return compare(words, read(other.terms[1]))
+    return Decision(False, "words-against-value")
+
+
+def _both_words(ours: Words, theirs: Words) -> Decision:
+    if len(ours.text) == 1 or len(theirs.text) == 1:
+        return Decision(ours.text == theirs.text, "choice")
+    if sets.is_real_line(ours) and sets.is_real_line(theirs):
+        return Decision(True, "words")
+    if not ours.marked and not theirs.marked and max(len(ours.text), len(theirs.text)) <= 3:
+        return Decision(*scalars.compare(Scalar(ours.text), Scalar(theirs.text)))
+    a, b = folded(ours.text), folded(theirs.text)
+    return Decision(a == b or _same_stem(a, b), "words")
+
+
+_FILLERS = frozenset("function functions number numbers it its is are curve graph shape day answer student person s".split())
+
+
+def _same_stem(a: str, b: str) -> bool:
+    """`an ellipse` against `ellipse`, `the curve is an ellipse` against `ellipse`, but never `not even` against `even`."""
+    short, long = sorted((a.split(), b.split()), key=len)
+    if not short or len(long) - len(short) > 8 or {"not", "no", "or", "neither"} & set(long):
+        return False
+    if long[-len(short) :] == short and {"is", "are"} & set(long):
+        return True
+    starts = [i for i in range(len(long)) if long[i : i + len(short)] == short]
+    return len(starts) == 1 and set(long[: starts[0]] + long[starts[0] + len(short) :]) <= _FILLERS
+
+
+def _bases(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Based) and isinstance(theirs, Based):
+        return Decision(ours == theirs, "base")
+    if isinstance(ours, Based) or isinstance(theirs, Based):
+        other = theirs if isinstance(ours, Based) else ours
+        if isinstance(other, Chain) and other.relations[-1] == "=":
+            return None
+        return Decision(False, "veto-base")
+    return None
+
+
+def _colons(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Colon) and isinstance(theirs, Colon):
+        return _both_colons(ours, theirs)
+    if not (isinstance(ours, Colon) or isinstance(theirs, Colon)):
+        return None
+    colon, other = (ours, theirs) if isinstance(ours, Colon) else (theirs, ours)
+    assert isinstance(colon, Colon)
+    if len(colon.parts) == 2 and not colon.suffix and isinstance(other, Scalar):
+        return Decision(scalars.compare(Scalar(f"\\frac{{{colon.parts[0]}}}{{{colon.parts[1]}}}"), other)[0], "ratio")
+    return None if isinstance(other, Chain) else Decision(False, "shape")
+
+
+def _both_colons(ours: Colon, theirs: Colon) -> Decision:
+    if ours.suffix and theirs.suffix and ours.suffix != theirs.suffix:
+        return Decision(False, "time")
+    a = [part.lstrip("0") or "0" for part in ours.parts]
+    b = [part.lstrip("0") or "0" for part in theirs.parts]
+    if a == b:
+        return Decision(True, "time" if ours.suffix or theirs.suffix else "ratio")
+    clock = re.compile(r"0\d|[1-5]\d")
+    if len(a) != len(b) or all(clock.fullmatch(part) for part in (*ours.parts[1:], *theirs.parts[1:])):
+        return Decision(False, "time")
+    scaled = [scalars.exact(x) for x in a], [scalars.exact(x) for x in b]
+    products = [x * scaled[1][0] == y * scaled[0][0] for x, y in zip(*scaled, strict=True) if x is not None and y is not None]  # type: ignore[operator]
+    return Decision(len(products) == len(a) and all(products), "ratio")
+
+
+def _chains(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Chain) and isinstance(theirs, Chain):
+        return _both_chains(ours, theirs)
+    if not (isinstance(ours, Chain) or isinstance(theirs, Chain)):
+        return None
+    chain, other = (ours, theirs) if isinstance(ours, Chain) else (theirs, ours)
+    assert isinstance(chain, Chain)
+    values = _values_of(chain)
+    if not values:
+        return None if sets.is_set_like(other) or set(chain.relations) & {"<", ">", "<=", ">=", "!="} else Decision(False, "veto-equation")
+    decisions = [compare(other, read(value)) for value in values]
+    best = next((d for d in decisions if d.equal), decisions[0])
+    return Decision(best.equal, f"assigned-{best.method}" if best.equal else best.method)
+
+
+_NAME = re.compile(
+    r"\\?[A-Za-z]+'*(?:_(?:\{[^{}]*\}|\w))?'*(?:\s*\([^()=]*\))?|\([\sA-Za-z_,{}\d]*[A-Za-z][\sA-Za-z_,{}\d]*\)"
+    r"|(?:\\text\s*\{[^{}]*\}|\s|[A-Za-z]|\\(?:m|angle|triangle|overline|overrightarrow|vec|measuredangle)(?![a-z])|[{}()'|^\\circ])+"
+    r"|\|[A-Z]{2}\||\[[A-Z]{3,}\]|[A-Z]{2}\^(?:\{2\}|2)"
+)
+
+
+def is_name(term: str) -> bool:
+    """Whether a term names what is asked for: `x`, `f(x)`, `(x, y)`, `\\angle ABC`, `\\text{Area}`."""
+    return bool(_NAME.fullmatch(term.strip())) and not re.fullmatch(r"\\?(?:pi|e|i)", term.strip())
+
+
+def _values_of(chain: Chain) -> list[str]:
+    """What a chain of equalities says that the answer is; empty for an equation or an inequality."""
+    if set(chain.relations) - {"=", "~", "=="}:
+        return []
+    first, last = chain.terms[0], chain.terms[-1]
+    fixed = [scalars.is_constant(term) for term in chain.terms]
+    if "~" in chain.relations:
+        at = chain.relations.index("~")
+        exact, rounded = chain.terms[at], chain.terms[at + 1]
+        return [rounded] if is_name(exact) and not scalars.is_constant(exact) else [exact, rounded]
+    if is_name(first) and (not scalars.is_constant(first)):
+        return [last]
+    if all(fixed) or len(chain.terms) > 2 or (fixed[-1] and scalars.tree(compact(first)) is None):
+        return [last]
+    if isinstance(read(last), Colon) and ":" in first:
+        return [last]
+    if is_name(last) and fixed[0] and not fixed[-1]:
+        return [first]
+    return []
+
+
+def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
+    if set(ours.relations) | set(theirs.relations) <= {"=", "~", "=="}:
+        return _both_equations(ours, theirs)
+    if sets.region(ours) is not None and sets.region(theirs) is not None and sets.variable(ours) == sets.variable(theirs):
+        return None
+    for candidate in (theirs, _reversed(theirs)):
+        if candidate.relations == ours.relations and len(candidate.terms) == len(ours.terms):
+            pairs = zip(ours.terms, candidate.terms, strict=True)
+            if all(compare(read(a), read(b)).equal for a, b in pairs):
+                return Decision(True, "relation")
+    return Decision(*scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations))
+
+
+def _reversed(chain: Chain) -> Chain:
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+    return Chain(chain.terms[::-1], tuple(turned.get(r, r) for r in chain.relations[::-1]))
+
+
+def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
+    our_values, their_values = _values_of(ours), _values_of(theirs)
+    undecided = not (our_values and their_values)
+    if our_values and their_values and _compatible(ours.terms[0], theirs.terms[0]):
+        decision = compare(read(our_values[0]), read(their_values[-1]))
+        if decision.equal:
+            return decision
+        undecided = decision.equal is None
+    if len(ours.terms) == 2 and len(theirs.terms) == 2:
+        verdict, method = scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations)
+        if verdict is not None:
+            return Decision(verdict, method)
+    pairs = list(zip(ours.terms, theirs.terms, strict=False))
+    same = len(ours.terms) == len(theirs.terms) and all(compare(read(a), read(b)).equal for a, b in pairs)
+    return Decision(True, "equation") if same else Decision(None if undecided else False, "unread" if undecided else "equation")
+
+
+def _compatible(a: str, b: str) -> bool:
+    """Names that may stand for the same thing: equal ones, and a function's value for a plain letter."""
+    a, b = compact(a), compact(b)
+    single = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?")
+    return a == b or not (single.fullmatch(a) and single.fullmatch(b)) or a.lower() == b.lower()
+
+
+def _sets(ours: Node, theirs: Node) -> Decision | None:
+    strong = (Span, SetOf)
+    relational = [n for n in (ours, theirs) if isinstance(n, Chain) or (isinstance(n, Many) and _inequalities(n))]
+    if not (isinstance(ours, strong) or isinstance(theirs, strong) or relational or any(map(sets.is_real_line, (ours, theirs)))):
+        return None
+    if (isinstance(ours, Many) and ours.kind in ("list", "square")) != (isinstance(theirs, Many) and theirs.kind in ("list", "square")):
+        plain = ours if isinstance(ours, Many) else theirs
+        if isinstance(plain, Many) and not _intervals_or_relations(plain):
+            return Decision(False, "veto-brackets")
+    a, b = sets.region(ours), sets.region(theirs)
+    if a is not None and b is not None:
+        return Decision(sets.same_region(a, b), "interval")
+    if isinstance(ours, Span) and isinstance(theirs, Span):
+        ends = (ours.low_closed, ours.high_closed) == (theirs.low_closed, theirs.high_closed)
+        inner = compare(read(ours.low), read(theirs.low)).equal and compare(read(ours.high), read(theirs.high)).equal
+        return Decision(ends and bool(inner), "interval")
+    if isinstance(ours, Span) != isinstance(theirs, Span):
+        return Decision(False, "veto-brackets")
+    return None
+
+
+def _inequalities(node: Many) -> bool:
+    return any(isinstance(item, Chain) and set(item.relations) & {"<", ">", "<=", ">=", "!="} for item in node.items)
+
+
+def _intervals_or_relations(node: Many) -> bool:
+    return any(isinstance(item, (Span, Chain, SetOf)) for item in node.items)
+
+
+def _several(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Many) and isinstance(theirs, Many):
+        return _both_several(ours, theirs)
+    many, other = (ours, theirs) if isinstance(ours, Many) else (theirs, ours)
+    if not isinstance(many, Many):
+        return None
+    if isinstance(other, Matrix):
+        return _vector(many, other)
+    decimal = _decimal_comma(many)
+    if decimal is not None and isinstance(other, Scalar):
+        return Decision(scalars.compare(Scalar(decimal), other)[0], "decimal-comma")
+    if many.kind == "tuple" or not isinstance(other, (Scalar, Words, Chain, Colon, Based)):
+        return Decision(False, "shape")
+    if not many.items:
+        return Decision(False, "shape")
+    found = [compare(item, other) for item in many.items]
+    if all(d.equal for d in found):
+        return Decision(True, "repeated")
+    return Decision(None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count")
+
+
+def _decimal_comma(many: Many) -> str | None:
+    if many.kind != "list" or len(many.items) != 2 or not all(isinstance(item, Scalar) for item in many.items):
+        return None
+    whole, rest = (item.text for item in many.items if isinstance(item, Scalar))
+    return f"{whole}.{rest}" if re.fullmatch(r"-?\d+", whole) and re.fullmatch(r"\d+", rest) else None
+
+
+_ORDERED = frozenset(("tuple", "vector", "square"))
+_LOOSE = frozenset(("list", "set"))
+
+
+def _both_several(ours: Many, theirs: Many) -> Decision:
+    kinds = {ours.kind, theirs.kind}
+    our_names, their_names = _assigned(ours), _assigned(theirs)
+    if our_names and their_names and set(our_names) == set(their_names):
+        return _all([compare(our_names[name], their_names[name]) for name in our_names], "assignments")
+    for names, other in ((our_names, theirs), (their_names, ours)):
+        if names and other.kind in ("tuple", "vector"):
+            return _pairwise(list(names.values()), list(other.items), "assignments")
+    a, b = _flat(ours), _flat(theirs)
+    if "brace" not in kinds and kinds & _ORDERED and kinds & _LOOSE:
+        if len(a) == 1 and len(b) != 1 or len(b) == 1 and len(a) != 1:
+            return Decision(False, "count")
+        return Decision(False, "veto-brackets")
+    if kinds <= _ORDERED or kinds == {"brace", "tuple"}:
+        return _pairwise(a, b, "tuple")
+    return _matching(a, b)
+
+
+def _assigned(many: Many) -> dict[str, Node] | None:
+    """`x = 1, y = 2` by name, in the order of the text; None unless every part assigns another unknown."""
+    if many.kind not in _LOOSE or not all(isinstance(item, Chain) and is_name(item.terms[0]) for item in many.items):
+        return None
+    chains = [item for item in many.items if isinstance(item, Chain) and item.relations == ("=",)]
+    named = {compact(chain.terms[0]): read(chain.terms[1]) for chain in chains}
+    return named if len(named) == len(many.items) > 1 else None
+
+
+def _flat(many: Many) -> list[Node]:
+    """The answers one by one: `1 \\pm \\sqrt 5, -2` are three, and `x = 1, x = 2` are two."""
+    if many.kind in _ORDERED:
+        return list(many.items)
+    flat: list[Node] = []
+    for item in many.items:
+        value = read(item.terms[-1]) if isinstance(item, Chain) and _values_of(item) else item
+        flat.extend(value.items if isinstance(value, Many) and value.kind == "list" else [value])
+    return flat
+
+
+def _pairwise(a: Sequence[Node], b: Sequence[Node], method: str) -> Decision:
+    if len(a) != len(b):
+        return Decision(False, "count")
+    return _all([compare(x, y) for x, y in zip(a, b, strict=True)], method)
+
+
+def _all(decisions: Sequence[Decision], method: str) -> Decision:
+    if any(d.equal is False for d in decisions):
+        return Decision(False, method)
+    return Decision(None if any(d.equal is None for d in decisions) else True, method if decisions else "empty")
+
+
+def _matching(a: Sequence[Node], b: Sequence[Node]) -> Decision:
+    """Equal as sets: every answer of each side is on the other side."""
+    if max(len(a), len(b)) > MOST_ITEMS:
+        return Decision(None, "too-long")
+    undecided = False
+    for ours, theirs in ((a, b), (b, a)):
+        for item in ours:
+            found = [compare(item, other) for other in theirs]
+            if not any(d.equal for d in found):
+                if not any(d.equal is None for d in found):
+                    return Decision(False, "set")
+                undecided = True
+    return Decision(None if undecided else True, "set")
+
+
+def _matrices(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Matrix) and isinstance(theirs, Matrix):
+        if ours.bars != theirs.bars or [len(row) for row in ours.rows] != [len(row) for row in theirs.rows]:
+            return Decision(False, "matrix")
+        return _pairwise(list(itertools.chain(*ours.rows)), list(itertools.chain(*theirs.rows)), "matrix")
+    return None
+
+
+def _vector(many: Many, matrix: Matrix) -> Decision:
+    if many.kind not in _ORDERED and many.kind != "brace":
+        return Decision(False, "shape")
+    if len(matrix.rows) == 1:
+        return _pairwise(many.items, matrix.rows[0], "vector")
+    if all(len(row) == 1 for row in matrix.rows):
+        return _pairwise(many.items, [row[0] for row in matrix.rows], "vector")
+    return Decision(False, "shape")
+
+
+__all__ = ["Decision", "compare", "decide", "plain_words", "split"]

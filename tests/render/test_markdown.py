@@ -1,0 +1,78 @@
+"""Markdown and terminal lines carry the page's numbers, and hostile text cannot become markup in them."""
+
+from __future__ import annotations
+
+import re
+
+from render_reports import HOSTILE, bare, full, recorded
+
+from laconic.core.reporting import Sentence
+from laconic.render import markdown, summary_lines
+
+
+def _outside_fences(text: str) -> str:
+    kept: list[str] = []
+    fence = ""
+    for line in text.splitlines():
+        mark = re.match(r"`{3,}", line)
+        if not fence and mark:
+            fence = mark[0]
+        elif fence and line == fence:
+            fence = ""
+        elif not fence:
+            kept.append(line)
+    assert not fence
+    return "\n".join(kept)
+
+
+def test_hostile_text_is_no_markup_outside_fences() -> None:
+    text = _outside_fences(markdown(full()))
+    assert "alert(" in text
+    assert not re.search(r"<[a-z/!]", text)
+    assert "](" not in text.replace("\\](", "")
+    assert "://" not in text
+
+
+def test_a_fence_is_longer_than_any_run_of_backticks_in_it() -> None:
+    text = markdown(bare(resolved="a\n`````\n<b>"))
+    assert "``````json\na\n`````\n<b>\n``````" in text
+    assert "<b>" not in _outside_fences(text)
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:
+    blocks = re.findall(r"(?:^\|.*\n)+", markdown(full()), re.MULTILINE)
+    assert len(blocks) > 10
+    for block in blocks:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1
+
+
+def test_the_markdown_has_the_page_s_numbers() -> None:
+    text = markdown(full())
+    assert "| verbose | 72.3% [66.2, 78.4] | 87.3% [81.2, 93.4] | 412 [387, 437] |" in text
+    assert "**verbose**: RIGHT" in text
+    assert "\u202e" not in text
+
+
+def test_an_empty_report_is_a_title() -> None:
+    assert markdown(bare()) == "# Bare\n\nStudy bare.\n"
+
+
+def test_summary_gives_the_verdict_then_a_table() -> None:
+    lines = summary_lines(recorded())
+    assert lines[0].startswith("- On the study's own problems (2,000 problems, one sample each)")
+    assert max(len(line) for line in lines) <= 100
+    table = lines[lines.index("") + 1 :]
+    assert table[0] == "the study's own problems (2,000 problems)"
+    assert table[1].split() == ["author", "accuracy", "tokens"]
+    assert re.fullmatch(r"gpt-oss +85\.1% \[83\.5, 86\.7\] +3,480 \[3,350, 3,610\]", table[3])
+
+
+def test_summary_sends_no_control_characters_to_the_terminal() -> None:
+    lines = summary_lines(bare(verdict=(Sentence(text=HOSTILE),)))
+    assert lines
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", "".join(lines))
+
+
+def test_nothing_scored_makes_no_lines() -> None:
+    assert summary_lines(bare()) == []

@@ -1,0 +1,62 @@
+"""House rules that a machine can check: floors, light imports, public names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import laconic
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "transformers", "trl", "ray", "vllm", "datasets", "accelerate", "plotly", "sympy", "math_verify", "statsmodels")
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import laconic",
+        "import laconic.cli",
+        "from laconic import load_study; load_study('miniature'); load_study('paper')",
+        "from laconic.api import plan; plan('paper', store='nowhere')",
+    ],
+)
+def test_looking_at_a_study_loads_nothing_heavy(code: str):
+    assert not modules_after(code) & set(HEAVY)
+
+
+def test_import_laconic_loads_no_third_party_package():
+    assert not modules_after("import laconic") & {"pydantic", "pyarrow", "numpy", "typer", "rich", "aiohttp", "scipy"}
+
+
+def test_the_help_does_not_wait_for_pydantic_or_arrow():
+    code = "import sys; sys.argv = ['laconic', '--help']\nimport laconic.cli\ntry: laconic.cli.main()\nexcept SystemExit: pass"
+    assert not modules_after(code) & {"pydantic", "pyarrow", "numpy"}
+
+
+def test_every_public_name_can_be_had():
+    for name in laconic.__all__:
+        assert getattr(laconic, name) is not None
+    assert laconic.__all__ == sorted(laconic.__all__)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        laconic.no_such_name  # noqa: B018
+
+
+def test_floors_hold():
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_module_says_why_it_exists():
+    bare = [p for p in (ROOT / "src").rglob("*.py") if not p.read_text(encoding="utf-8").lstrip().startswith(('"""', 'r"""'))]
+    assert bare == []

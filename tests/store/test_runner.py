@@ -1,0 +1,188 @@
+"""The runner: order, skipping, early cutoff, one key once, failures, stops, modes, and the lock."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from laconic.core.errors import InputError, RunStopped, StoreError
+from laconic.core.records import Problem
+from laconic.store.artifacts import MANIFEST, Store, read_artifact
+from laconic.store.runner import inspect, run
+from laconic.store.step import Step, StepContext
+
+
+def step(name: str, payload: dict[str, object] | None = None, *, body: Callable[[StepContext], None] | None = None, **inputs: Step) -> Step:
+    """A step that writes its inputs' texts and its payload's `text`."""
+
+    def write(ctx: StepContext) -> None:
+        texts = [(a.folder / "text").read_text() for _, a in sorted(ctx.inputs.items())]
+        ctx.out.write_text("text", "".join(texts) + str((payload or {}).get("text", "")))
+
+    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, run=body or write)
+
+
+def chain(text: str = "a") -> Step:
+    first = step("first", {"text": text})
+    return step("last", left=first, right=step("second", {"text": "b"}, source=first))
+
+
+def text_of(store: Store, target: Step) -> str:
+    state = inspect(store, [target])[-1]
+    assert state.artifact is not None
+    return (state.artifact.folder / "text").read_text()
+
+
+def test_inputs_run_before_users_and_a_second_run_executes_nothing(store: Store, diary):
+    assert run(store, [chain()], diary).executed == ["s/first", "s/second", "s/last"]
+    assert text_of(store, chain()) == "aab"
+    assert run(store, [chain()], diary).executed == []
+
+
+def test_a_changed_field_runs_the_step_and_what_stands_on_it(store: Store, diary):
+    run(store, [chain()], diary)
+    assert run(store, [chain("x")], diary).executed == ["s/first", "s/second", "s/last"]
+
+
+def test_same_bytes_upstream_disturb_nothing_downstream(store: Store, diary):
+    def constant(ctx: StepContext) -> None:
+        ctx.out.write_text("text", "same")
+
+    first = step("first", {"n": 1}, body=constant)
+    run(store, [step("last", source=first)], diary)
+    again = step("first", {"n": 2}, body=constant)
+    assert run(store, [step("last", source=again)], diary).executed == ["s/first"]
+
+
+def test_facts_measured_on_the_way_move_no_key(store: Store, diary):
+    def noisy(value: float) -> Callable[[StepContext], None]:
+        def body(ctx: StepContext) -> None:
+            ctx.out.write_text("text", "same")
+            ctx.out.facts["seconds"] = value
+
+        return body
+
+    a = run(store, [step("a", body=noisy(1.0))], diary).artifacts
+    b = run(store, [step("a", body=noisy(2.0))], diary, mode="force").artifacts
+    assert next(iter(a.values())).content == next(iter(b.values())).content
+
+
+def test_two_steps_with_one_key_run_once(store: Store, diary):
+    calls: list[str] = []
+
+    def body(ctx: StepContext) -> None:
+        calls.append("ran")
+        ctx.out.write_text("text", "t")
+
+    twins = [step("one", {"x": 1}, body=body), step("other", {"x": 1}, body=body)]
+    result = run(store, [step("last", a=twins[0], b=twins[1])], diary)
+    assert calls == ["ran"]
+    assert result.artifacts[twins[0]].folder == result.artifacts[twins[1]].folder
+
+
+def test_independent_steps_run_side_by_side(store: Store, diary):
+    met = threading.Barrier(2, timeout=20)
+
+    def body(ctx: StepContext) -> None:
+        met.wait()
+        ctx.out.write_text("text", "t")
+
+    run(store, [step("last", a=step("a", {"n": 1}, body=body), b=step("b", {"n": 2}, body=body))], diary)
+    assert diary.events[-1] == ("done", "s/last")
+
+
+def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, diary):
+    def broken(ctx: StepContext) -> None:
+        raise InputError("nothing", "something", "mend it")
+
+    first = step("first", {"text": "a"})
+    with pytest.raises(InputError, match="mend it"):
+        run(store, [step("last", {"v": 1}, body=broken, source=first)], diary)
+    states = {s.step.label: s.state for s in inspect(store, [step("last", {"v": 1}, source=first)])}
+    assert states == {"first": "cached", "last": "missing"}
+
+
+def test_a_bug_in_a_step_keeps_its_traceback_and_names_the_step(store: Store, diary):
+    def buggy(ctx: StepContext) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(store, [step("a", body=buggy)], diary)
+    assert caught.value.__notes__ == ["in step s/a"]
+
+
+def test_a_stop_ends_the_run_and_the_next_one_goes_on(store: Store, diary):
+    stop = threading.Event()
+
+    def stopping(ctx: StepContext) -> None:
+        stop.set()
+        ctx.out.write_text("text", "a")
+
+    first = step("first", body=stopping)
+    with pytest.raises(RunStopped, match="1 of 2 steps to go"):
+        run(store, [step("last", source=first)], diary, stop=stop)
+    assert run(store, [step("last", source=first)], diary).executed == ["s/last"]
+
+
+def test_force_executes_the_named_step_and_early_cutoff_spares_the_rest(store: Store, diary):
+    run(store, [chain()], diary)
+    assert run(store, [chain()], diary, mode="force", forced=frozenset({"s/second"})).executed == ["s/second"]
+    assert sorted(run(store, [chain()], diary, mode="force").executed) == ["s/first", "s/last", "s/second"]
+
+
+def test_retry_executes_only_what_recorded_errors(store: Store, diary):
+    def body(ctx: StepContext) -> None:
+        ctx.out.write_text("text", "a")
+        ctx.out.facts["errors"] = 0 if ctx.retry else 2
+
+    first, other = step("first", {"n": 1}, body=body), step("second", {"n": 2})
+    target = step("last", a=first, b=other)
+    run(store, [target], diary)
+    assert run(store, [target], diary, mode="retry").executed == ["s/first"]
+    assert run(store, [target], diary, mode="retry").executed == []
+
+
+def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):
+    artifact = next(iter(run(store, [step("a", {"text": "t"})], diary).artifacts.values()))
+    manifest = (artifact.folder / MANIFEST).read_bytes()
+    for cut in (0, 1, len(manifest) // 2, len(manifest) - 2):
+        (artifact.folder / MANIFEST).write_bytes(manifest[:cut])
+        assert read_artifact(artifact.folder) is None
+        assert list(store.torn()) == [artifact.folder]
+    assert run(store, [step("a", {"text": "t"})], diary).executed == ["s/a"]
+
+
+def test_a_manifest_whose_files_are_gone_is_not_there(store: Store, diary):
+    artifact = next(iter(run(store, [step("a", {"text": "t"})], diary).artifacts.values()))
+    (artifact.folder / "text").unlink()
+    assert read_artifact(artifact.folder) is None
+
+
+def test_a_second_run_on_the_store_is_refused_and_names_the_first(store: Store, diary):
+    def body(ctx: StepContext) -> None:
+        with pytest.raises(StoreError, match=r"process \d+ on"):
+            run(store, [step("inner")], diary)
+        ctx.out.write_text("text", "t")
+
+    run(store, [step("outer", body=body)], diary)
+    assert diary.events == [("started", "s/outer"), ("done", "s/outer")]
+
+
+def test_an_unwritable_store_is_a_store_error(tmp_path: Path, diary):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="LACONIC_STORE"):
+        run(Store(tmp_path / "file" / "store"), [step("a")], diary)
+
+
+def test_a_manifest_says_what_the_key_depends_on(store: Store, diary):
+    def body(ctx: StepContext) -> None:
+        ctx.out.write("problems", [Problem.of("p", "r")])
+
+    artifact = next(iter(run(store, [step("a", {"k": "v"}, body=body)], diary).artifacts.values()))
+    raw = json.loads((artifact.folder / MANIFEST).read_text())
+    assert (raw["payload"], raw["rows"], raw["stage"], raw["label"]) == ({"k": "v"}, {"problems": 1}, "s", "a")
+    assert [entry["path"] for entry in raw["files"]] == ["problems-00000.parquet"]

@@ -1,0 +1,64 @@
+"""Records to Parquet and back: schemas from annotations, same bytes for same rows, hostile text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from laconic.core.errors import StoreError
+from laconic.core.records import RECORDS, Exclusion, Problem, Trace
+from laconic.store.tables import read_shard, schema_of, write_table
+
+PROBLEMS = [Problem.of("1+1?", "2", tags=("steps=1", "level=3")), Problem.of("ünïcode \u202e \x00", "½")]
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: record.__name__)
+def test_every_record_has_an_arrow_schema_with_its_fields(record: type):
+    assert schema_of(record).names == [f for f in record.__dataclass_fields__]
+
+
+def test_optional_fields_are_nullable_and_tuples_are_lists():
+    schema = schema_of(Problem)
+    assert schema.field("tags").type == pa.list_(pa.large_string())
+    assert schema.field("duplicate_group").nullable
+    assert not schema.field("prompt").nullable
+
+
+def test_rows_come_back_as_they_were_over_several_shards(tmp_path: Path):
+    shards = write_table(tmp_path, "problems", PROBLEMS * 3, rows_per_shard=4)
+    assert [shard.name for shard in shards] == ["problems-00000.parquet", "problems-00001.parquet"]
+    assert [row for shard in shards for row in read_shard(shard, Problem)] == PROBLEMS * 3
+
+
+def test_an_empty_table_is_a_shard_without_rows(tmp_path: Path):
+    (shard,) = write_table(tmp_path, "exclusions", [])
+    assert list(read_shard(shard, Exclusion)) == []
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (a,), (b,) = (write_table(tmp_path / name, "problems", PROBLEMS) for name in ("a", "b"))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_lone_surrogate_becomes_a_replacement_character(tmp_path: Path):
+    trace = Trace(trace_id="t", problem_id="p", author="a", sample_index=0, answer="x\ud800y")
+    (shard,) = write_table(tmp_path, "traces", [trace])
+    (row,) = read_shard(shard, Trace)
+    assert row.answer in ("x\ufffdy", "x\ufffd\ufffd\ufffdy")
+
+
+def test_a_shard_of_other_columns_says_what_to_do(tmp_path: Path):
+    (shard,) = write_table(tmp_path, "exclusions", [])
+    with pytest.raises(StoreError, match="run the study again"):
+        list(read_shard(shard, Problem))
+
+
+def test_a_broken_shard_says_what_to_do(tmp_path: Path):
+    shard = tmp_path / "problems-00000.parquet"
+    shard.write_bytes(b"PAR1 not really")
+    with pytest.raises(StoreError, match="ledgers are kept"):
+        list(read_shard(shard, Problem))
