@@ -45,7 +45,9 @@ def reply_body(n_bytes: int, varied: bool) -> bytes:
     message = {"role": "assistant", "content": f"<think>\n{text}\n</think>\n\nThe answer is 4."}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 20, "completion_tokens": n_bytes // 4, "total_tokens": 20 + n_bytes // 4}
-    return json.dumps({"id": "c", "object": "chat.completion", "model": MODEL, "choices": [choice], "usage": usage}).encode()
+    return json.dumps(
+        {"id": "c", "object": "chat.completion", "model": MODEL, "choices": [choice], "usage": usage}
+    ).encode()
 
 
 class Server(asyncio.Protocol):
@@ -134,7 +136,11 @@ async def bare(url: str, n: int, concurrency: int) -> None:
 
         async def work() -> None:
             for i in todo:
-                body = {"model": MODEL, "messages": [{"role": "user", "content": prompt(i)}], "max_tokens": 4096}
+                body = {
+                    "model": MODEL,
+                    "messages": [{"role": "user", "content": prompt(i)}],
+                    "max_tokens": 4096,
+                }
                 async with session.post(f"{url}/chat/completions", json=body) as response:
                     reply = await response.json()
                 assert reply["choices"][0]["message"]["content"]
@@ -167,8 +173,11 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
 
     began = time.perf_counter()
     author = EndpointAuthor(identity={"model": MODEL}, model=MODEL, urls=[url], concurrency=concurrency)
+    marks = path.with_suffix(".marks").open("ab", buffering=0) if kept_marks(path) else None
     requests = [
-        Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
+        Request(
+            key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096
+        )
         for i in range(n)
     ]
     n_tokens = n_done = 0
@@ -183,6 +192,8 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
             reply = author.parse(payload)
             assert reply.answer
             ledger.put(key, payload)
+            if marks:
+                marks.write(bytes.fromhex(key))
             n_tokens, n_done = n_tokens + (reply.completion_tokens or 0), n_done + 1
             if n_done == len(owed) // 20:
                 early_mb = peak_mb()
@@ -190,6 +201,11 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
         author.ask(owed, keep)
         assert len(ledger) == n
     return {"opened_s": opened_s, "ready_s": ready_s, "early_mb": early_mb}
+
+
+def kept_marks(path: Path) -> bool:
+    """Whether each put is to be marked in a file beside the ledger, which the system keeps after a kill."""
+    return path.with_suffix(".marks").exists()
 
 
 def peak_mb() -> float:
@@ -240,14 +256,18 @@ def compare(n: int, concurrency: int, latency_s: float, n_bytes: int, rounds: in
             for name in names:
                 results[name].append(finish(start(name, url, n, concurrency, Path(folder) / f"{i}.ledger")))
     print(f"{n:,} requests, {concurrency} at once, {latency_s * 1000:.0f} ms, {n_bytes:,} byte replies")
-    print(f"{'client':14} {'requests/s':>10} {'of bare':>8} {'CPU s/1,000':>12} {'of bare':>8} {'peak RSS MB':>12}")
+    print(
+        f"{'client':14} {'requests/s':>10} {'of bare':>8} {'CPU s/1,000':>12} {'of bare':>8} {'peak RSS MB':>12}"
+    )
     base_rate = base_cpu = 0.0
     for name in names:
         rate = max(n / result["seconds"] for result in results[name])
         cpu = min(result["cpu_s"] for result in results[name]) / n * 1000
         rss = max(result["rss_mb"] for result in results[name])
         base_rate, base_cpu = base_rate or rate, base_cpu or cpu
-        print(f"{name:14} {rate:10,.0f} {rate / base_rate:8.2f} {cpu:12.3f} {cpu / base_cpu:8.2f} {rss:12.0f}")
+        print(
+            f"{name:14} {rate:10,.0f} {rate / base_rate:8.2f} {cpu:12.3f} {cpu / base_cpu:8.2f} {rss:12.0f}"
+        )
 
 
 def large(n: int, concurrency: int, n_bytes: int) -> None:
@@ -258,10 +278,14 @@ def large(n: int, concurrency: int, n_bytes: int) -> None:
         size = path.stat().st_size
         again = finish(start("laconic", url, n, concurrency, path))
         sent = sum(counted(url)[0].values())
-    print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {n / first['seconds']:,.0f} requests/s,")
+    print(
+        f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {n / first['seconds']:,.0f} requests/s,"
+    )
     print(f"  {first['cpu_s'] / n * 1000:.2f} CPU s per 1,000, a ledger of {size / 1e6:,.0f} MB")
     print(f"  peak RSS {first['early_mb']:.0f} MB after a twentieth, {first['rss_mb']:.0f} MB at the end")
-    print(f"  resumed: opened after {again['opened_s']:.2f} s, knew what is owed after {again['ready_s']:.2f} s,")
+    print(
+        f"  resumed: opened after {again['opened_s']:.2f} s, knew what is owed after {again['ready_s']:.2f} s,"
+    )
     print(f"  asked {sent - n} again; {again['rss_mb']:.0f} MB")
 
 
@@ -273,6 +297,7 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
     moments = sorted(rng.sample(range(1, n), kills))
     with serving(latency_s, n_bytes) as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "killed.ledger"
+        path.with_suffix(".marks").touch()
         for moment in moments:
             process = start("laconic", url, n, concurrency, path)
             while len(counted(url)[1]) < moment and process.poll() is None:
@@ -282,13 +307,13 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
         finish(start("laconic", url, n, concurrency, path))
         with Ledger.open(path, readonly=True) as ledger:
             n_kept, n_damaged = len(ledger), ledger.damaged
-        asked, answered = counted(url)
-    paid_twice = sum(answered.values()) - len(answered)
-    cut_off = sum(asked.values()) - sum(answered.values())
+        n_asked = sum(counted(url)[0].values())
+        n_put = path.with_suffix(".marks").stat().st_size // 16
     print(f"killed {kills} times in {n:,} requests, {concurrency} at once")
     print(f"  lost {n - n_kept}, doubled 0 by key, {n_damaged} damaged bytes left")
-    print(f"  in flight when killed, so asked again: {cut_off} ({cut_off / kills:.0f} a kill)")
-    print(f"  answered but not yet committed, so paid twice: {paid_twice} ({paid_twice / kills:.1f} a kill)")
+    in_flight, in_window = n_asked - n_put, n_put - n
+    print(f"  asked again: {in_flight} in flight when killed ({in_flight / kills:.0f} a kill),")
+    print(f"  and {in_window} received but inside one commit window ({in_window / kills:.1f} a kill)")
     if n_kept != n:
         raise SystemExit("replies were lost")
 
@@ -301,7 +326,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
         return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int)
     parser.add_argument("--concurrency", type=int, default=256)
     parser.add_argument("--latency-ms", type=float, default=200)
@@ -315,7 +342,14 @@ def main() -> None:
         large(given.requests or 100_000, given.concurrency, given.bytes or 60_000)
     elif given.kill:
         n_bytes = given.bytes or 2048
-        killed(given.requests or 3000, given.concurrency, given.latency_ms / 1000, n_bytes, given.kill, given.seed)
+        killed(
+            given.requests or 3000,
+            given.concurrency,
+            given.latency_ms / 1000,
+            n_bytes,
+            given.kill,
+            given.seed,
+        )
     else:
         n_bytes = given.bytes or 2048
         compare(given.requests or 3000, given.concurrency, given.latency_ms / 1000, n_bytes, given.rounds)

@@ -85,7 +85,7 @@ class _Builder:
             payload["file"] = _digest_of(source.path)
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
-            stage="problems", label=label, version=problems.VERSION, payload={**payload, "seed": seed}, inputs={},
+            stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed}, inputs={},
             run=self.wiring.problems(source, seed),
         )  # fmt: skip
 

@@ -173,8 +173,18 @@ def parse_study(raw: Mapping[str, Any], *, name: str = "the study") -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        faults = [_fault(dict(e)) for e in error.errors()]
+        faults = _merged([_fault(dict(e)) for e in error.errors()])
         raise StudyError(faults + _faults_of_the_rest(raw, error), study=name) from error
+
+
+def _merged(faults: list[Fault]) -> list[Fault]:
+    """One fault a place: a field that may be one of several types gives an error for each of them."""
+    places: dict[tuple[str, str], Fault] = {}
+    for fault in faults:
+        before = places.setdefault((fault.where, fault.found), fault)
+        if before.expected != fault.expected:
+            places[fault.where, fault.found] = before._replace(expected=f"{before.expected}, or {fault.expected}")
+    return list(places.values())
 
 
 _STAND_INS: dict[str, dict[str, Any]] = {
@@ -230,6 +240,8 @@ def _fault(error: dict[str, Any]) -> Fault:
     if kind == "value_error" and "; expected " in str(error["msg"]):
         parts = str(error["msg"]).removeprefix("Value error, ").split("; ")
         return Fault(where, parts[0].removeprefix("found "), parts[1].removeprefix("expected "), parts[-1])
+    if kind == "string_pattern_mismatch" and "[A-Za-z_]" in str(error["msg"]):
+        return Fault(where, found, "package.module:name for one of your own", "change the value")
     if kind == "string_pattern_mismatch":
         return Fault(where, found, "lower-case letters, digits, dots, dashes and underscores", "rename it")
     return Fault(where, found, str(error["msg"]).removeprefix("Input should be "), "change the value")
@@ -238,10 +250,16 @@ def _fault(error: dict[str, Any]) -> Fault:
 _KINDS = {"jsonl", "synthetic", "huggingface", "procedural", "recorded", "endpoint", "checkpoint", "[key]"}
 
 
+_TYPE_PARTS = ("literal[", "constrained-", "function-", "tuple[")
+"""How pydantic names the branches of a union in a location."""
+
+
 def _dotted(loc: Sequence[str | int]) -> str:
     """`teachers.a.sampling.top_p`: pydantic's location without the union tags."""
     out: list[str] = []
     for i, part in enumerate(loc):
+        if i > 0 and str(part).startswith(_TYPE_PARTS):
+            continue
         if part in _KINDS and i > 0 and (loc[0] == "problems" and i == 1 or i == 2 or part == "[key]"):
             continue
         out.append(f"[{part}]" if isinstance(part, int) else str(part))

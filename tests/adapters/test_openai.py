@@ -88,7 +88,10 @@ def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: Fa
         "max_tokens": 99,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "ok"}],
     }
-    ask(author(server, api="responses", send_seed=True, sampling={"temperature": None}, system="Be brief."), "ok")
+    ask(
+        author(server, api="responses", send_seed=True, sampling={"temperature": None}, system="Be brief."),
+        "ok",
+    )
     body = server.seen[-1]
     assert body == {
         "model": "m",
@@ -102,7 +105,9 @@ def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: Fa
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_unusual_replies_are_replies(server: FaultServer, stream: bool) -> None:
-    length, filtered, big, other = ask(author(server, stream=stream), "length", "filter", "big", "other-model")
+    length, filtered, big, other = ask(
+        author(server, stream=stream), "length", "filter", "big", "other-model"
+    )
     assert length
     assert (length.reasoning, length.answer, length.finish_reason) == ("on and on", "", "length")
     assert filtered
@@ -130,7 +135,12 @@ def test_a_mislabelled_reply_is_read(server: FaultServer) -> None:
 
 # -- one bad row -------------------------------------------------------------------------------------------------
 
-TERMINAL = {"status400": "bad_request", "status404": "not_found", "status413": "bad_request", "embedded": "bad_request"}
+TERMINAL = {
+    "status400": "bad_request",
+    "status404": "not_found",
+    "status413": "bad_request",
+    "embedded": "bad_request",
+}
 TRANSIENT = {
     "status429": "rate_limited",
     "status500": "server",
@@ -233,7 +243,9 @@ def test_a_failing_whole_stops_by_its_error_rate_and_keeps_the_replies(server: F
 def test_an_outage_is_waited_out(server: FaultServer) -> None:
     server.delay_s = 0.02
     replies: list[Reply | None] = []
-    worker = threading.Thread(target=lambda: replies.extend(ask(author(server, concurrency=4), *["ok"] * 100)))
+    worker = threading.Thread(
+        target=lambda: replies.extend(ask(author(server, concurrency=4), *["ok"] * 100))
+    )
     worker.start()
     time.sleep(0.15)
     server.stop()
@@ -348,7 +360,8 @@ def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) 
     got: list[Payload] = []
     asker = author(server, concurrency=4, stop=stop)
     worker = threading.Thread(
-        target=asker.ask, args=([request("ok", i) for i in range(100)], lambda key, payload: got.append(payload))
+        target=asker.ask,
+        args=([request("ok", i) for i in range(100)], lambda key, payload: got.append(payload)),
     )
     worker.start()
     time.sleep(0.1)
@@ -361,7 +374,10 @@ def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) 
 # -- before the first paid request -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("models", "words"), [(("m",), ""), (("org/m",), ""), (404, ""), ((), ""), (500, "HTTP 500"), (("m2", "n"), "m2")])
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [(("m",), ""), (("org/m",), ""), (404, ""), ((), ""), (500, "HTTP 500"), (("m2", "n"), "m2")],
+)
 def test_check_finds_a_missing_model(models: Any, words: str) -> None:
     with FaultServer(models=models) as server:
         faults = author(server).check()

@@ -1,6 +1,6 @@
 """An author behind an OpenAI-compatible endpoint: chat completions or responses, one URL or several.
 
-Invariant: the API key is in the request's header and nowhere else: not in a message, a payload, a repr or a log.
+Invariant: the API key is in a request's header and nowhere else: no message, payload, repr or log has it.
 Start here; `openai_ask` runs the window, `openai_wire` one exchange, `openai_replies` reads what came back.
 """
 
@@ -42,7 +42,7 @@ class EndpointAuthor:
     """Base URLs, usually ending in `/v1`; requests go to the least busy."""
     api_key: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """`temperature`, `top_p` (both 1.0 unless said, and always sent: servers have defaults of their own), `top_k`,
+    """`temperature` and `top_p` (1.0 unless said, and always sent: servers have defaults of their own), `top_k`,
     and under `extra` whatever else the body shall carry. None leaves a field out."""
     system: str | None = None
     api: str = "chat"
@@ -64,7 +64,7 @@ class EndpointAuthor:
     """Finished requests before the error rate can end the run."""
     send_seed: bool = False
     opened: bool = False
-    """Whether the model's chat template writes the opening think tag, so that a reply may begin inside of it."""
+    """Whether the chat template writes the opening think tag, so that a reply begins inside of it."""
     on_progress: Callable[[AskProgress], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     """Once set, nothing new is asked; `ask` returns when what is in flight has come home."""
@@ -89,7 +89,7 @@ class EndpointAuthor:
         """Every reply goes through the ledger."""
         return True
 
-    # -- the author --------------------------------------------------------------------------------------------
+    # -- the author ----------------------------------------------------------------------------------------
 
     def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
         """Ask every request in one sliding window; returns early, without an error, once `stop` is set."""
@@ -142,7 +142,7 @@ class EndpointAuthor:
         found = f"no model {self.model!r} here"
         return Fault(self.shown(url), found, near_miss(self.model, listed), "correct the teacher's model")
 
-    # -- what one ask needs ------------------------------------------------------------------------------------
+    # -- what one ask needs --------------------------------------------------------------------------------
 
     @property
     def path(self) -> str:
@@ -169,7 +169,7 @@ class EndpointAuthor:
     def addresses(self) -> list[tuple[str, dict[str, Any]]]:
         """Each base URL with the proxy that the environment names for it.
 
-        Looked up once: aiohttp's `trust_env` would look for each request, and would take logins from ~/.netrc.
+        Looked up once: aiohttp's `trust_env` would do it for each request, and take logins from ~/.netrc.
         """
         # A login in the URL would be a second Authorization header beside the key.
         urls = [str(yarl.URL(url).with_user(None)) if self.api_key else url for url in self.urls]
@@ -204,14 +204,14 @@ class EndpointAuthor:
         return {name: value for name, value in body.items() if value is not None}
 
     def adapted_to(self, failure: Failure) -> bool:
-        """Whether the cap's name was changed to the one that the server asks for, so that asking again may work."""
+        """Whether the cap now has the name that the server asks for, so that asking again may work."""
         if failure.status != 400 or "max_completion_tokens" not in failure.message or self.api != "chat":
             return False
         # Requests sent before the change fail once more with the old name in the message.
         self._cap = "max_completion_tokens"
         return "'max_tokens'" in failure.message or "`max_tokens`" in failure.message
 
-    # -- messages without secrets ------------------------------------------------------------------------------
+    # -- messages without secrets --------------------------------------------------------------------------
 
     def clean(self, raw: bytes) -> bytes:
         """`raw` without the key, should the server have repeated it."""

@@ -1,8 +1,8 @@
 """One `ask`: a sliding window over all requests, with retries in the same queue and no barrier anywhere.
 
-Invariant: what the server returned is handed to `put` before anything interprets it; one bad row never costs another;
-only faults of the whole raise, after what is in flight has come home. Read `openai_flow` for the arithmetic and
-`openai_wire` for what failures mean.
+Invariant: what the server returned is handed to `put` before anything interprets it; one bad row never costs
+another; only faults of the whole raise, and what is in flight comes home first unless nothing ever succeeded.
+Read `openai_flow` for the arithmetic and `openai_wire` for what failures mean.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Asking:
                 self._tell()
         self._release_held()
 
-    # -- the window --------------------------------------------------------------------------------------------
+    # -- the window ----------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         """Start as many requests as may start now; end when nothing is left."""
@@ -190,7 +190,7 @@ class Asking:
             self.progress = replace(self.progress, in_flight=len(self._flying), limit=self._window.limit)
             self._author.on_progress(self.progress)
 
-    # -- one request -------------------------------------------------------------------------------------------
+    # -- one request ---------------------------------------------------------------------------------------
 
     async def _one(self, attempt: Attempt, route: Route, tokens: float) -> None:
         began = time.monotonic()
@@ -248,7 +248,7 @@ class Asking:
             self._give_up(attempt, failure, route)
 
     def _unreachable(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
-        """The request is not to blame: it waits for a server, and only an endpoint that stays away ends the run."""
+        """The request is not to blame: it waits, and only an endpoint that stays away ends the run."""
         now = time.monotonic()
         route.refused(began, now, self._author.backoff_s)
         self._again(attempt, now)
@@ -289,7 +289,7 @@ class Asking:
         self._count(failure)
         self._check_rate(failure, route)
 
-    # -- faults of the whole -----------------------------------------------------------------------------------
+    # -- faults of the whole -------------------------------------------------------------------------------
 
     def _is_about_the_whole(self, failure: Failure) -> bool:
         return failure.fate is Fate.WHOLE or (failure.fate is Fate.FORBIDDEN and not self._succeeded)
@@ -301,7 +301,7 @@ class Asking:
             self._end(self._stopping)
 
     def _check_held(self, failure: Failure, route: Route) -> None:
-        """Not-found answers wait for a success that makes them faults of their rows; without any, all are wrong."""
+        """Not-found answers wait: a success makes them faults of their rows; without any, all are wrong."""
         if len(self._held) >= min(ALIKE, self.progress.total):
             self._held.clear()
             self._stop_because(failure, route)

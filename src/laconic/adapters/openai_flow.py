@@ -30,12 +30,12 @@ class Window:
         return max(1, int(self._limit))
 
     def grow(self) -> None:
-        """After a success. A window's worth of them adds a twentieth of the ceiling: replies take minutes here."""
+        """After a success; a window's worth adds a twentieth of the ceiling, since replies take minutes."""
         if self._limit < self._ceiling:
             self._limit = min(self._ceiling, self._limit + max(1.0, self._ceiling / 20) / self._limit)
 
     def shrink(self, began: float, now: float) -> None:
-        """After a request that began at `began` met congestion; those begun before the last cut don't count."""
+        """After congestion met by a request begun at `began`; those from before the last cut don't count."""
         if began >= self._cut_at:
             self._limit = max(1.0, self._limit * 0.7)
             self._cut_at = now
@@ -105,7 +105,7 @@ class Routes:
 
 
 class Bucket:
-    """A budget per minute that refills steadily; a request may start on credit once what it needs is there."""
+    """A budget per minute that refills steadily. What was used more than guessed is a debt to wait off."""
 
     def __init__(self, per_minute: float | None, *, burst_s: float = 1.0) -> None:
         self._rate = per_minute / 60 if per_minute else None

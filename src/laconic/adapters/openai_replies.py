@@ -1,7 +1,7 @@
-"""From the payload in the ledger to a `Reply`: finish reason, usage, refusal, and the one schema for reasoning.
+"""From the payload in the ledger to a `Reply`: finish reason, usage, refusal, one schema for reasoning.
 
-Invariant: total. Every payload gives a reply, and an unreadable one gives a reply that says so; since the payload
-stays in the ledger, a better version of this file can be applied to it later without asking again.
+Invariant: total. Every payload gives a reply, and an unreadable one gives a reply that says so; since the
+payload stays in the ledger, a better version of this file can be applied to it without asking again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Server-sent events back into the body that the same call would have returned without streaming.
 
-Invariant: the result has the shape of an unstreamed body, so that one parser reads both; a stream that ends without
-a finish reason, `[DONE]` or a final event is a problem, never a short reply.
+Invariant: the result has the shape of an unstreamed body, so that one parser reads both; a stream that ends
+without a finish reason, `[DONE]` or a final event is a problem, never a short reply.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Assembly:
         return Streamed(self._body, problem, self._ttft_s)
 
     def _joined(self) -> dict[str, Any]:
-        """Texts by name; behind parts of one name (Mistral thinks in parts and answers in text) as a part more."""
+        """Texts by name; behind parts of that name (Mistral thinks in parts, then answers) as one more part."""
         joined: dict[str, Any] = {}
         for name, pieces in self._texts.items():
             text = "".join(pieces)

@@ -1,7 +1,7 @@
 """One HTTP exchange with an OpenAI-compatible server: a usable body, or a failure with its fate.
 
-Invariant: `exchange` never raises for anything that a server or a network does; it returns a `Failure`. What the
-fate of a request means for the queue is decided in `openai_ask`.
+Invariant: `exchange` never raises for anything that a server or a network does; it returns a `Failure`. What
+its fate means for the queue is decided in `openai_ask`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ async def exchange(
 
 
 def loads(raw: bytes) -> object:
-    """JSON, or None. The slower parser knows what the faster one refuses: NaN, lone surrogates, huge integers."""
+    """JSON, or None; the slower parser takes what the faster refuses: NaN, lone surrogates, huge integers."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -1,7 +1,7 @@
 """One schema for reasoning, whichever way a model or its server marks it.
 
-Invariant: these functions are pure and total: any text or message gives a `Split`, and no text is lost except the
-tags. What was cut off while thinking is all reasoning and no answer, so that it is never graded as one.
+Invariant: these functions are pure and total: any text or message gives a `Split`, and no text is lost except
+the tags. What was cut off while thinking is all reasoning and no answer, so it is never graded as one.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Split(NamedTuple):
 def split_reasoning(text: str, *, opened: bool = False) -> Split:
     """Reasoning, answer, and whether the thinking ended.
 
-    `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking that never
-    ended; a closing tag alone is understood without it.
+    `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking that
+    never ended; a closing tag alone is understood without it.
     """
     text = _without_end_tokens(_LEAD.sub("", text))
     if _HARMONY_START.search(text) or _HARMONY_FINAL.search(text):
@@ -145,7 +145,7 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def split_message(message: Mapping[str, object], *, opened: bool = False) -> Split:
-    """A chat completion's message: reasoning in a field of its own, in parts of the content, or inside its text."""
+    """A chat message: reasoning in a field of its own, in parts of the content, or inside its text."""
     parts_reasoning, text = _content(message.get("content"))
     explicit = _explicit_reasoning(message) or parts_reasoning
     split = split_reasoning(text, opened=opened and not explicit)

@@ -125,7 +125,7 @@ class Ledger:
         return None if body is None else decoded(body)
 
     def note(self, key: str) -> int | None:
-        """The note that `put` was given with the newest payload, without reading that; None when there is none."""
+        """The note that `put` was given with the newest payload, which is not read; None without one."""
         raw = bytes.fromhex(key)
         with self._changed:
             if waiting := self._waiting.get(raw) or self._writing.get(raw):

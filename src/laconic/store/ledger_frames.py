@@ -1,7 +1,7 @@
 """The ledger's file format: framed records, and how to find the sound ones whatever happened to the file.
 
-Invariant: nothing here raises for any bytes. A header has a checksum of its own, so an index is built from headers
-alone, and a damaged stretch is stepped over by looking for the next good header.
+Invariant: nothing here raises for any bytes. A header has a checksum of its own, so an index is built from
+headers alone, and a damaged stretch is stepped over by looking for the next good header.
 
     file   = MAGIC record*
     record = SYNC | u32 length | u32 crc32(body) | u8 note | 16 bytes key | u32 crc32(header so far) | body

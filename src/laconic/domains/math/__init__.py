@@ -86,9 +86,6 @@ class MathVerifier:
             quick = _quick(reference, extracted.text)
             if quick is not None:
                 return _grading(quick, extracted)
-            prose = _in_prose(reference, extracted, row.answer)
-            if prose is not None:
-                return prose
             return _Open(self.pool.submit((reference, extracted.text)), extracted)
         except Exception as error:
             return Grading(outcome=Outcome.ERROR, method="grader", explanation=f"{type(error).__name__}: {error}"[:500])
@@ -141,6 +138,9 @@ def _without_comparing(row: Answered) -> tuple[Grading | None, Extracted]:
     unfinished = row.finish_reason == "length" or (row.finish_reason is None and has_open_reasoning(row.answer))
     if unfinished and (extracted.text is None or not extracted.stated or has_open_reasoning(row.answer)):
         return Grading(outcome=Outcome.TRUNCATED, method="unfinished", explanation=extracted.rule), extracted
+    prose = _in_prose(row.reference, extracted, row.answer)
+    if prose is not None:
+        return prose, extracted
     if extracted.text is None or not extracted.text.strip():
         return Grading(outcome=Outcome.INCORRECT, method="no-answer", explanation=extracted.rule), extracted
     if not row.reference.strip():
@@ -170,13 +170,15 @@ def _in_prose(reference: str, extracted: Extracted, answer: str) -> Grading | No
     Everything else that such an author wrote is undecided, because what was extracted is only a guess.
     """
     named = _NAMED.fullmatch(reference.strip().strip("$"))
-    if extracted.stated or not named:
+    if not named or (extracted.text and (extracted.stated or re.search(r"[A-Za-z]{3,}", extracted.text))):
         return None
     sentences = re.split(r"(?<=[.!?])\s+|\n+", visible(answer).strip())
     concluding = [s for s in sentences if _CONCLUSION.match(s)] or sentences[:1]
     said = _CONCLUSION.sub("", concluding[-1], count=1)
     if re.match(rf"\W*{named[1]}\b", said) and not re.search(r"\b(?:than|not|or|never)\b|n't", said):
         return Grading(outcome=Outcome.CORRECT, extracted=named[1], method="named-in-prose", explanation=said[:200])
+    if extracted.text is None:
+        return None
     return Grading(outcome=Outcome.UNPARSED, extracted=extracted.text, method="unstated", explanation=extracted.rule)
 
 

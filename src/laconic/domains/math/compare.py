@@ -49,7 +49,22 @@ def decide(reference: str, candidate: str) -> Decision:
         return Decision(True, "string")
     if max(len(ours), len(theirs)) > LONGEST:
         return Decision(None, "too-long")
+    if _decimal_comma(ours, theirs):
+        return Decision(True, "decimal-comma")
     return compare(read(ours), read(theirs), ours, theirs)
+
+
+_COMMA = re.compile(r"(-?\d+),(\d+)")
+
+
+def _decimal_comma(ours: str, theirs: str) -> bool:
+    """`2,74` against `2.74`: a comma without a space and, in a reference, no pair of digits such as `1,2`."""
+    for text, other, is_reference in ((ours, theirs, True), (theirs, ours, False)):
+        match = _COMMA.fullmatch(text)
+        if match and not (is_reference and len(match[2]) == 1) and "," not in other:
+            node = read(other)
+            return isinstance(node, Scalar) and scalars.exact(node.text) == scalars.exact(f"{match[1]}.{match[2]}")
+    return False
 
 
 def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") -> Decision:
@@ -306,9 +321,6 @@ def _several(ours: Node, theirs: Node) -> Decision | None:
         return None
     if isinstance(other, Matrix):
         return _vector(many, other)
-    decimal = _decimal_comma(many)
-    if decimal is not None and isinstance(other, Scalar):
-        return Decision(scalars.compare(Scalar(decimal), other)[0], "decimal-comma")
     if many.kind == "tuple" or not isinstance(other, (Scalar, Words, Chain, Colon, Based)):
         return Decision(False, "shape")
     if not many.items:
@@ -317,13 +329,6 @@ def _several(ours: Node, theirs: Node) -> Decision | None:
     if all(d.equal for d in found):
         return Decision(True, "repeated")
     return Decision(None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count")
-
-
-def _decimal_comma(many: Many) -> str | None:
-    if many.kind != "list" or len(many.items) != 2 or not all(isinstance(item, Scalar) for item in many.items):
-        return None
-    whole, rest = (item.text for item in many.items if isinstance(item, Scalar))
-    return f"{whole}.{rest}" if re.fullmatch(r"-?\d+", whole) and re.fullmatch(r"\d+", rest) else None
 
 
 _ORDERED = frozenset(("tuple", "vector", "square"))

@@ -47,7 +47,7 @@ _HASHES = re.compile(r"^[ \t]*#{4}[ \t]*(\S.*)$", re.M)
 _ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).){0,20000}?)</answer>", re.S | re.I)
 _PHRASE = re.compile(
     r"(?:\bfinal\s+answer\b|\banswer\b|^\s*A(?=:)|\brésultat\b)"
-    r"(?P<link>\s*(?:\*\*|__|\$\$?)?\s*(?:(?:to|of|for)\s[^.\n:]{0,80}?\s)?"
+    r"(?P<link>\"?\s*(?:\*\*|__|\$\$?)?\s*(?:(?:to|of|for)\s[^.\n:]{0,80}?\s)?"
     r"(?:(?:is|are|was|equals)\b(?:\s+(?:therefore|thus|then|simply|just|given by))?\s*:?|:|=)(?:\*\*|__)?)",
     re.I | re.M,
 )
@@ -61,6 +61,8 @@ _NUMBER = re.compile(
 _NOT_PROSE = re.compile(r"\\[a-z]+\s*\{[^{}]*\}|\$[^$]*\$|\\[A-Za-z]+")
 _WORDED = re.compile(r"[A-Za-zÀ-ɏ]{2,}\s+[A-Za-zÀ-ɏ]{2,}")
 _SENTENCE = re.compile(r"(?<=[.!?])[\s*]+(?=[A-Z\\$*(]|$)|\n\s*\n")
+_HIDDEN = re.compile("\\$\ue000(\\d+)\ue001")
+_PLAIN_LIST = re.compile(r"(?:[-+]?\\?\$?\d[\d.,/:e^%]*|,|and|or|to|\s)+", re.I)
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
 _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
@@ -214,8 +216,8 @@ def _after_phrase(rest: str) -> str | None:
         follow = re.match(r"\s*(?:and|or|,)\s*(?=\$|\\\()", rest[match.end() :])
         if not follow:
             return _trim(next(group for group in match.groups() if group) + _unit_after(rest[match.end() :]))
-    line = rest.split("\n", 1)[0]
-    line = _SENTENCE.split(line, maxsplit=1)[0].strip()
+    pieces = _sentences(rest)
+    line = pieces[0].split("\n", 1)[0].strip() if pieces and not pieces[0].startswith(("\\[", "$$")) else "".join(pieces[:1])
     return _trim(_innermost(line)) or None
 
 
@@ -249,7 +251,7 @@ def _innermost(line: str) -> str:
 
 def _shown(text: str) -> Extracted | None:
     """No statement of an answer at all: the mathematics, bold text or number that ends the text."""
-    sentences = [part.strip() for part in _SENTENCE.split(text) if part and part.strip()]
+    sentences = _sentences(text)
     last = sentences[-1] if sentences else ""
     found = _shown_in(last)
     if found:
@@ -263,13 +265,27 @@ def _shown(text: str) -> Extracted | None:
     return Extracted(_trim(numbers[-1]), "last-number", stated=False) if numbers else None
 
 
+def _sentences(text: str) -> list[str]:
+    """`text` cut into sentences, never inside mathematics."""
+    maths: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        maths.append(match[0])
+        return f"$\ue000{len(maths) - 1}\ue001"
+
+    parts = _SENTENCE.split(_MATH.sub(hide, text))
+    return [_HIDDEN.sub(lambda m: maths[int(m[1])], part).strip() for part in parts if part and part.strip()]
+
+
 def _shown_in(sentence: str) -> Extracted | None:
     bold = _BOLD.findall(sentence)
-    if bold and re.search(r"[\d$\\]", bold[-1]):
+    if bold and (re.search(r"[\d$\\]", bold[-1]) or re.search(r"(?:\*\*|__)[.!]?\s*\Z", sentence)):
         return Extracted(_trim(_innermost(bold[-1])), "last-bold", stated=False)
     said = list(re.finditer(r"\b(?:is|are|equals|be)\b\s*:?\s*(?=\S)", sentence))
     if said and _MATH.match(sentence, said[-1].end()):
         return Extracted(_trim(_innermost(sentence[said[-1].end() :])), "last-is", stated=False)
+    if said and _PLAIN_LIST.fullmatch(sentence, said[-1].end()):
+        return Extracted(_trim(sentence[said[-1].end() :]), "last-is", stated=False)
     maths = [next(g for g in m.groups() if g) for m in _MATH.finditer(sentence)]
     if maths and not _NUMBER.search(_MATH.sub(" ", sentence)[-200:]):
         return Extracted(_trim(maths[-1]), "last-math", stated=False)

@@ -108,7 +108,7 @@ _BASE = re.compile(
 )
 _BASE_WORDS = {w: i + 2 for i, w in enumerate("two three four five six seven eight nine ten eleven twelve".split())}
 _BASE_WORDS |= {"sixteen": 16, "binary": 2, "decimal": 10, "hex": 16}
-_COLON = re.compile(r"(\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I)
+_COLON = re.compile(r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I)
 _THOUSANDS = re.compile(r"(?<![\d.,])[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d)")
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
 _MOD = re.compile(r"\s*(?:\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?|\\text\s*\{\s*\(?mod\s*\w+\)?\s*\})\s*\Z")
@@ -222,7 +222,7 @@ def _colon(text: str) -> Node | None:
     if not match:
         return None
     suffix = re.sub(r"[^a-z]", "", (match[2] or "").lower())
-    return Colon(tuple(part.strip() for part in match[1].split(":")), suffix)
+    return Colon(tuple(part.strip() for part in match[1].replace("to", ":").split(":")), suffix)
 
 
 def _joined(text: str) -> Node | None:
@@ -357,7 +357,13 @@ def _worded(text: str) -> Node | None:
     return Words(words, marked=False) if re.fullmatch(r"[^\W\d_]{2,}(?:[\s,'-]+[^\W\d_]+)*", words) else None
 
 
+_LEAD = re.compile(r"\\text\s*\{[^{}]*[A-Za-z]{2,}[^{}]*\}\s*:?\s*(?=[-+\d\\(])")
+
+
 def _scalar(text: str) -> Node:
+    lead = _LEAD.match(text)
+    if lead:
+        return read(text[lead.end() :])
     if _THOUSANDS.search(text):
         text = _THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
     spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)

@@ -1,0 +1,142 @@
+"""Generate: five rows by hand through a function author, and the rules of what is owed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from laconic.core.errors import RunStopped
+from laconic.core.protocols import ABSENT, Payload, Reply, Request
+from laconic.core.records import Problem, Trace
+from laconic.core.spec import Sampling
+from laconic.stages.generate import RETRY_BUDGET, generate, requests
+
+PROBLEMS = [Problem.of(f"{i}+{i}?", str(2 * i)) for i in range(5)]
+
+
+class Scripted:
+    """An author whose replies are a function of the request; it remembers what it was asked."""
+
+    paid = True
+    identity: object = "scripted"
+
+    def __init__(self, reply: Callable[[Request], Payload | None]) -> None:
+        self.reply, self.asked = reply, list[Request]()
+
+    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+        for request in requests:
+            self.asked.append(request)
+            payload = self.reply(request)
+            if payload is not None:
+                put(request.key, payload)
+
+    def parse(self, payload: Payload) -> Reply:
+        if "error" in payload:
+            return Reply(error=str(payload["error"]))
+        return Reply(reasoning="think", answer=str(payload["answer"]), finish_reason=str(payload.get("finish", "stop")))
+
+
+class Letters:
+    name = "letters"
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+
+class Log(dict[str, Payload]):
+    def put(self, key: str, payload: Payload) -> None:
+        self[key] = payload
+
+    def flush(self) -> None: ...
+
+
+class Silence:
+    def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None: ...
+
+    def advance(self, n: int = 1, **figures: float) -> None: ...
+
+
+def traces(author: Scripted, log: Log, *, samples: int = 1, cap: int = 100, retry: bool = False, stop: bool = False) -> list[Trace]:
+    halt = threading.Event()
+    if stop:
+        halt.set()
+    asked = requests(PROBLEMS, author, template="Q: {problem}", sampling=Sampling(max_tokens=cap), samples=samples)
+    author.asked.clear()
+    return list(
+        generate(asked, author, label="a", ledger=log, counter=Letters(), progress=Silence(), stop=halt, retry=retry)
+    )
+
+
+def answer(request: Request) -> Payload:
+    return {"answer": request.prompt.removeprefix("Q: "), "max_tokens": request.max_tokens}
+
+
+def test_five_problems_give_five_traces_in_order_with_their_counts():
+    rows = traces(Scripted(answer), Log())
+    assert [(t.problem_id, t.answer, t.n_reasoning, t.n_answer, t.sample_index) for t in rows] == [
+        (p.problem_id, p.prompt, 5, 4, 0) for p in PROBLEMS
+    ]
+
+
+def test_more_samples_pay_only_for_what_is_new():
+    author, log = Scripted(answer), Log()
+    first = traces(author, log, samples=2)
+    assert len(author.asked) == 10
+    grown = traces(author, log, samples=3)
+    assert [r.sample_index for r in author.asked] == [2] * 5
+    assert grown[:10] == first
+
+
+def test_nothing_is_asked_twice():
+    author, log = Scripted(answer), Log()
+    traces(author, log)
+    traces(author, log)
+    assert author.asked == []
+
+
+def test_a_truncated_row_is_asked_again_under_a_larger_cap_only():
+    author = Scripted(lambda r: {**answer(r), "finish": "length" if r.prompt == "Q: 1+1?" else "stop"})
+    log = Log()
+    traces(author, log, cap=100)
+    traces(author, log, cap=50)
+    assert author.asked == []
+    rows = traces(author, log, cap=200)
+    assert [(r.prompt, r.max_tokens) for r in author.asked] == [("Q: 1+1?", 200)]
+    assert rows[1].finish_reason == "length"
+
+
+def test_an_error_is_a_row_and_is_owed_again_within_the_budget():
+    author, log = Scripted(lambda r: {"error": "boom"} if r.prompt == "Q: 2+2?" else answer(r)), Log()
+    assert [t.error for t in traces(author, log)] == [None, None, "boom", None, None]
+    for _ in range(RETRY_BUDGET - 1):
+        traces(author, log)
+        assert [r.prompt for r in author.asked] == ["Q: 2+2?"]
+    traces(author, log)
+    assert author.asked == []
+    traces(author, log, retry=True)
+    assert [r.prompt for r in author.asked] == ["Q: 2+2?"]
+
+
+def test_what_a_recorded_author_lacks_is_no_trace_at_all():
+    author = Scripted(lambda r: {"error": ABSENT} if r.prompt == "Q: 0+0?" else answer(r))
+    assert [t.answer for t in traces(author, Log())] == ["1+1?", "2+2?", "3+3?", "4+4?"]
+
+
+def test_an_unfinished_step_raises_and_keeps_what_came():
+    author, log = Scripted(lambda r: answer(r) if r.prompt == "Q: 0+0?" else None), Log()
+    with pytest.raises(RunStopped, match="4 of 5 traces of 'a' are owed"):
+        traces(author, log, stop=True)
+    assert len(log) == 1
+
+
+def test_the_call_key_depends_on_everything_but_the_cap():
+    def keys(**changes: object) -> list[str]:
+        spec = {"template": "{problem}", "sampling": Sampling(), "samples": 1, **changes}
+        return [r.key for r in requests(PROBLEMS, Scripted(answer), **spec)]  # type: ignore[arg-type]
+
+    assert keys() == keys(sampling=Sampling(max_tokens=7))
+    assert not set(keys()) & set(keys(sampling=Sampling(temperature=0.5)))
+    assert not set(keys()) & set(keys(template="Q {problem}"))
+    assert keys(samples=2)[:5] == keys()

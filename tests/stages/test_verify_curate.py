@@ -1,0 +1,160 @@
+"""Verify and curate: five problems by hand, two teachers, and what every arm must then hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from laconic import arms
+from laconic.arms import Arm, Candidate, Pick, Route, match_tokens, picks
+from laconic.core.errors import InputError
+from laconic.core.protocols import Answered, Grading
+from laconic.core.records import Example, Outcome, Problem, Trace, Verdict
+from laconic.stages.curate import examples, pool, rematch, token_budget
+from laconic.stages.verify import verify
+from laconic.styles import answer_only, verbatim
+
+PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={i}",)) for i in range(5)]
+IDS = [p.problem_id for p in PROBLEMS]
+
+
+def trace(teacher: str, i: int, answer: str, *, sample: int = 0, error: str | None = None) -> Trace:
+    return Trace(trace_id=f"{teacher}{i}.{sample}", problem_id=IDS[i], author=teacher, sample_index=sample, reasoning=f"r{i}", answer=answer, error=error)
+
+
+class Equality:
+    version = "equality@1"
+
+    def grade(self, rows: Iterable[Answered]) -> Iterator[Grading]:
+        for row in rows:
+            outcome = Outcome.UNPARSED if row.answer == "?" else Outcome.CORRECT if row.answer == row.reference else Outcome.INCORRECT
+            yield Grading(outcome=outcome, extracted=row.answer, method="equality")
+
+
+class Silence:
+    def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None: ...
+
+    def advance(self, n: int = 1, **figures: float) -> None: ...
+
+
+# teacher a: wrong on 1; teacher b: first sample wrong and second right on 2, unparsed on 3, no trace for 4
+A = [trace("a", 0, "0"), trace("a", 1, "9"), trace("a", 2, "2"), trace("a", 3, "3"), trace("a", 4, "4")]
+B = [trace("b", 0, "0"), trace("b", 1, "8"), trace("b", 2, "7"), trace("b", 2, "2", sample=1), trace("b", 3, "?")]
+
+
+def verdicts(rows: list[Trace]) -> list[Verdict]:
+    by_id = {p.problem_id: p for p in PROBLEMS}
+    return list(verify(by_id, rows, Equality(), progress=Silence(), total=len(rows)))
+
+
+def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
+    rows = verdicts([*B, trace("b", 4, "", error="HTTP 500")])
+    assert [v.outcome for v in rows] == ["correct", "incorrect", "incorrect", "correct", "unparsed", "error"]
+    assert (rows[0].method, rows[0].verifier, rows[5].explanation) == ("equality", "equality@1", "HTTP 500")
+
+
+def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
+    made = pool(PROBLEMS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
+    assert [p.prompt for p in made.problems] == ["p0", "p2"]
+    assert made.chosen == {"a": {IDS[0]: "a0.0", IDS[2]: "a2.0"}, "b": {IDS[0]: "b0.0", IDS[2]: "b2.1"}}
+    assert made.pass_rate == {IDS[0]: 1.0, IDS[2]: 2 / 3}
+    assert [(e.subject, e.rule, e.detail) for e in made.exclusions] == [
+        (IDS[1], "several_teachers_fail", "a: teacher_incorrect; b: teacher_incorrect"),
+        (IDS[3], "teacher_unparsed", "b: teacher_unparsed"),
+        (IDS[4], "no_trace", "b: no_trace"),
+    ]
+
+
+def test_a_count_takes_a_seeded_sample_and_the_rest_are_exclusions():
+    made = pool(PROBLEMS, {"a": verdicts(A)}, count=2, seed=0)
+    assert len(made.problems) == 2
+    assert sorted(e.rule for e in made.exclusions) == ["beyond_count", "beyond_count", "teacher_incorrect"]
+
+
+def test_no_pair_at_all_is_an_input_error():
+    with pytest.raises(InputError, match="no problem of 5"):
+        pool(PROBLEMS, {"a": verdicts(A), "b": verdicts([])}, count=None, seed=0)
+
+
+POOL = [
+    Candidate(problem_id=f"p{i}", tags={"steps": str(i)}, pass_rate=i / 10, traces={"v": f"v{i}", "c": f"c{i}"})
+    for i in range(10)
+]
+
+
+def test_a_single_arm_takes_one_teacher():
+    assert picks(POOL, Arm(teacher="v"), 0) == [Pick(f"p{i}", "v", f"v{i}") for i in range(10)]
+
+
+def test_a_mix_deals_exact_shares_each_problem_once():
+    dealt = picks(POOL, Arm(mix={"v": 3, "c": 2}), 0)
+    assert [p.problem_id for p in dealt] == [c.problem_id for c in POOL]
+    assert sum(p.teacher == "v" for p in dealt) == 6
+    assert dealt == picks(POOL, Arm(mix={"c": 2, "v": 3}), 0)
+    assert dealt != picks(POOL, Arm(mix={"v": 3, "c": 2}), 1)
+
+
+def test_a_sequence_is_all_of_one_teacher_then_all_of_the_next():
+    rows = picks(POOL, Arm(sequence=("v", "c")), 0)
+    assert [(p.teacher, p.phase) for p in rows] == [("v", 0)] * 10 + [("c", 1)] * 10
+
+
+@pytest.mark.parametrize(
+    ("by", "threshold", "hard"), [("steps", 5, [5, 6, 7, 8, 9]), ("pass_rate", 0.3, [0, 1, 2]), ("level", 1, [])]
+)
+def test_a_route_sends_hard_problems_to_one_teacher(by: str, threshold: float, hard: list[int]):
+    rows = picks(POOL, Arm(route=Route(easy="c", hard="v", by=by, threshold=threshold)), 0)
+    assert [i for i, p in enumerate(rows) if p.teacher == "v"] == hard
+
+
+def test_the_table_of_strategies_is_what_an_arm_accepts():
+    assert set(arms.STRATEGIES) < set(Arm.model_fields)
+
+
+def test_matching_by_tokens_repeats_the_short_and_thins_the_long():
+    short = match_tokens(picks(POOL, Arm(teacher="c"), 0), [10] * 10, 250, 0)
+    assert sorted(p.repeats for p in short) == [2] * 5 + [3] * 5
+    long = match_tokens(picks(POOL, Arm(teacher="v"), 0), [50] * 10, 250, 0)
+    assert [p.repeats for p in long] == [1] * 5
+    exact = match_tokens(picks(POOL, Arm(teacher="v"), 0), [25] * 10, 250, 0)
+    assert [p.repeats for p in exact] == [1] * 10
+
+
+def example(i: int, *, phase: int = 0, n: int = 10) -> Example:
+    return Example(arm="x", problem_id=f"p{i}", trace_id=f"t{i}", teacher="v", style="verbatim", prompt="p", completion="c", phase=phase, n_tokens=n)
+
+
+def test_what_matching_leaves_out_is_an_exclusion():
+    kept, left = rematch([example(0), example(1)], [Pick("p0", "v", "t0", 0, 4)], "x")
+    assert [(e.problem_id, e.repeats) for e in kept] == [("p0", 4)]
+    assert [(e.subject, e.arm, e.rule) for e in left] == [("p1", "x", "token_budget")]
+
+
+@pytest.mark.parametrize(("rule", "budget"), [("largest", 9), ("smallest", 4), ("b", 4), (7, 7)])
+def test_the_token_budget_follows_its_rule(rule: str | int, budget: int):
+    assert token_budget(rule, {"a": 9, "b": 4}) == budget
+
+
+def test_examples_show_the_prompt_and_are_trained_on_the_styled_trace():
+    chosen = [Pick(IDS[0], "a", "a0.0"), Pick(IDS[2], "a", "a2.0", 1)]
+    rows = examples(
+        "x", chosen, {p.problem_id: p for p in PROBLEMS}, {"a": A}, style=verbatim, style_name="verbatim",
+        template="Q {problem}", complete=lambda r, a: f"<{r}>{a}", count=lambda texts: [len(t) for t in texts],
+    )  # fmt: skip
+    assert [(e.prompt, e.completion, e.n_tokens, e.phase, e.trace_id) for e in rows] == [
+        ("Q p0", "<r0>0", 5, 0, "a0.0"),
+        ("Q p2", "<r2>2", 5, 1, "a2.0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (r"So \boxed{1} no, \boxed{\frac{1}{2}}.", r"\boxed{\frac{1}{2}}"),
+        (r"\boxed{3", r"\boxed{3"),
+        ("seven", "seven"),
+    ],
+)
+def test_answer_only_keeps_the_last_balanced_box(answer: str, left: str):
+    assert answer_only("long reasoning", answer) == ("", left)

@@ -1,0 +1,137 @@
+"""Identity: changing a field of the study changes exactly the payloads that it should, and `run` changes none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from laconic.plan import build
+from laconic.study import Study, load_study, parse_study
+from laconic.wiring import Wiring
+
+
+def payloads(study: Study) -> dict[str, str]:
+    """Step name to its stage version, payload and input names."""
+    wiring = Wiring(study)
+    try:
+        steps: dict[str, str] = {}
+
+        def visit(step: Any) -> None:
+            for source in step.inputs.values():
+                visit(source)
+            steps[step.name] = json.dumps([step.version, step.payload, sorted(step.inputs)], sort_keys=True)
+
+        visit(build(study, wiring).report)
+        return steps
+    finally:
+        wiring.close()
+
+
+RAW: dict[str, Any] = {
+    "name": "k",
+    "problems": {"kind": "synthetic", "count": 5},
+    "teachers": {
+        "v": {"kind": "procedural", "procedure": "verbose"},
+        "e": {"kind": "endpoint", "model": "m"},
+    },
+    "curate": {"match": ["problems", "tokens"], "count": 3},
+    "arms": {"one": {"teacher": "v"}, "two": {"mix": {"v": 1, "e": 1}}},
+    "students": [{"base": "miniature:base"}],
+    "benchmarks": {"b": {"kind": "synthetic", "count": 2, "split": "held-out"}},
+    "evaluate": {"benchmarks": ["b"]},
+    "run": {"endpoints": {"e": {"url": "http://127.0.0.1:1/v1"}}},
+}
+
+
+def changed(path: str, value: object) -> set[str]:
+    """Names of the steps whose own payload moves when the field at `path` becomes `value` (the report left out)."""
+    raw = json.loads(json.dumps(RAW))
+    *parents, last = path.split(".")
+    at = raw
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+    at[last] = value
+    before, after = payloads(parse_study(RAW)), payloads(parse_study(raw))
+    names = before.keys() | after.keys()
+    return {name for name in names if before.get(name) != after.get(name) and not name.startswith("report/")}
+
+
+AUTHORS = ["base", "one", "two", "one@tokens", "two@tokens"]
+WORK = {f"generate/{a}.b" for a in AUTHORS}
+TRAIN = {f"train/{a}" for a in AUTHORS[1:]}
+VERIFY = {f"verify/{a}.b" for a in AUTHORS} | {"verify/v", "verify/e"}
+MATCH = {"curate/one@tokens", "curate/two@tokens"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "steps"),
+    [
+        ("title", "T", set()),
+        ("description", "D", set()),
+        ("caveats", ["c"], set()),
+        ("problems.count", 6, {"problems/problems"}),
+        ("problems.min_steps", 3, {"problems/problems"}),
+        ("problems.seed", 3, {"problems/problems"}),
+        ("benchmarks.b.count", 3, {"problems/b"}),
+        ("teachers.v.error_rate", 0.1, {"generate/v"}),
+        ("teachers.v.samples", 2, {"generate/v"}),
+        ("teachers.v.prompt", "Q {problem}", {"generate/v"}),
+        ("teachers.e.model", "n", {"generate/e"}),
+        ("teachers.e.system", "be brief", {"generate/e"}),
+        ("teachers.e.sampling", {"temperature": 0.5}, {"generate/e"}),
+        ("teachers.e.sampling", {"max_tokens": 100}, {"generate/e"}),
+        ("verify", {"limit_s": 1.0}, VERIFY),
+        ("curate.count", 2, {"curate/pool"}),
+        ("curate.token_budget", "smallest", MATCH),
+        ("curate.match", ["problems"], MATCH | {s for s in TRAIN | WORK | VERIFY if "@tokens" in s} | {"evaluate/scores"}),
+        ("arms.one.style", "answer_only", {"curate/one"}),
+        ("arms.two.mix", {"v": 2, "e": 1}, {"curate/two"}),
+        ("prompt", "Q {problem}", {"curate/one", "curate/two"} | WORK),
+        ("tokenizer", "words", {"generate/v", "generate/e", "curate/one", "curate/two"} | WORK),
+        ("training.epochs", 9, TRAIN),
+        ("training.learning_rate", 0.5, TRAIN),
+        ("training.optimizer", "muon", TRAIN),
+        ("training.seeds", [7], TRAIN | {"evaluate/scores"}),
+        ("evaluate.samples", 3, WORK),
+        ("evaluate.sampling", {"temperature": 0.1}, WORK),
+        ("evaluate.margin", 0.1, {"evaluate/scores"}),
+        ("evaluate.confidence", 0.9, {"evaluate/scores"}),
+        ("evaluate.group_by", ["steps"], {"evaluate/scores"}),
+        ("evaluate.baseline", "two", {"evaluate/scores"}),
+        ("evaluate.pass_at", [2], {"evaluate/scores"}),
+        ("evaluate.base", False, {"generate/base.b", "verify/base.b", "evaluate/scores"}),
+        ("seed", 1, {"generate/v", "curate/pool", "curate/two", "evaluate/scores"} | MATCH | WORK),
+        ("run.endpoints.e.url", "http://127.0.0.1:2/v1", set()),
+        ("run.endpoints.e.concurrency", 1, set()),
+        ("run.workers", 1, set()),
+        ("run.precision", "fp32", set()),
+        ("run.store", "elsewhere", set()),
+    ],
+)
+def test_a_field_changes_exactly_the_keys_that_it_should(path: str, value: object, steps: set[str]):
+    assert changed(path, value) == steps
+
+
+def test_only_the_report_depends_on_the_words_of_a_study():
+    raw = {**RAW, "title": "another"}
+    before, after = payloads(parse_study(RAW)), payloads(parse_study(raw))
+    assert [name for name in before if before[name] != after[name]] == ["report/k"]
+
+
+def test_a_file_is_keyed_by_content_and_not_by_path(tmp_path):
+    raw = {**RAW, "students": [], "problems": {"kind": "jsonl", "path": str(tmp_path / "a.jsonl")}}
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"problem": "1+1?", "answer": "2"}\n')
+    before = payloads(parse_study(raw))["problems/problems"]
+    moved = {**raw, "problems": {"kind": "jsonl", "path": str(tmp_path / "b.jsonl")}}
+    assert payloads(parse_study(moved))["problems/problems"] == before
+    (tmp_path / "a.jsonl").write_text('{"problem": "1+1?", "answer": "3"}\n')
+    assert payloads(parse_study(raw))["problems/problems"] != before
+
+
+def test_no_payload_holds_a_url_a_key_or_a_path_of_the_store():
+    text = "".join(payloads(load_study("paper")).values())
+    assert "127.0.0.1" not in text
+    assert "api_key" not in text

@@ -1,0 +1,152 @@
+"""Study files: what is read, and what a stranger is told when something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from laconic import api
+from laconic.core.errors import InputError, LaconicError, StudyError
+from laconic.study import SHIPPED, Study, load_study, run_faults
+
+BASE = """
+name = "t"
+[problems]
+kind = "synthetic"
+count = 5
+[teachers.verbose]
+kind = "procedural"
+procedure = "verbose"
+[teachers.concise]
+kind = "procedural"
+procedure = "concise"
+[arms.short]
+teacher = "concise"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def _write(text: str) -> Path:
+        path = tmp_path / "study.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return _write
+
+
+def faults(path: Path) -> dict[str, str]:
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    return {fault.where: f"{fault.found} | {fault.expected} | {fault.remedy}" for fault in caught.value.faults}
+
+
+def test_a_study_file_equals_the_study_built_in_python(write):
+    built = Study.model_validate(
+        {
+            "name": "t",
+            "problems": {"kind": "synthetic", "count": 5},
+            "teachers": {n: {"kind": "procedural", "procedure": n} for n in ("verbose", "concise")},
+            "arms": {"short": {"teacher": "concise"}},
+        }
+    )
+    assert load_study(write(BASE)) == built
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.toml")])
+def test_every_shipped_study_parses_and_plans_offline(name: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if name == "recorded":
+        (tmp_path / "problems.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
+        (tmp_path / "traces.jsonl").write_text('{"problem": "1+1?", "thinking": "", "answer_text": "2", "teacher": "first"}\n')
+    states = api.plan(name, store=tmp_path / "store")
+    assert states[-1].step.stage == "report"
+    assert {s.state for s in states} == {"missing", "waiting"}
+
+
+def test_all_faults_come_at_once_with_near_misses(write):
+    text = BASE.replace('"verbose"\n[', '"verbose"\nerror_rte = 0.1\n[').replace('teacher = "concise"', 'teacher = "concize"')
+    found = faults(write(text + '[trainning]\nepochs = 1\n[evaluate]\nsamples = 0\nbenchmarks = ["gsm8x"]\n'))
+    assert "did you mean 'error_rate'" in found["teachers.verbose.error_rte"]
+    assert "did you mean 'training'" in found["trainning"]
+    assert "greater than or equal to 1" in found["evaluate.samples"]
+    assert "did you mean 'concise'" in found["arms.short.teacher"]
+
+
+@pytest.mark.parametrize(
+    ("addition", "where", "says"),
+    [
+        ('[arms.x]\nteacher = "nobody"', "arms.x.teacher", "no teacher is called 'nobody'"),
+        ('[arms.x]\nteacher = "verbose"\nsequence = ["verbose"]', "arms.x", "exactly one of teacher, mix, sequence, route"),
+        ("[arms.x]", "arms.x", "exactly one of"),
+        ('[arms.x]\nteacher = "verbose"\nstyle = "verbatm"', "arms.x.style", "'verbatim' or 'answer_only', or package.module:name"),
+        ('[evaluate]\nbaseline = "shrt"', "evaluate.baseline", "did you mean 'short'"),
+        ('[evaluate]\nbenchmarks = ["gsm8"]', "evaluate.benchmarks", "did you mean 'gsm8k'"),
+        ('[curate]\ntoken_budget = "shor"', "curate.token_budget", "did you mean 'short'"),
+        ('[[students]]\nbase = "miniature:base"', "evaluate.benchmarks", "at least one benchmark"),
+        ('[run.endpoints.nobody]\nurl = "http://127.0.0.1:1/v1"', "run.endpoints", "no teacher is called 'nobody'"),
+        ('[teachers."Bad Name"]\nkind = "procedural"\nprocedure = "verbose"', "teachers.Bad Name", "lower-case"),
+        ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"', "teachers.r.path", "no file"),
+        ('[teachers.r]\nkind = "procedral"', "teachers.r.kind", "did you mean 'procedural'"),
+        ('[teachers.r]\nprocedure = "verbose"', "teachers.r", "no field 'kind'"),
+        ('[teachers.p]\nkind = "procedural"\nprocedure = "verbose"\nprompt = "solve it"', "teachers.p.prompt", "{problem}"),
+        ('[arms.x]\nteacher = "verbose"\nmatch = ["tokens"]', "arms.x.match", "rules of curate.match"),
+    ],
+)
+def test_a_fault_is_named_by_place_and_says_what_to_do(write, addition: str, where: str, says: str):
+    found = faults(write(f"{BASE}\n{addition}\n"))
+    assert where in found, found
+    assert says in found[where]
+
+
+def test_two_teachers_with_one_name_are_told_apart_from_other_syntax_errors(write):
+    text = BASE + '[teachers.concise]\nkind = "procedural"\nprocedure = "verbose"\n'
+    (said,) = faults(write(text)).values()
+    assert "two teachers or arms need two names" in said
+    (said,) = faults(write("name = ")).values()
+    assert "valid TOML" in said
+
+
+def test_a_missing_file_and_an_unknown_study_propose_what_to_do(tmp_path: Path):
+    with pytest.raises(InputError, match="no file"):
+        load_study(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="did you mean 'miniature'"):
+        load_study("minature")
+
+
+def test_set_changes_only_keys_that_the_file_has():
+    study = load_study("miniature", overrides={"training.epochs": "1", "arms.mixed.mix.verbose": "3", "title": "another"})
+    assert (study.training.epochs, study.arms["mixed"].mix, study.title) == (1, {"verbose": 3, "concise": 1}, "another")
+    with pytest.raises(InputError, match=r"did you mean 'epochs'"):
+        load_study("miniature", overrides={"training.epoch": "1"})
+    with pytest.raises(InputError, match=r"'run'"):
+        load_study("miniature", overrides={"run.workers": "1"})
+
+
+def test_paths_are_relative_to_the_study_file(tmp_path: Path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "p.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
+    (tmp_path / "s.toml").write_text(BASE.replace('kind = "synthetic"\ncount = 5', 'kind = "jsonl"\npath = "data/p.jsonl"'))
+    monkeypatch.chdir("/")
+    study = load_study(tmp_path / "s.toml")
+    assert study.problems.path == str(tmp_path / "data" / "p.jsonl")  # type: ignore[union-attr]
+
+
+def test_a_key_variable_that_is_not_set_is_a_fault_of_running_not_of_planning(write, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    path = write(BASE + '[teachers.e]\nkind = "endpoint"\nmodel = "m"\n[run.endpoints.e]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NO_SUCH_KEY"\n')
+    study = load_study(path)
+    assert api.plan(study, store=path.parent / "store")
+    (fault,) = run_faults(study)
+    assert "NO_SUCH_KEY is not set" in fault.found
+    with pytest.raises(LaconicError, match="NO_SUCH_KEY"):
+        api.run(study, store=path.parent / "store")
+    assert not (path.parent / "store").exists()
+
+
+def test_new_copies_a_shipped_study_and_never_overwrites(tmp_path: Path):
+    path = api.new(tmp_path / "mine.toml", source="miniature")
+    assert load_study(path) == load_study("miniature")
+    with pytest.raises(InputError, match="there already"):
+        api.new(path)
