@@ -34,7 +34,7 @@ MODEL = "m"
 WORDS = "Let x be the number of apples, so that 2x + 3 = 11 and hence x = 4; check: 8 + 3 = 11. "
 
 
-# -- the server ----------------------------------------------------------------------------------------------------
+# -- the server ----------------------------------------------------------------------------------------------
 
 
 def reply_body(n_bytes: int, varied: bool) -> bytes:
@@ -119,7 +119,7 @@ def counted(url: str) -> tuple[collections.Counter[str], collections.Counter[str
     return collections.Counter(asked), collections.Counter(answered)
 
 
-# -- the clients ---------------------------------------------------------------------------------------------------
+# -- the clients ---------------------------------------------------------------------------------------------
 
 
 def prompt(i: int) -> str:
@@ -244,7 +244,7 @@ def finish(process: subprocess.Popen[str]) -> dict[str, float]:
     return json.loads(out.splitlines()[-1])
 
 
-# -- the three measurements ----------------------------------------------------------------------------------------
+# -- the three measurements ----------------------------------------------------------------------------------
 
 
 def compare(n: int, concurrency: int, latency_s: float, n_bytes: int, rounds: int) -> None:

@@ -1,7 +1,8 @@
 """How right and how fast the mathematics verifier is, against math-verify called as its README says, in one run.
 
-Usage: python benchmarks/verify.py DATA_FOLDER [--peer] [--pairs]. The folder holds `verify_cases.jsonl` (gold, prediction,
-expected, source, kind, notes) and `math500.jsonl` (answer). Cases whose notes say POLICY are reported apart.
+Usage: python benchmarks/verify.py DATA_FOLDER [--peer] [--pairs]. The folder holds `verify_cases.jsonl` (gold,
+prediction, expected, source, kind, notes) and `math500.jsonl` (answer). Cases
+whose notes say POLICY are reported apart.
 """
 
 from __future__ import annotations
@@ -75,10 +76,12 @@ def accuracy(cases: Sequence[Case], gradings: Sequence[Grading], *, show: bool) 
         for name in (group,) if policy else (group, "ALL"):
             table[name].update((verdict, "n"))
         if show and verdict != "right":
-            print(f"  {verdict}: {case['id']} {case['gold'][-60:]!r} {grading.extracted!r} {grading.method} {grading.explanation[:60]}")
+            found = f"{grading.extracted!r} {grading.method} {grading.explanation[:60]}"
+            print(f"  {verdict}: {case['id']} {case['gold'][-60:]!r} {found}")
     for name in sorted(table, key=lambda key: (key == "ALL", key)):
         row = table[name]
-        print(f"{row['right'] / row['n']:6.3f} {row['n']:5} rows {row['false accept']:3} FA {row['false reject']:3} FR  {name}")
+        wrong = f"{row['false accept']:3} FA {row['false reject']:3} FR"
+        print(f"{row['right'] / row['n']:6.3f} {row['n']:5} rows {wrong}  {name}")
     print("outcomes:", dict(Counter(str(grading.outcome) for grading in gradings)))
     print("methods:", dict(Counter(grading.method for grading in gradings).most_common()))
 

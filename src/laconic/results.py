@@ -74,7 +74,12 @@ def _sheets(
             rows = [row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed)]
             yield Sheet(author=label, benchmark=benchmark, rows=rows, family=_family(runs[0]))
     for name in study.teachers:
-        yield Sheet(author=name, benchmark=OWN, rows=list(_work(inputs, name, 0)), family="teachers")
+        yield Sheet(author=teacher_label(study, name), benchmark=OWN, rows=list(_work(inputs, name, 0)), family="teachers")
+
+
+def teacher_label(study: Study, name: str) -> str:
+    """A teacher's label among authors: its name, told apart from an arm that is called the same."""
+    return f"{name} (teacher)" if name in study.arms or name == "base" else name
 
 
 def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[tuple[int, Trace, Verdict]]:
@@ -90,7 +95,7 @@ def _family(author: AuthorId) -> str:
 
 def _baselines(study: Study, authors: Sequence[AuthorId]) -> dict[str, str]:
     """Each family's baseline: the arm that the study names, else the first one; for teachers the first one."""
-    found = {"teachers": next(iter(study.teachers))}
+    found = {"teachers": teacher_label(study, next(iter(study.teachers)))}
     for author in authors:
         family = _family(author)
         if family and (family not in found or author.arm == study.evaluate.baseline):
@@ -131,7 +136,7 @@ def report_data(
 
 
 def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artifact]) -> tuple[AuthorCard, ...]:
-    cards = [AuthorCard(label=name, kind="teacher") for name in study.teachers]
+    cards = [AuthorCard(label=teacher_label(study, name), kind="teacher") for name in study.teachers]
     many = len(study.students) > 1
     for label in dict.fromkeys(author.label for author in authors):
         runs = [author for author in authors if author.label == label]
@@ -186,7 +191,7 @@ def _showcases(
 ) -> tuple[report_stage.Showcase, ...]:
     """One problem of the corpus with the teachers' traces, and of the first benchmark with the students'."""
     shown = []
-    works = {name: [(t, v) for _, t, v in _work(inputs, name, 0)] for name in study.teachers}
+    works = {teacher_label(study, name): [(t, v) for _, t, v in _work(inputs, name, 0)] for name in study.teachers}
     shown.append((OWN, works))
     if benchmarks and authors:
         first = {a.label: a for a in reversed(authors)}

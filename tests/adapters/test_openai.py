@@ -1,4 +1,4 @@
-"""The endpoint client against a server that misbehaves: one bad row costs one row, a bad whole stops at once."""
+"""The endpoint client against a server that misbehaves: a bad row costs one row, a bad whole stops at once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ask(asker: EndpointAuthor, *prompts: str) -> list[Reply | None]:
     return [asker.parse(payloads[r.key]) if r.key in payloads else None for r in requests]
 
 
-# -- replies -----------------------------------------------------------------------------------------------------
+# -- replies -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -133,7 +133,7 @@ def test_a_mislabelled_reply_is_read(server: FaultServer) -> None:
     assert reply.answer == "4"
 
 
-# -- one bad row -------------------------------------------------------------------------------------------------
+# -- one bad row ---------------------------------------------------------------------------------------------
 
 TERMINAL = {
     "status400": "bad_request",
@@ -195,7 +195,7 @@ def test_the_cap_takes_the_name_that_the_server_wants(server: FaultServer) -> No
     assert server.seen[-1]["max_completion_tokens"] == 99
 
 
-# -- a bad whole -------------------------------------------------------------------------------------------------
+# -- a bad whole ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_404_before_the_first_success_costs_its_row_only(server: FaultServer) 
 
 
 def test_nobody_there_stops_at_once_and_names_the_url() -> None:
-    with pytest.raises(AuthorError, match="http://127.0.0.1:9/v1"):
+    with pytest.raises(AuthorError, match=r"http://127\.0\.0\.1:9/v1"):
         ask(author("http://127.0.0.1:9/v1"), *["ok"] * 20)
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_ends_the_run(server: FaultServer) -> None:
     assert len(server.seen) < 50
 
 
-# -- the key -----------------------------------------------------------------------------------------------------
+# -- the key -------------------------------------------------------------------------------------------------
 
 
 def test_the_key_is_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -310,7 +310,7 @@ def test_the_key_is_sent_and_never_shown(caplog: pytest.LogCaptureFixture) -> No
     assert not any("sk-loopback" in text for text in shown)
 
 
-# -- how many at once --------------------------------------------------------------------------------------------
+# -- how many at once ----------------------------------------------------------------------------------------
 
 
 def test_the_window_slides_without_barriers(server: FaultServer) -> None:
@@ -351,7 +351,7 @@ def test_requests_per_minute_are_kept(server: FaultServer) -> None:
 def test_tokens_per_minute_are_kept(server: FaultServer) -> None:
     began = time.monotonic()
     ask(author(server, tokens_per_minute=6_000, concurrency=2), *["ok"] * 60)
-    assert 60 * 12 - 500 <= 100 * (time.monotonic() - began)
+    assert time.monotonic() - began >= (60 * 12 - 500) / 100
 
 
 def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) -> None:
@@ -371,7 +371,7 @@ def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) 
     assert len(got) == len(server.seen) == 4
 
 
-# -- before the first paid request -------------------------------------------------------------------------------
+# -- before the first paid request ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

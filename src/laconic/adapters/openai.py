@@ -42,8 +42,8 @@ class EndpointAuthor:
     """Base URLs, usually ending in `/v1`; requests go to the least busy."""
     api_key: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """`temperature` and `top_p` (1.0 unless said, and always sent: servers have defaults of their own), `top_k`,
-    and under `extra` whatever else the body shall carry. None leaves a field out."""
+    """`temperature` and `top_p` (1.0 unless said, and always sent: servers have defaults of their own),
+    `top_k`, and under `extra` whatever else the body shall carry. None leaves a field out."""
     system: str | None = None
     api: str = "chat"
     stream: bool = False

@@ -113,7 +113,7 @@ class Assembly:
         return Streamed(self._body, problem, self._ttft_s)
 
     def _joined(self) -> dict[str, Any]:
-        """Texts by name; behind parts of that name (Mistral thinks in parts, then answers) as one more part."""
+        """Texts by name; behind parts of that name (Mistral thinks in parts, then answers) as one more."""
         joined: dict[str, Any] = {}
         for name, pieces in self._texts.items():
             text = "".join(pieces)

@@ -54,8 +54,8 @@ class Split(NamedTuple):
 def split_reasoning(text: str, *, opened: bool = False) -> Split:
     """Reasoning, answer, and whether the thinking ended.
 
-    `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking that
-    never ended; a closing tag alone is understood without it.
+    `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking
+    that never ended; a closing tag alone is understood without it.
     """
     text = _without_end_tokens(_LEAD.sub("", text))
     if _HARMONY_START.search(text) or _HARMONY_FINAL.search(text):

@@ -32,11 +32,11 @@ R = TypeVar("R")
 V = TypeVar("V")
 
 GRACE_S = 0.25
-"""How long after its limit a row may live before the caller kills the worker itself; the worker's own timer is first."""
+"""How long after its limit a row may live before the caller kills the worker; its own timer comes first."""
 START_S = 120.0
-"""How long the template may take to import everything: minutes only on a cold or overloaded disk."""
+"""How long the template may take to import everything: a minute only on a cold or overloaded disk."""
 ATTEMPTS = 2
-"""How often a row is begun when its worker died of something else than the row's time (an out-of-memory killer)."""
+"""How often a row is begun when its worker died of something other than the row's time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from laconic.store.ledger_lock import WriterLock
 
 COMMIT_WINDOW_S = 0.02
 """How long records gather before one write and one fsync take them all."""
-PENDING_MAX = 16 << 20
+PENDING_MAX = 8 << 20
 """Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat."""
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""

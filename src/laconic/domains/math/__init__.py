@@ -56,7 +56,9 @@ class MathVerifier:
     def pool(self) -> KillablePool[None, _Pair, _Decided]:
         """The workers; they start with the first row that needs one."""
         if self._pool is None:
-            self._pool = KillablePool(_work, setup=_prepare, workers=self.workers, limit_s=self.limit_s, memory_mb=self.memory_mb)
+            self._pool = KillablePool(
+                _work, setup=_prepare, workers=self.workers, limit_s=self.limit_s, memory_mb=self.memory_mb
+            )
         return self._pool
 
     def grade(self, rows: Iterable[Answered]) -> Iterator[Grading]:
@@ -144,7 +146,9 @@ def _without_comparing(row: Answered) -> tuple[Grading | None, Extracted]:
     if extracted.text is None or not extracted.text.strip():
         return Grading(outcome=Outcome.INCORRECT, method="no-answer", explanation=extracted.rule), extracted
     if not row.reference.strip():
-        return Grading(outcome=Outcome.UNPARSED, extracted=extracted.text[:LONGEST_KEPT], method="no-reference"), extracted
+        return Grading(
+            outcome=Outcome.UNPARSED, extracted=extracted.text[:LONGEST_KEPT], method="no-reference"
+        ), extracted
     return None, extracted
 
 
@@ -194,7 +198,12 @@ def _from_result(result: RowResult[_Decided], extracted: Extracted) -> Grading:
         return _grading(result.value, extracted)
     outcome = Outcome.TIMEOUT if result.status == "timeout" else Outcome.ERROR
     text = (extracted.text or "")[:LONGEST_KEPT]
-    return Grading(outcome=outcome, extracted=text, method="limit" if result.status == "timeout" else "grader", explanation=result.detail)
+    return Grading(
+        outcome=outcome,
+        extracted=text,
+        method="limit" if result.status == "timeout" else "grader",
+        explanation=result.detail,
+    )
 
 
 def _prepare() -> None:

@@ -98,7 +98,9 @@ def _veto(ours: Node, theirs: Node) -> bool:
 
 def _shapes(ours: Node, theirs: Node) -> Decision | None:
     """Different shapes, both understood: a matrix is no interval, and neither is a polynomial."""
-    if type(ours) is type(theirs) or any(isinstance(n, Scalar) and scalars.tree(n.text) is None for n in (ours, theirs)):
+    if type(ours) is type(theirs) or any(
+        isinstance(n, Scalar) and scalars.tree(n.text) is None for n in (ours, theirs)
+    ):
         return None
     return Decision(False, "shape")
 
@@ -142,11 +144,14 @@ def _both_words(ours: Words, theirs: Words) -> Decision:
     return Decision(a == b or _same_stem(a, b), "words")
 
 
-_FILLERS = frozenset("function functions number numbers it its is are curve graph shape day answer student person s".split())
+_FILLERS_LISTED = """
+    function functions number numbers it its is are curve graph shape day answer student person s
+    """
+_FILLERS = frozenset(_FILLERS_LISTED.split())
 
 
 def _same_stem(a: str, b: str) -> bool:
-    """`an ellipse` against `ellipse`, `the curve is an ellipse` against `ellipse`, but never `not even` against `even`."""
+    """`the curve is an ellipse` against `ellipse`, but never `not even` against `even`."""
     short, long = sorted((a.split(), b.split()), key=len)
     if not short or len(long) - len(short) > 8 or {"not", "no", "or", "neither"} & set(long):
         return False
@@ -190,7 +195,9 @@ def _both_colons(ours: Colon, theirs: Colon) -> Decision:
     if len(a) != len(b) or all(clock.fullmatch(part) for part in (*ours.parts[1:], *theirs.parts[1:])):
         return Decision(False, "time")
     scaled = [scalars.exact(x) for x in a], [scalars.exact(x) for x in b]
-    products = [x * scaled[1][0] == y * scaled[0][0] for x, y in zip(*scaled, strict=True) if x is not None and y is not None]  # type: ignore[operator]
+    products = [
+        x * scaled[1][0] == y * scaled[0][0] for x, y in zip(*scaled, strict=True) if x is not None and y is not None
+    ]  # type: ignore[operator]
     return Decision(len(products) == len(a) and all(products), "ratio")
 
 
@@ -203,7 +210,11 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
     assert isinstance(chain, Chain)
     values = _values_of(chain)
     if not values:
-        return None if sets.is_set_like(other) or set(chain.relations) & {"<", ">", "<=", ">=", "!="} else Decision(False, "veto-equation")
+        return (
+            None
+            if sets.is_set_like(other) or set(chain.relations) & {"<", ">", "<=", ">=", "!="}
+            else Decision(False, "veto-equation")
+        )
     decisions = [compare(other, read(value)) for value in values]
     best = next((d for d in decisions if d.equal), decisions[0])
     return Decision(best.equal, f"assigned-{best.method}" if best.equal else best.method)
@@ -245,7 +256,11 @@ def _values_of(chain: Chain) -> list[str]:
 def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
     if set(ours.relations) | set(theirs.relations) <= {"=", "~", "=="}:
         return _both_equations(ours, theirs)
-    if sets.region(ours) is not None and sets.region(theirs) is not None and sets.variable(ours) == sets.variable(theirs):
+    if (
+        sets.region(ours) is not None
+        and sets.region(theirs) is not None
+        and sets.variable(ours) == sets.variable(theirs)
+    ):
         return None
     for candidate in (theirs, _reversed(theirs)):
         if candidate.relations == ours.relations and len(candidate.terms) == len(ours.terms):
@@ -274,7 +289,11 @@ def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
             return Decision(verdict, method)
     pairs = list(zip(ours.terms, theirs.terms, strict=False))
     same = len(ours.terms) == len(theirs.terms) and all(compare(read(a), read(b)).equal for a, b in pairs)
-    return Decision(True, "equation") if same else Decision(None if undecided else False, "unread" if undecided else "equation")
+    return (
+        Decision(True, "equation")
+        if same
+        else Decision(None if undecided else False, "unread" if undecided else "equation")
+    )
 
 
 def _compatible(a: str, b: str) -> bool:
@@ -287,9 +306,16 @@ def _compatible(a: str, b: str) -> bool:
 def _sets(ours: Node, theirs: Node) -> Decision | None:
     strong = (Span, SetOf)
     relational = [n for n in (ours, theirs) if isinstance(n, Chain) or (isinstance(n, Many) and _inequalities(n))]
-    if not (isinstance(ours, strong) or isinstance(theirs, strong) or relational or any(map(sets.is_real_line, (ours, theirs)))):
+    if not (
+        isinstance(ours, strong)
+        or isinstance(theirs, strong)
+        or relational
+        or any(map(sets.is_real_line, (ours, theirs)))
+    ):
         return None
-    if (isinstance(ours, Many) and ours.kind in ("list", "square")) != (isinstance(theirs, Many) and theirs.kind in ("list", "square")):
+    if (isinstance(ours, Many) and ours.kind in ("list", "square")) != (
+        isinstance(theirs, Many) and theirs.kind in ("list", "square")
+    ):
         plain = ours if isinstance(ours, Many) else theirs
         if isinstance(plain, Many) and not _intervals_or_relations(plain):
             return Decision(False, "veto-brackets")
@@ -328,7 +354,9 @@ def _several(ours: Node, theirs: Node) -> Decision | None:
     found = [compare(item, other) for item in many.items]
     if all(d.equal for d in found):
         return Decision(True, "repeated")
-    return Decision(None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count")
+    return Decision(
+        None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count"
+    )
 
 
 _ORDERED = frozenset(("tuple", "vector", "square"))
@@ -345,7 +373,7 @@ def _both_several(ours: Many, theirs: Many) -> Decision:
             return _pairwise(list(names.values()), list(other.items), "assignments")
     a, b = _flat(ours), _flat(theirs)
     if "brace" not in kinds and kinds & _ORDERED and kinds & _LOOSE:
-        if len(a) == 1 and len(b) != 1 or len(b) == 1 and len(a) != 1:
+        if (len(a) == 1 and len(b) != 1) or (len(b) == 1 and len(a) != 1):
             return Decision(False, "count")
         return Decision(False, "veto-brackets")
     if kinds <= _ORDERED or kinds == {"brace", "tuple"}:

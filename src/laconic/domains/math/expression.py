@@ -27,15 +27,17 @@ _TOKEN: Final = re.compile(
 )
 _WORDS: Final = frozenset((*FUNCTIONS, "pi", "theta", "alpha", "beta", "phi", "lambda"))
 _LONGEST_WORDS: Final = sorted(_WORDS, key=len, reverse=True)
-_UNARY: Final = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh ln log lg exp "
-    "floor ceil abs Re Im arg cis det".split()
-)
+_UNARY_LISTED = """
+    sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh
+    ln log lg exp floor ceil abs Re Im arg cis det
+    """
+_UNARY: Final = frozenset(_UNARY_LISTED.split())
 _MANY: Final = frozenset(("gcd", "lcm", "max", "min"))
-_GREEK: Final = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
-)
+_GREEK_LISTED = """
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega
+    Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar
+    """
+_GREEK: Final = frozenset(_GREEK_LISTED.split())
 _CONSTANTS: Final = {"e": ("const", "e"), "i": ("const", "i"), "\\pi": ("const", "pi"), "\\infty": ("const", "inf")}
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "\\{": "\\}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 _MIXED: Final = re.compile(
@@ -43,7 +45,9 @@ _MIXED: Final = re.compile(
     r"|(\d{1,9}) / (\d{1,9})(?= |$)"
 )
 _CALLED: Final = frozenset("fghFGH")
-_STOPS: Final = frozenset(("+", "-", "*", "/", "=", ")", "]", "}", ",", "^", "_", "!", "%", "\\%", "'", "&", "\\}", "\\rfloor", "\\rceil"))
+_STOPS: Final = frozenset(
+    ("+", "-", "*", "/", "=", ")", "]", "}", ",", "^", "_", "!", "%", "\\%", "'", "&", "\\}", "\\rfloor", "\\rceil")
+)
 
 
 def tokens(text: str) -> list[str]:

@@ -52,7 +52,8 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 _MATH = re.compile(
-    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?:\\\$|[^$\n])+?)(?<!\\)\$(?![\d$])", re.S
+    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>(?:\\\$|[^$\n])+?)(?<!\\)\$(?![\d$])",
+    re.S,
 )
 _BOLD = re.compile(r"(?:\*\*|__)([^*\n]{1,200}?)(?:\*\*|__)")
 _NUMBER = re.compile(
@@ -110,10 +111,8 @@ def has_open_reasoning(text: str) -> bool:
 
 def _final_channel(text: str) -> str:
     if "<|channel|>" in text:
-        last = None
-        for last in _FINAL_CHANNEL.finditer(text):
-            pass
-        return text[last.end() :] if last else ""
+        finals = list(_FINAL_CHANNEL.finditer(text))
+        return text[finals[-1].end() :] if finals else ""
     bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") else None
     return text[bare.end() :] if bare else text
 
@@ -151,7 +150,7 @@ def _joined(between: str) -> bool:
 def _box_content(text: str, start: int) -> tuple[int, str | None]:
     """The argument of a box whose brace (or single token) begins at `start`, and where it ends."""
     if text[start : start + 1] != "{":
-        token = re.match(r"\\[A-Za-z]+|[-+]?[\w.]+", text[start:200 + start])
+        token = re.match(r"\\[A-Za-z]+|[-+]?[\w.]+", text[start : 200 + start])
         return (start + token.end(), token[0]) if token else (start, None)
     depth, i = 0, start
     for brace in _BRACES.finditer(text, start):
@@ -217,7 +216,11 @@ def _after_phrase(rest: str) -> str | None:
         if not follow:
             return _trim(next(group for group in match.groups() if group) + _unit_after(rest[match.end() :]))
     pieces = _sentences(rest)
-    line = pieces[0].split("\n", 1)[0].strip() if pieces and not pieces[0].startswith(("\\[", "$$")) else "".join(pieces[:1])
+    line = (
+        pieces[0].split("\n", 1)[0].strip()
+        if pieces and not pieces[0].startswith(("\\[", "$$"))
+        else "".join(pieces[:1])
+    )
     return _trim(_innermost(line)) or None
 
 
@@ -295,6 +298,8 @@ def _shown_in(sentence: str) -> Extracted | None:
 
 def _trim(text: str) -> str:
     text = text.strip().strip("*_`").strip()
-    text = text.rstrip("\"”’") if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
-    text = re.sub(r"[.;:,!?]+\Z", "", text.strip()) if not text.endswith("!") or not re.search(r"[\w)]!\Z", text) else text
+    text = text.rstrip('"”’') if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
+    text = (
+        re.sub(r"[.;:,!?]+\Z", "", text.strip()) if not text.endswith("!") or not re.search(r"[\w)]!\Z", text) else text
+    )
     return _only_math(text.strip())

@@ -1,7 +1,7 @@
 """One spelling for each way of writing the same LaTeX: what the string comparison compares and the parsers read.
 
-Invariant: normalising never changes what an expression means and is idempotent on its own output; wherever a spelling is
-ambiguous (a comma between digits, a letter's case, brackets) it is left as it is.
+Invariant: normalising never changes what an expression means, and cleaning twice changes nothing more; wherever a
+spelling is ambiguous (a comma between digits, a letter's case, brackets) it is left as it is.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ _FRACTIONS = {
 }  # fmt: skip
 _SIGNS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
-    "÷": "/", "∕": "/", "⁄": "/", "°": r"^{\circ}", "º": r"^{\circ}", "∞": r"\infty ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "÷": "/", "∕": "/", "⁄": "/", "°": r"^{\circ}", "º": r"^{\circ}", "∞": r"\infty ", "√": r"\sqrt ",
+    "∛": r"\sqrt[3]",
     "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
-    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ø": r"\emptyset ", "Ø": r"\emptyset ", "∖": r"\setminus ",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ø": r"\emptyset ", "Ø": r"\emptyset ",
+    "∖": r"\setminus ",
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
-    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "∠": r"\angle ", "△": r"\triangle ", "′": "'",
+    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ",
+    "∠": r"\angle ", "△": r"\triangle ",
+    "′": "'",
     "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "‖": r"\|", "∧": r"\land ", "∨": r"\lor ",
     "，": ", ", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "。": ".", "、": ", ", "≡": r"\equiv ",
 }  # fmt: skip
@@ -34,7 +38,7 @@ _GREEK = {
 }  # fmt: skip
 _INVISIBLE = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
 _TABLE = str.maketrans(
-    {sign: text for sign, text in _SIGNS.items()}
+    dict(_SIGNS)
     | {letter: f"\\{name} " for letter, name in _GREEK.items()}
     | {sign: f" \\frac{{{f.split('/')[0]}}}{{{f.split('/')[1]}}}" for sign, f in _FRACTIONS.items()}
     | {sign: str(i) if i < 10 else "" for i, sign in enumerate(_SUBSCRIPTS)}
@@ -44,10 +48,11 @@ _SUB_RUN = re.compile(f"[{_SUBSCRIPTS}]+")
 _SUPER_TO = str.maketrans(_SUPERSCRIPTS, "0123456789+-n")
 _SUB_TO = str.maketrans(_SUBSCRIPTS, "0123456789")
 
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh ln log lg exp "
-    "sqrt gcd lcm max min det abs floor ceil deg arg Re Im cis".split()
-)
+_FUNCTIONS_LISTED = """
+    sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh
+    ln log lg exp sqrt gcd lcm max min det abs floor ceil deg arg Re Im cis
+    """
+FUNCTIONS = frozenset(_FUNCTIONS_LISTED.split())
 
 _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -99,7 +104,9 @@ _STYLED = re.compile(
     r"\\(?P<command>text(?:bf|it|rm|sf|tt|normal|up|md)?|mbox|hbox|mathrm|operatorname\*?|mathbf|mathit|mathsf|mathtt|bold|boldsymbol|bm"
     r"|mathop|rm|emph|underline|vec|hat|ensuremath)\s*\{(?P<body>[^{}]*)\}"
 )
-_VALUE_STYLES = frozenset(("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold"))
+_VALUE_STYLES = frozenset(
+    ("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold")
+)
 _ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
 _CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
@@ -188,7 +195,7 @@ def _restyled(match: re.Match[str]) -> str:
         return f" {body} "
     if word in FUNCTIONS:
         return f" \\{word} "
-    if len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit") or not word:
+    if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "
     if re.fullmatch(r"[-+]?[\d.,/]+", word):
         return body

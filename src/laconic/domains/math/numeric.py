@@ -8,6 +8,7 @@ of being unequal. Nothing is simplified, so nothing searches, and sizes are boun
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
@@ -99,7 +100,7 @@ def same(left: Tree, right: Tree, *, decimal_log: bool = False) -> bool | None:
 def is_real(value: Any) -> bool:
     """Whether a value is real up to the noise of its computation."""
     imaginary = abs(value.imag)
-    return bool(imaginary == 0 or imaginary < abs(value.real) * 10 ** -(AGREE))
+    return bool(imaginary == 0 or imaginary < abs(value.real) * 10**-(AGREE))
 
 
 def _agree(left: Tree, right: Tree, a: Any, b: Any, point: int, decimal_log: bool) -> bool:
@@ -195,7 +196,8 @@ class _Evaluator:
 
     def series(self, tree: Tree) -> Any:
         kind, index, low, high, body = tree
-        assert isinstance(low, tuple) and isinstance(high, tuple) and isinstance(body, tuple)
+        if not (isinstance(low, tuple) and isinstance(high, tuple) and isinstance(body, tuple)):
+            raise NoValue("a series without bounds")
         first, last = self.value(low), self.value(high)
         if not (self.mp.isint(first) and self.mp.isint(last)):
             return self.opaque(str(kind), str(index), first, last, body)
@@ -234,10 +236,10 @@ class _Evaluator:
     def power(self, tree: Tree) -> Any:
         base, exponent = self.parts(tree)
         rational = _rational(tree[2])
-        if rational is not None and rational.denominator % 2 == 1 and rational.denominator > 1:
-            if is_real(base) and base.real < 0:
-                size = self.power_of(-base.real, exponent)
-                return size if rational.numerator % 2 == 0 else -size
+        odd_root = rational is not None and rational.denominator % 2 == 1 and rational.denominator > 1
+        if rational is not None and odd_root and is_real(base) and base.real < 0:
+            size = self.power_of(-base.real, exponent)
+            return size if rational.numerator % 2 == 0 else -size
         return self.power_of(base, exponent)
 
     def power_of(self, base: Any, exponent: Any) -> Any:
@@ -263,8 +265,6 @@ class _Evaluator:
         return _FUNCTIONS[name](self.mp, *arguments)
 
     def divisors(self, name: str, arguments: list[Any]) -> Any:
-        import math
-
         whole = [int(a.real) for a in arguments if abs(a) < 10**30 and a == int(a.real)]
         if len(whole) != len(arguments):
             raise NoValue(name)
@@ -318,8 +318,11 @@ def _inverse(name: str) -> Callable[..., Any]:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: _named(name) for name in "sin cos tan cot sec csc sinh cosh tanh coth sech csch exp".split()},
-    **{f"arc{name}": _inverse(f"a{name}") for name in "sin cos tan cot sinh cosh tanh".split()},
+    **{
+        name: _named(name)
+        for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "exp"]
+    },
+    **{f"arc{name}": _inverse(f"a{name}") for name in ["sin", "cos", "tan", "cot", "sinh", "cosh", "tanh"]},
     "ln": _named("log"),
     "log": _named("log"),
     "lg": lambda mp, x: mp.log(x, 10),

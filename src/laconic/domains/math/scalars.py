@@ -155,7 +155,12 @@ def _rounded_value(ours: str, theirs: str, left: Tree, right: Tree) -> Verdict:
             continue
         places = _places(text)
         value, exact_value = numeric.values(own)[0], numeric.values(other)[0]
-        if places and value is not None and exact_value is not None and abs(value - exact_value) * 2 <= mp.mpf(10) ** -places:
+        if (
+            places
+            and value is not None
+            and exact_value is not None
+            and abs(value - exact_value) * 2 <= mp.mpf(10) ** -places
+        ):
             return True, "rounded"
     return False, "numeric"
 
@@ -165,7 +170,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def _places(text: str) -> int:
-    """Decimal places, when the numeral has enough significant digits to stand for a rounded value: 0.333333, 16386.16."""
+    """Decimal places, when the numeral has enough significant digits to be a rounded value: 0.333333, 16386.16."""
     whole, _, rest = text.strip().lstrip("-").partition(".")
     significant = len((whole + rest).lstrip("0"))
     return len(rest) if significant > SIGNIFICANT or (significant == SIGNIFICANT and len(rest) >= SIGNIFICANT) else 0
@@ -200,7 +205,11 @@ def _constant_ratio(ours: Tree, theirs: Tree) -> int | None:
     """The sign of the constant by which the two differ, or None when there is no such constant."""
     if numeric.symbols(ours) != numeric.symbols(theirs) or not numeric.symbols(ours):
         return None
-    pairs = [(a, b) for a, b in zip(numeric.values(ours), numeric.values(theirs), strict=True) if a is not None and b is not None]
+    pairs = [
+        (a, b)
+        for a, b in zip(numeric.values(ours), numeric.values(theirs), strict=True)
+        if a is not None and b is not None
+    ]
     if len(pairs) < 2 or any(a == 0 or b == 0 for a, b in pairs):
         return None
     ratios = [a / b for a, b in pairs]

@@ -97,18 +97,33 @@ Node: TypeAlias = "Scalar | Words | Many | Span | SetOf | Matrix | Chain | Based
 
 _OPEN = re.compile(r"\\begin\{[a-z*]+\}|\\langle(?![a-z])|\\\{|[(\[{]|\\lfloor|\\lceil")
 _CLOSE = re.compile(r"\\end\{[a-z*]+\}|\\rangle(?![a-z])|\\\}|[)\]}]|\\rfloor|\\rceil")
-_STEP = re.compile(
-    r"\\begin\{[a-z*]+\}(?:\{[^{}]*\})?|\\end\{[a-z*]+\}|\\[A-Za-z]+|\\.|[(\[{)\]}]|[^\\(\[{)\]}]", re.S
+_STEP = re.compile(r"\\begin\{[a-z*]+\}(?:\{[^{}]*\})?|\\end\{[a-z*]+\}|\\[A-Za-z]+|\\.|[(\[{)\]}]|[^\\(\[{)\]}]", re.S)
+_RELATIONS = {
+    "=": "=",
+    "<": "<",
+    ">": ">",
+    "\\le": "<=",
+    "\\ge": ">=",
+    "\\ne": "!=",
+    "\\approx": "~",
+    "\\in": "in",
+    "\\equiv": "==",
+}
+_MATRIX = re.compile(
+    r"\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}", re.S
 )
-_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\approx": "~", "\\in": "in", "\\equiv": "=="}
-_MATRIX = re.compile(r"\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}", re.S)
 _BASE = re.compile(
     r"(?P<digits>(?:\\text\s*\{|[({])?\s*[0-9A-Fa-f]+\s*[})]?)\s*(?:_\s*(?:\{\s*\(?\s*(?:\\text\s*\{)?\s*(?P<base>\w+)\s*\}?\s*\)?\s*\}"
     r"|(?P<short>\d))|(?:\\text\s*\{)?\s*\(?\s*(?:in\s+)?base[- ]*\}?\s*\{?(?P<word>\w+)\s*\)?\s*\}?)"
 )
-_BASE_WORDS = {w: i + 2 for i, w in enumerate("two three four five six seven eight nine ten eleven twelve".split())}
+_BASE_WORDS = {
+    w: i + 2
+    for i, w in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
+}
 _BASE_WORDS |= {"sixteen": 16, "binary": 2, "decimal": 10, "hex": 16}
-_COLON = re.compile(r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I)
+_COLON = re.compile(
+    r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I
+)
 _THOUSANDS = re.compile(r"(?<![\d.,])[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d)")
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
 _MOD = re.compile(r"\s*(?:\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?|\\text\s*\{\s*\(?mod\s*\w+\)?\s*\})\s*\Z")
@@ -126,7 +141,18 @@ def read(text: str) -> Node:
 def _read(text: str) -> Node:
     if not text:
         return Scalar("")
-    for reader in (_nothing, _based, _colon, _joined, _related, _set_algebra, _matrix, _bracketed, _plus_minus, _worded):
+    for reader in (
+        _nothing,
+        _based,
+        _colon,
+        _joined,
+        _related,
+        _set_algebra,
+        _matrix,
+        _bracketed,
+        _plus_minus,
+        _worded,
+    ):
         node = reader(text)
         if node is not None:
             return node
@@ -155,9 +181,9 @@ def _peeled(text: str, opener: str, closer: str) -> str:
     if not inner or any(depth < 0 for _, depth in steps):
         return text
     around = min(first, last, *(depth for _, depth in inner))
-    if any(depth == around and token in (",", ";") for token, depth in inner):
-        around -= 1
-    elif opener == "(" and re.fullmatch(r"\s*(?:\\text\s*\{)?\s*[A-Z]\s*\}?\s*", "".join(token for token, _ in inner)):
+    if any(depth == around and token in (",", ";") for token, depth in inner) or (
+        opener == "(" and re.fullmatch(r"\s*(?:\\text\s*\{)?\s*[A-Z]\s*\}?\s*", "".join(token for token, _ in inner))
+    ):
         around -= 1
     return text[around : len(text) - around] if around > 0 else text
 
@@ -200,7 +226,10 @@ def _enclosed(text: str, opener: str, closer: str) -> str | None:
 
 
 def _nothing(text: str) -> Node | None:
-    if re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text) or (plain_words(text) or "").lower() in NOTHING:
+    if (
+        re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text)
+        or (plain_words(text) or "").lower() in NOTHING
+    ):
         return Words("\\emptyset")
     return None
 
@@ -229,7 +258,9 @@ def _joined(text: str) -> Node | None:
     """Bare answers joined by commas, semicolons, "and" or "or"."""
     if _THOUSANDS.fullmatch(re.sub(r"\\usd\s*", "", text)):
         return None
-    separators = (";", "\\and", "\\or", ",", "\\land", "\\lor", "\\cr") if "\\begin" not in text else (";", "\\and", "\\or", ",")
+    separators = (
+        (";", "\\and", "\\or", ",", "\\land", "\\lor", "\\cr") if "\\begin" not in text else (";", "\\and", "\\or", ",")
+    )
     if not any(separator in text for separator in separators):
         return None
     groups = _parts(text, (";", "\\or", "\\lor"))
@@ -288,7 +319,12 @@ def _matrix(text: str) -> Node | None:
 
 
 def _bracketed(text: str) -> Node | None:
-    for opener, closer, kind in (("(", ")", "tuple"), ("\\{", "\\}", "set"), ("{", "}", "brace"), ("\\langle", "\\rangle", "vector")):
+    for opener, closer, kind in (
+        ("(", ")", "tuple"),
+        ("\\{", "\\}", "set"),
+        ("{", "}", "brace"),
+        ("\\langle", "\\rangle", "vector"),
+    ):
         inner = _enclosed(text, opener, closer)
         if inner is not None:
             return _inside(inner, kind)  # type: ignore[arg-type]  # the literals above
@@ -300,7 +336,13 @@ def _bracketed(text: str) -> Node | None:
 
 
 def _half_open(text: str) -> Node | None:
-    for opener, closer, low, high in (("(", "]", False, True), ("[", ")", True, False), ("]", "[", False, False), ("]", "]", False, True), ("[", "[", True, False)):
+    for opener, closer, low, high in (
+        ("(", "]", False, True),
+        ("[", ")", True, False),
+        ("]", "[", False, False),
+        ("]", "]", False, True),
+        ("[", "[", True, False),
+    ):
         if text.startswith(opener) and text.endswith(closer) and len(text) > 2:
             ends = split(text[1:-1], (",", ";"))
             if len(ends) == 2 and _balanced(ends[0]) and _balanced(ends[1]):
@@ -310,7 +352,10 @@ def _half_open(text: str) -> Node | None:
 
 def _balanced(text: str) -> bool:
     steps = _steps(text)
-    return all(depth >= 0 for _, depth in steps) and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in steps) == 0
+    return (
+        all(depth >= 0 for _, depth in steps)
+        and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in steps) == 0
+    )
 
 
 def _inside(inner: str, kind: Bracket) -> Node | None:
@@ -337,7 +382,10 @@ def _plus_minus(text: str) -> Node | None:
 
 
 def _worded(text: str) -> Node | None:
-    choice = re.fullmatch(r"\\text\s*\{\s*\(?([A-Z])\)?\s*\}|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*", text)
+    choice = re.fullmatch(
+        r"\\text\s*\{\s*\(?([A-Z])\)?\s*\}|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*",
+        text,
+    )
     if choice:
         return Words(next(group for group in choice.groups() if group))
     wrapped = _TEXT.fullmatch(text)
@@ -369,7 +417,9 @@ def _scalar(text: str) -> Node:
     spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)
     if spaced:
         text = text.replace(" ", "")
-    text = _SCALE.sub(lambda m: f"{m[1]}*{_SCALES[m[2]]}" + ("" if m[3] else r" \text{" if "\\text" in m[0] else ""), text)
+    text = _SCALE.sub(
+        lambda m: f"{m[1]}*{_SCALES[m[2]]}" + ("" if m[3] else r" \text{" if "\\text" in m[0] else ""), text
+    )
     body, unit = split_unit(text)
     if unit is not None and body != text:
         inner = read(body)

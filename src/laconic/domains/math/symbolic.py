@@ -12,7 +12,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
-_LETTERS = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega|sigma|pi)(?![a-z])")
+_LETTERS = re.compile(
+    r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega|sigma|pi)(?![a-z])"
+)
 _NUMBERS = re.compile(r"\d+")
 _IGNORED = frozenset("eidE")
 
@@ -32,7 +34,10 @@ def parsed(text: str) -> Any:
 
     load()
     found = parse(
-        f"\\boxed{{{_latex(text)}}}", extraction_config=[LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None
+        f"\\boxed{{{_latex(text)}}}",
+        extraction_config=[LatexExtractionConfig()],
+        fallback_mode="no_fallback",
+        parsing_timeout=None,  # pyright: ignore[reportArgumentType]  # its README says None,
     )
     return found[0] if len(found) >= 1 and not isinstance(found[0], str) and lossless(text, found[0]) else None
 
@@ -51,10 +56,7 @@ def lossless(text: str, expression: object) -> bool:
     for number in set(_NUMBERS.findall(text)) - {"0", "1"}:
         if number.lstrip("0") not in written:
             return False
-    for letter in set(_LETTERS.findall(text)) - _IGNORED:
-        if letter.lstrip("\\") not in written:
-            return False
-    return True
+    return all(letter.lstrip("\\") in written for letter in set(_LETTERS.findall(text)) - _IGNORED)
 
 
 def equal(reference: str, candidate: str) -> bool | None:

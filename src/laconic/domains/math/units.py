@@ -71,7 +71,8 @@ _WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<po
 _BARE = re.compile(
     r"(?<=[\d}).!])\s*(?P<words>(?:per\s+|square\s+|sq\.?\s*|cubic\s+)?[A-Za-z]{2,}(?:[\s./-]+[A-Za-z.]+)*)\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z"
 )
-_NOT_UNITS = FUNCTIONS | {"pi", "theta", "alpha", "beta", "infty", "mod", "base", "and", "or", "if", "for", "where", "when"}
+_JOINING = "pi theta alpha beta infty mod base and or if for where when"
+_NOT_UNITS = FUNCTIONS | set(_JOINING.split())
 
 
 def split_unit(text: str) -> tuple[str, Unit | None]:

@@ -14,10 +14,18 @@ NOTHING = frozenset(
     )
 )  # fmt: skip
 """Ways of saying that the set of solutions is empty, in plain words."""
-_EVERYTHING = frozenset(("all real numbers", "all reals", "the real numbers", "real numbers", "the set of real numbers"))
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_EVERYTHING = frozenset(
+    ("all real numbers", "all reals", "the real numbers", "real numbers", "the set of real numbers")
+)
+_UNITS = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen
+"""
 _SMALL = {word: i for i, word in enumerate(_UNITS.split())}
-_TENS = {word: 10 * (i + 2) for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_TENS = {
+    word: 10 * (i + 2)
+    for i, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+}
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SYMBOL_WORDS = FUNCTIONS | {"pi", "theta", "infty", "cup", "cap"}
@@ -31,7 +39,7 @@ def plain_words(text: str) -> str | None:
     if any(word in _SYMBOL_WORDS for word in re.findall(r"[A-Za-z]+", bare)):
         return None
     words = re.sub(r"\s+", " ", bare).strip(" .,;:!?\"'()")
-    return words if words not in _EVERYTHING else words
+    return words
 
 
 def means_everything(words: str) -> bool:

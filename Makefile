@@ -1,0 +1,41 @@
+# Two commands do all the set-up on a fresh machine:
+#   make study   the environment, then the embedded miniature study, then where its report lies
+#   make test    the environment, then every check
+# Both install the versions pinned in constraints.txt into .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: study test check clean
+
+study: $(VENV)/.study
+	$(BIN)/laconic run miniature
+
+test: $(VENV)/.dev
+	sh tests/chromium.sh
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+# Everything that needs no test: style, types, floors.
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+# torch is installed before what needs it, so that its pinned build is the one that is found.
+$(VENV)/.study: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet -c constraints.txt torch
+	$(PIP) install --quiet -c constraints.txt -e '.[train]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.study
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .laconic reports .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
