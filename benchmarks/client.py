@@ -2,10 +2,10 @@
 
     python benchmarks/client.py            3,000 requests, 256 at once, 200 ms, 2 KB replies; prints ratios
     python benchmarks/client.py --large    100,000 requests at 0 ms with 60 KB replies: is memory flat?
-    python benchmarks/client.py --kill 10  killed (kill -9) at ten random moments and run again: what is paid twice?
+    python benchmarks/client.py --kill 10  killed (kill -9) at ten random moments: what is paid twice?
 
-Every client runs in a process of its own; CPU seconds include its start, requests/s do not. Ours parses, counts and keeps every reply
-in a ledger on disk; the bare loop keeps nothing.
+Every client runs in a process of its own; CPU seconds include its start, requests/s do not. Ours parses, counts
+and keeps every reply in a ledger on disk; the bare loop keeps nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 CLIENTS = ("bare aiohttp", "laconic", "openai SDK")
 MODEL = "m"
@@ -51,12 +51,12 @@ def reply_body(n_bytes: int, varied: bool) -> bytes:
 
 
 class Server(asyncio.Protocol):
-    """HTTP at its barest, so that the server is not what is measured. It counts requests and replies by prompt."""
+    """HTTP at its barest, so that the server is not what is measured; it counts requests and replies."""
 
     body = b""
     latency_s = 0.0
-    asked: collections.Counter[str] = collections.Counter()
-    answered: collections.Counter[str] = collections.Counter()
+    asked: ClassVar[collections.Counter[str]] = collections.Counter()
+    answered: ClassVar[collections.Counter[str]] = collections.Counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -150,8 +150,7 @@ async def bare(url: str, n: int, concurrency: int) -> None:
 
 async def sdk(url: str, n: int, concurrency: int) -> None:
     """The openai SDK in the same window."""
-    import openai
-
+    openai: Any = importlib.import_module("openai")
     todo = iter(range(n))
     async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
 

@@ -356,7 +356,7 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
 def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
     """The trainer's result in the stages' terms."""
     losses = [
-        Loss(step=s.step, phase=0, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate)
+        Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate)
         for s in result.losses
     ]
     facts = {

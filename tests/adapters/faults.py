@@ -1,7 +1,7 @@
 """A real HTTP server on the loopback that misbehaves as its prompts say: `hang`, `status500*2 and more`.
 
-The first word of a prompt names the fault and how often it happens (always, without a number); after that, and
-for any word it doesn't know, the server answers properly. So a test reads as what it asks for.
+The first word of a prompt names the fault and how often it happens (always, without a number); after that,
+and for any word it doesn't know, the server answers properly. So a test reads as what it asks for.
 """
 
 from __future__ import annotations

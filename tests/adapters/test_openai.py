@@ -1,4 +1,4 @@
-"""The endpoint client against a server that misbehaves: a bad row costs one row, a bad whole stops at once."""
+"""The endpoint client against a server that misbehaves: a bad row costs a row, a bad whole stops at once."""
 
 from __future__ import annotations
 

@@ -24,10 +24,12 @@ TEXTS = {
     "Sky-T1": f"<|begin_of_thought|>\n\n{R}\n\n<|end_of_thought|>\n\n"
     f"<|begin_of_solution|>\n\n{A}\n\n<|end_of_solution|>",
     "thinking": f"<thinking>{R}</thinking>{A}",
-    "harmony": f"<|channel|>analysis<|message|>{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
+    "harmony": f"<|channel|>analysis<|message|>{R}<|end|>"
+    f"<|start|>assistant<|channel|>final<|message|>{A}<|return|>",
     "harmony, whole turn": f"<|start|>assistant<|channel|>analysis<|message|>{R}<|end|>"
     f"<|start|>assistant<|channel|>final <|constrain|>json<|message|>{A}",
-    "harmony, head written by the template": f"{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
+    "harmony, head written by the template": f"{R}<|end|>"
+    f"<|start|>assistant<|channel|>final<|message|>{A}<|return|>",
     "harmony, channels back to back": f"<|channel|>analysis<|message|>{R}<|channel|>final<|message|>{A}",
     "harmony without its special tokens": f"analysis{R}assistantfinal{A}",
 }

@@ -241,7 +241,7 @@ def _curve(start: float, end: float) -> list[Loss]:
         return end + (start - end) * math.exp(-step / 70) + 0.06 * end * math.sin(step * 12.9898) ** 3
 
     return [
-        Loss(step=i, phase=0, n_tokens=3242 * (i + 1), loss=at(i), learning_rate=1e-3) for i in range(512)
+        Loss(step=i, n_tokens=3242 * (i + 1), loss=at(i), learning_rate=1e-3) for i in range(512)
     ]
 
 

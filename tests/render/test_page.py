@@ -150,7 +150,7 @@ def test_right_and_wrong_are_words(page: _Reader) -> None:
 
 def test_losses_are_read_from_the_curve() -> None:
     curve = [
-        Loss(step=i, phase=0, n_tokens=0, loss=4.0 if i < 2 else 1.0, learning_rate=0.1) for i in range(40)
+        Loss(step=i, n_tokens=0, loss=4.0 if i < 2 else 1.0, learning_rate=0.1) for i in range(40)
     ]
     text = " ".join(_read(bare(losses={"a#0": curve, "a#1": curve[:1]})).text)
     assert "a#0 starts at 4.00 and ends at 1.00 (means of the first and last 2 steps)" in text
@@ -200,7 +200,7 @@ def test_figures_without_intervals_or_finite_numbers_are_still_drawn() -> None:
 def test_empty_and_zero_rows_do_no_harm() -> None:
     data = bare(
         funnel=(FunnelRow(label="problems", n=0),),
-        losses={"a": [], "b": [Loss(step=0, phase=0, n_tokens=0, loss=0.0, learning_rate=0.0)]},
+        losses={"a": [], "b": [Loss(step=0, n_tokens=0, loss=0.0, learning_rate=0.0)]},
         authors=(AuthorCard(label="a", kind="student"),),
         outcomes={"a / b": {"correct": 0}},
     )

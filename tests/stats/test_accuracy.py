@@ -55,10 +55,10 @@ def test_wilson_near_the_edge_by_hand(make):
     assert (got.low, got.high) == (pytest.approx(centre - half), pytest.approx(centre + half))
 
 
-def test_thirty_problems_always_get_wilson(make):
+def test_thirty_problems_get_wilson(make):
     # t stays inside the range here, but only 9 of 30 problems speak for one side.
     assert accuracy(make.rows([[1]] * 21 + [[0]] * 9)).method.startswith("Wilson")
-    assert accuracy(make.rows([[1]] * 21 + [[0]] * 15)).method.startswith("t on 36")
+    assert accuracy(make.rows([[1]] * 25 + [[0]] * 20)).method == "t on 45 clusters"
 
 
 def test_all_equal_gives_clopper_pearson_on_problems(make):

@@ -138,7 +138,6 @@ class Loss:
     """One optimizer step of a training run."""
 
     step: int
-    phase: int
     n_tokens: int
     """Tokens trained on so far."""
     loss: float

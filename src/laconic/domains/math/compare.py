@@ -194,10 +194,9 @@ def _both_colons(ours: Colon, theirs: Colon) -> Decision:
     clock = re.compile(r"0\d|[1-5]\d")
     if len(a) != len(b) or all(clock.fullmatch(part) for part in (*ours.parts[1:], *theirs.parts[1:])):
         return Decision(False, "time")
-    scaled = [scalars.exact(x) for x in a], [scalars.exact(x) for x in b]
-    products = [
-        x * scaled[1][0] == y * scaled[0][0] for x, y in zip(*scaled, strict=True) if x is not None and y is not None
-    ]  # type: ignore[operator]
+    sizes = [(scalars.exact(x), scalars.exact(y)) for x, y in zip(a, b, strict=True)]
+    known = [(x, y) for x, y in sizes if x is not None and y is not None]
+    products = [x * known[0][1] == y * known[0][0] for x, y in known]
     return Decision(len(products) == len(a) and all(products), "ratio")
 
 

@@ -1,0 +1,112 @@
+"""Evaluate: five hand-made problems, two authors, two samples each, against figures worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from laconic.core.records import Problem, Score, Trace, Verdict
+from laconic.stages.evaluate import Evaluate, Sheet, evaluate, outcomes
+
+PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
+A = ["cc", "cc", "ci", "ii", "tu"]
+"""Outcome letters of two samples a problem: correct, incorrect, truncated, unparsed."""
+B = ["cc", "ci", "ii", "ii", "ii"]
+NAMES = {"c": "correct", "i": "incorrect", "t": "truncated", "u": "unparsed"}
+
+
+def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f", seed: int = 0) -> Sheet:
+    made = []
+    for problem, letters in zip(PROBLEMS, rows, strict=True):
+        for k, letter in enumerate(letters):
+            key = f"{author}{seed}{problem.prompt}{k}"
+            made.append(
+                (
+                    seed,
+                    Trace(trace_id=key, problem_id=problem.problem_id, author=author, sample_index=k, n_reasoning=tokens - 2, n_answer=2, completion_tokens=tokens + 1),
+                    Verdict(trace_id=key, problem_id=problem.problem_id, sample_index=k, outcome=NAMES[letter], extracted=None, method="m", explanation="", verifier="v@1"),
+                )
+            )  # fmt: skip
+    return Sheet(author=author, benchmark="b", rows=made, family=family)
+
+
+def scored(*sheets: Sheet, **spec: object) -> list[Score]:
+    problems = {"b": {p.problem_id: p for p in PROBLEMS}}
+    return evaluate(sheets, problems, Evaluate(**spec), seed=0, baselines={"f": "a"})  # type: ignore[arg-type]
+
+
+def one(scores: list[Score], author: str, metric: str, **more: object) -> Score:
+    found = [
+        s for s in scores
+        if (s.author, s.metric) == (author, metric) and all(getattr(s, k) == v for k, v in {"group": None, **more}.items())
+    ]  # fmt: skip
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_the_figures_of_one_author():
+    scores = scored(sheet("a", A, 10), pass_at=(1, 2))
+    accuracy = one(scores, "a", "accuracy")
+    # a_i = 1, 1, .5, 0, 0: mean .5, sd .5, t(4) = 2.776
+    assert accuracy.estimate == pytest.approx(0.5)
+    assert (accuracy.n_problems, accuracy.n_samples, accuracy.n_ungraded) == (5, 10, 1)
+    assert accuracy.low is not None
+    assert accuracy.low < 0.5
+    assert one(scores, "a", "pass_at_k", at=2).estimate == pytest.approx(3 / 5)
+    assert one(scores, "a", "tokens").estimate == 10
+    assert one(scores, "a", "reasoning_tokens").estimate == 8
+    assert one(scores, "a", "provider_tokens").estimate == 11
+    assert one(scores, "a", "truncation_rate").estimate == pytest.approx(0.1)
+    assert one(scores, "a", "ungraded_rate").estimate == pytest.approx(0.1)
+    assert one(scores, "a", "tokens_per_correct").estimate == pytest.approx(20)
+
+
+def test_a_pair_is_compared_on_the_same_problems():
+    scores = scored(sheet("a", A, 10), sheet("b", B, 40))
+    difference = one(scores, "b", "accuracy_difference")
+    # differences 0, -.5, -.5, 0, 0: mean -.2, SE = sd/sqrt(5) = .2739/2.2361 = .1225, t(4) = 2.7764
+    assert difference.estimate == pytest.approx(-0.2)
+    assert difference.baseline == "a"
+    assert difference.low == pytest.approx(-0.2 - 2.7764 * 0.12247, abs=1e-4)
+    # two signs that can flip: of four patterns, two are as extreme
+    assert difference.p_value == pytest.approx(0.5)
+    assert one(scores, "b", "token_ratio").estimate == pytest.approx(4.0)
+    assert "not shown" in one(scores, "b", "non_inferiority").method
+    assert not [s for s in scores if s.author == "a" and s.baseline]
+
+
+def test_p_values_are_adjusted_over_everything_compared():
+    scores = scored(sheet("a", A, 10), sheet("b", B, 40), sheet("c", B, 40))
+    assert one(scores, "b", "accuracy_difference").p_value == pytest.approx(1.0)
+    assert "Holm over 2" in one(scores, "c", "accuracy_difference").method
+
+
+def test_families_are_not_compared_with_each_other():
+    scores = scored(sheet("a", A, 10), sheet("b", B, 40, family="other"), sheet("base", B, 5, family=""))
+    assert not [s for s in scores if s.baseline]
+
+
+def test_groups_are_tags_in_their_natural_order():
+    scores = scored(sheet("a", A, 10), group_by=("steps", "nothing"))
+    groups = [(s.group, s.estimate, s.n_problems) for s in scores if s.group]
+    # steps=1: p0, p2, p4 (1, .5, 0); steps=2: p1, p3 (1, 0)
+    assert groups == [("steps=1", pytest.approx(0.5), 3), ("steps=2", pytest.approx(0.5), 2)]
+
+
+def test_a_budget_curve_rises_to_the_accuracy():
+    curve = [s for s in scored(sheet("a", A, 10)) if s.metric == "accuracy_within_budget"]
+    assert [s.at for s in curve] == sorted(s.at for s in curve if s.at is not None)
+    assert (curve[0].estimate, curve[-1].estimate, curve[-1].at) == (0.0, pytest.approx(0.5), 10.0)
+    assert all(math.isfinite(s.estimate) for s in curve)
+
+
+def test_several_training_seeds_are_pooled_and_shown_apart():
+    rows = [*sheet("a", A, 10).rows, *sheet("a", B, 10, seed=1).rows]
+    scores = scored(Sheet(author="a", benchmark="b", rows=rows, family="f"))
+    assert one(scores, "a", "accuracy").estimate == pytest.approx((0.5 + 0.3) / 2)
+    assert one(scores, "a", "accuracy", group="training seed=1").estimate == pytest.approx(0.3)
+
+
+def test_outcomes_are_counted_by_author_and_benchmark():
+    assert outcomes([sheet("a", A, 10)]) == {"a / b": {"correct": 5, "incorrect": 3, "truncated": 1, "unparsed": 1}}
