@@ -1,6 +1,6 @@
 """How fast the endpoint client is: beside a bare aiohttp loop, against one local server, in one run.
 
-    python benchmarks/client.py            3,000 requests, 256 at once, 200 ms, 2 KB replies; prints ratios
+    python benchmarks/client.py            3,000 requests, 256 at once, 200 ms, 2 KB replies: ratios
     python benchmarks/client.py --large    100,000 requests at 0 ms with 60 KB replies: is memory flat?
     python benchmarks/client.py --kill 10  killed (kill -9) at ten random moments: what is paid twice?
 
@@ -255,18 +255,15 @@ def compare(n: int, concurrency: int, latency_s: float, n_bytes: int, rounds: in
             for name in names:
                 results[name].append(finish(start(name, url, n, concurrency, Path(folder) / f"{i}.ledger")))
     print(f"{n:,} requests, {concurrency} at once, {latency_s * 1000:.0f} ms, {n_bytes:,} byte replies")
-    print(
-        f"{'client':14} {'requests/s':>10} {'of bare':>8} {'CPU s/1,000':>12} {'of bare':>8} {'peak RSS MB':>12}"
-    )
+    print(f"{'client':14} {'requests/s':>10} {'of bare':>8} {'CPU s/1,000':>12} {'of bare':>8} {'RSS MB':>8}")
     base_rate = base_cpu = 0.0
     for name in names:
         rate = max(n / result["seconds"] for result in results[name])
         cpu = min(result["cpu_s"] for result in results[name]) / n * 1000
         rss = max(result["rss_mb"] for result in results[name])
         base_rate, base_cpu = base_rate or rate, base_cpu or cpu
-        print(
-            f"{name:14} {rate:10,.0f} {rate / base_rate:8.2f} {cpu:12.3f} {cpu / base_cpu:8.2f} {rss:12.0f}"
-        )
+        ratios = rate / base_rate, cpu / base_cpu
+        print(f"{name:14} {rate:10,.0f} {ratios[0]:8.2f} {cpu:12.3f} {ratios[1]:8.2f} {rss:8.0f}")
 
 
 def large(n: int, concurrency: int, n_bytes: int) -> None:
@@ -277,14 +274,12 @@ def large(n: int, concurrency: int, n_bytes: int) -> None:
         size = path.stat().st_size
         again = finish(start("laconic", url, n, concurrency, path))
         sent = sum(counted(url)[0].values())
-    print(
-        f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {n / first['seconds']:,.0f} requests/s,"
-    )
+    rate = n / first["seconds"]
+    print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {rate:,.0f} requests/s,")
     print(f"  {first['cpu_s'] / n * 1000:.2f} CPU s per 1,000, a ledger of {size / 1e6:,.0f} MB")
     print(f"  peak RSS {first['early_mb']:.0f} MB after a twentieth, {first['rss_mb']:.0f} MB at the end")
-    print(
-        f"  resumed: opened after {again['opened_s']:.2f} s, knew what is owed after {again['ready_s']:.2f} s,"
-    )
+    opened, ready = again["opened_s"], again["ready_s"]
+    print(f"  resumed: opened after {opened:.2f} s, knew what is owed after {ready:.2f} s,")
     print(f"  asked {sent - n} again; {again['rss_mb']:.0f} MB")
 
 

@@ -136,6 +136,7 @@ def test_a_mislabelled_reply_is_read(server: FaultServer) -> None:
 # -- one bad row ---------------------------------------------------------------------------------------------
 
 TERMINAL = {
+    "status307": "redirect",
     "status400": "bad_request",
     "status404": "not_found",
     "status413": "bad_request",

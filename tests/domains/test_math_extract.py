@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from laconic.domains.math.extract import extract, has_open_reasoning
 
 CASES = [
@@ -75,16 +76,18 @@ def test_open_reasoning_is_seen() -> None:
     assert not has_open_reasoning("no reasoning here")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(alphabet=st.sampled_from("\\boxed{}()$# 12.answer is\n*<think>/|\u200b½"), max_size=200))
 def test_never_raises_and_never_reads_past_an_opened_thought(text: str) -> None:
     assert extract("<think>" + text.replace("</think>", "")).text is None
     assert isinstance(extract(text).rule, str)
 
 
-@pytest.mark.parametrize("unit", ["\\boxed{", "$", "{", "1.", "\\boxed{1} and ", "answer is ", "**", "is ", "1,", "<answer>", "( ", "$1$, "])
+@pytest.mark.parametrize(
+    "unit", ["\\boxed{", "$", "{", "1.", "\\boxed{1} and ", "answer is ", "**", "is ", "1,", "<answer>", "( ", "$1$, "]
+)
 def test_time_is_linear_in_the_length(unit: str) -> None:
-    text = unit * (200_000 // len(unit))
+    text = unit * (120_000 // len(unit))
     start = time.process_time()
     extract(text)
-    assert time.process_time() - start < 3.0
+    assert time.process_time() - start < 2.0

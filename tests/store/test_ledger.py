@@ -18,6 +18,7 @@ import pytest
 from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
 from laconic.store.ledger import MAGIC, Ledger
+from laconic.store.ledger_lock import WriterLock
 
 
 def key(i: int) -> str:
@@ -233,13 +234,22 @@ def test_a_reader_cannot_write_and_a_closed_ledger_says_so(tmp_path: Path) -> No
 
 
 def test_a_forked_worker_does_not_keep_the_lock_alive(tmp_path: Path) -> None:
-    path = tmp_path / "calls.ledger"
-    gate = multiprocessing.get_context("fork").Event()
-    with Ledger.open(path):
-        worker = multiprocessing.get_context("fork").Process(target=gate.wait, args=(20,))
-        worker.start()
+    fork = multiprocessing.get_context("fork")
+    running, gate = fork.Event(), fork.Event()
+
+    def work() -> None:
+        running.set()
+        gate.wait(20)
+
+    lock = WriterLock.take(tmp_path / "calls.lock")
+    worker = fork.Process(target=work)
+    worker.start()
     try:
-        Ledger.open(path).close()
+        assert running.wait(10)
+        with pytest.raises(StoreError, match=str(os.getpid())):
+            WriterLock.take(tmp_path / "calls.lock")
+        lock.forget()  # as when this process is killed: nothing is unlocked by hand
+        WriterLock.take(tmp_path / "calls.lock").release()
     finally:
         gate.set()
         worker.join()

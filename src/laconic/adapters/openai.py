@@ -51,7 +51,7 @@ class EndpointAuthor:
     timeout_s: float = 600.0
     """For one request from its start to the last byte."""
     idle_timeout_s: float = 120.0
-    """Without a byte, once a stream was asked for."""
+    """Without a byte, once a stream has begun."""
     connect_timeout_s: float = 30.0
     retries: int = 6
     backoff_s: float = 0.5
@@ -154,11 +154,7 @@ class EndpointAuthor:
         headers = {"Content-Type": "application/json", "User-Agent": "laconic"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
-        timeout = aiohttp.ClientTimeout(
-            total=self.timeout_s,
-            sock_connect=self.connect_timeout_s,
-            sock_read=self.idle_timeout_s if self.stream else None,
-        )
+        timeout = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=self.connect_timeout_s)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -83,7 +83,8 @@ class Asking:
         self._recent: collections.deque[bool] = collections.deque(
             maxlen=max(RECENT, author.stop_after_errors)
         )
-        self._reasons: collections.Counter[str] = collections.Counter()
+        self._kinds: collections.Counter[str] = collections.Counter()
+        self._said: dict[str, str] = {}
         self._held: list[tuple[str, Payload]] = []
         self._succeeded = False
         self._stopping: AuthorError | None = None
@@ -197,7 +198,8 @@ class Asking:
         data = self._author.encode(attempt.request)
         try:
             url = f"{route.url}{self._author.path}"
-            result = await exchange(self._session, url, data, proxy=route.proxy, clean=self._author.clean)
+            idle_s, clean = self._author.idle_timeout_s, self._author.clean
+            result = await exchange(self._session, url, data, proxy=route.proxy, idle_s=idle_s, clean=clean)
         finally:
             route.in_flight -= 1
         if isinstance(result, Success):
@@ -323,12 +325,13 @@ class Asking:
         )
 
     def _check_rate(self, failure: Failure, route: Route) -> None:
-        self._reasons[f"{failure.kind}: {failure.message}"] += 1
+        self._kinds[failure.kind] += 1
+        self._said[failure.kind] = failure.message
         rate, n = sum(self._recent) / len(self._recent), len(self._recent)
         if n >= self._author.stop_after_errors and rate > self._author.stop_after_error_rate:
-            reason, count = self._reasons.most_common(1)[0]
+            kind, count = self._kinds.most_common(1)[0]
             self._stopping = self._stopping or AuthorError(
-                f"{sum(self._recent)} of the last {n} requests failed; most often ({count}): {reason}",
+                f"{sum(self._recent)} of the last {n} requests failed; most often ({count}) {kind}: {self._said[kind]}",
                 f"an error rate of at most {self._author.stop_after_error_rate:.0%}",
                 "mend what the message says and run again: every reply so far is kept",
                 where=self._author.shown(route.url),

@@ -120,8 +120,9 @@ class Bucket:
         elapsed = now - self._at if self._at is not None else 0.0
         self._level = min(self._capacity, self._level + elapsed * self._rate)
         self._at = now
+        missing = min(cost, self._capacity) - self._level
         # The margin keeps a timer that fires a hair early from being set again and again.
-        return max(0.0, (min(cost, self._capacity) - self._level - 1e-9) / self._rate)
+        return missing / self._rate if missing > 1e-6 else 0.0
 
     def take(self, cost: float) -> None:
         """Spend `cost`; negative gives back."""

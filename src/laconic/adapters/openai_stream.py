@@ -6,6 +6,7 @@ without a finish reason, `[DONE]` or a final event is a problem, never a short r
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,16 +29,21 @@ class Streamed(NamedTuple):
 
 
 async def read_stream(
-    content: aiohttp.StreamReader, began: float, clean: Callable[[bytes], bytes]
+    content: aiohttp.StreamReader, began: float, *, idle_s: float, clean: Callable[[bytes], bytes]
 ) -> Streamed:
-    """Read events to the end of the stream."""
+    """Read events to the end of the stream. Raises `TimeoutError` after `idle_s` without a byte.
+
+    The clock starts with the first byte: before it, a request may wait in the server's queue for long.
+    """
     assembly = Assembly(began)
     rest = b""
-    async for block in content.iter_any():
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:"):
-                assembly.add(clean(line[5:]).strip())
+    async with asyncio.timeout(None) as idle:
+        async for block in content.iter_any():
+            idle.reschedule(asyncio.get_running_loop().time() + idle_s)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data:"):
+                    assembly.add(clean(line[5:]).strip())
     if rest.startswith(b"data:"):
         assembly.add(clean(rest[5:]).strip())
     return assembly.result()

@@ -83,14 +83,20 @@ WAIT_MAX_S = 3600.0
 
 
 async def exchange(
-    session: aiohttp.ClientSession, url: str, data: bytes, *, proxy: Any, clean: Callable[[bytes], bytes]
+    session: aiohttp.ClientSession,
+    url: str,
+    data: bytes,
+    *,
+    proxy: Any,
+    idle_s: float,
+    clean: Callable[[bytes], bytes],
 ) -> Success | Failure:
     """Send one request and read the whole of its response; `clean` takes secrets out of the raw bytes."""
     began = time.monotonic()
     try:
         async with session.post(url, data=data, allow_redirects=False, **proxy) as response:
             if response.status == 200 and response.content_type == "text/event-stream":
-                streamed = await read_stream(response.content, began, clean)
+                streamed = await read_stream(response.content, began, idle_s=idle_s, clean=clean)
                 return _judged(200, response.headers, streamed.body, streamed.problem, began, streamed.ttft_s)
             raw = clean(await response.read())
             body = loads(raw)

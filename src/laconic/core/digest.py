@@ -40,7 +40,7 @@ def derive_seed(*parts: object) -> int:
 
 
 def _plain(value: object, path: str) -> object:
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return _plain(value.value, path)

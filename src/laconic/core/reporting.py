@@ -57,6 +57,8 @@ class Sentence:
 
     text: str
     rests_on: tuple[Score, ...] = ()
+    detail: bool = False
+    """Whether it belongs to the full account of every comparison rather than to the headline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,8 +271,12 @@ class _Template:
         theirs.close()
         self._control = ours
         self._connection = Connection(os.dup(ours.fileno()))
-        self._connection.send_bytes(payload)
-        self._expect(START_S, "the worker template did not start")
+        try:
+            self._connection.send_bytes(payload)
+            self._expect(START_S, "the worker template did not start")
+        except OSError:
+            self.close(kill=True)
+            raise
 
     def fork(self) -> tuple[Connection, int]:
         """A new worker: its connection and process id."""

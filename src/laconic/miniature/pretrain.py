@@ -33,7 +33,7 @@ class Recipe:
     max_steps: int = 6
     equation_lines: int = 12_000
     equations_per_line: int = 7
-    steps: int = 2_000
+    steps: int = 1_400
     batch_tokens: int = 1_536
     learning_rate: float = 3e-3
     warmup_steps: int = 30

@@ -6,13 +6,14 @@ Where a figure shows the same numbers (outcomes, losses), the figure in `figures
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
+from laconic.core import wording
 from laconic.core.records import UNGRADED, Loss, Outcome, Trace, Verdict
 from laconic.core.reporting import AuthorCard, ReportData
-from laconic.render import formats
 from laconic.render.blocks import Column, Group, Row, Sample, Table, table
-from laconic.render.lookup import cards
+from laconic.render.lookup import cards, twin_note
 
 TRACE_LIMIT = 40_000
 """Characters of one trace that a page shows: a page with a few 30,000-token traces should still open."""
@@ -23,7 +24,7 @@ def funnel_table(data: ReportData) -> Table | None:
     widest = max((row.n for row in data.funnel), default=0)
     rows = tuple(
         Row(
-            cells=(row.label, formats.count(row.n), _reasons(row.excluded)),
+            cells=(row.label, wording.count(row.n), _reasons(row.excluded)),
             share=row.n / widest if widest else 0.0,
         )
         for row in data.funnel
@@ -33,7 +34,7 @@ def funnel_table(data: ReportData) -> Table | None:
 
 def _reasons(excluded: dict[str, int]) -> str:
     ordered = sorted(excluded.items(), key=lambda item: -item[1])
-    return "; ".join(f"{rule}: {formats.count(n)}" for rule, n in ordered if n)
+    return "; ".join(f"{rule}: {wording.count(n)}" for rule, n in ordered if n)
 
 
 def outcome_names(data: ReportData) -> list[str]:
@@ -58,8 +59,8 @@ def outcomes_table(data: ReportData) -> Table | None:
         Row(
             cells=(
                 who,
-                *(formats.count(counts.get(name, 0)) for name in names),
-                formats.count(sum(counts.values())),
+                *(wording.count(counts.get(name, 0)) for name in names),
+                wording.count(sum(counts.values())),
             )
         )
         for who, counts in data.outcomes.items()
@@ -73,18 +74,18 @@ def cost_table(data: ReportData) -> Table | None:
     students = [card for card in cards(data) if card.n_examples or card.n_steps]
     columns = ("student", "examples", "problems", "tokens trained on", "steps", "time", "seeds")
     rows = tuple(Row(cells=_cost_cells(card)) for card in students)
-    note = "Tokens trained on count completions only, repeats and epochs included."
+    note = f"Tokens trained on count completions only, repeats and epochs included. {twin_note(data)}".strip()
     return table("Training cost", columns, [Group(rows=rows)], note=note)
 
 
 def _cost_cells(card: AuthorCard) -> tuple[str, ...]:
     return (
         card.label,
-        formats.count(card.n_examples),
-        formats.count(card.n_problems),
-        formats.count(card.n_train_tokens),
-        formats.count(card.n_steps),
-        formats.seconds(card.train_seconds),
+        wording.count(card.n_examples),
+        wording.count(card.n_problems),
+        wording.count(card.n_train_tokens),
+        wording.count(card.n_steps),
+        wording.seconds(card.train_seconds),
         ", ".join(str(seed) for seed in card.seeds),
     )
 
@@ -100,10 +101,10 @@ def loss_table(data: ReportData) -> Table | None:
                 label,
                 f"{start:.3f}",
                 f"{end:.3f}",
-                formats.ratio(end / start),
-                formats.count(len(losses)),
+                wording.ratio(end / start),
+                wording.count(len(losses)),
             )
-            rows.append(Row(cells=(*cells, formats.count(window))))
+            rows.append(Row(cells=(*cells, wording.count(window))))
     columns = ("run", "starts at", "ends at", "end / start", "steps logged", "steps averaged")
     return table("Training loss", columns, [Group(rows=tuple(rows))])
 
@@ -142,9 +143,33 @@ def provenance_table(data: ReportData) -> Table | None:
 
 def methods_table(data: ReportData) -> Table | None:
     """How each kind of figure was computed, in the words of the stage that computed it."""
-    pairs = dict.fromkeys((score.metric, score.method) for score in data.scores if score.method)
-    rows = tuple(Row(cells=(metric, method)) for metric, method in sorted(pairs))
-    return table("How each figure was computed", ("figure", "method"), [Group(rows=rows)], n_text=2)
+    methods: dict[tuple[str, ...], list[list[str]]] = {}
+    for metric, method in dict.fromkeys(
+        (score.metric, score.method) for score in data.scores if score.method
+    ):
+        words = _NUMBER.split(method)
+        methods.setdefault((metric, *words), []).append(_NUMBER.findall(method))
+    rows = tuple(Row(cells=(key[0], _ranged(key[1:], found))) for key, found in sorted(methods.items()))
+    columns = ("score", "method")
+    note = (
+        "Where a method's own numbers differ between scores, their range is given; long ones (seeds) are not."
+    )
+    return table(
+        "How each figure was computed", columns, [Group(rows=rows)], n_text=2, note=note, folded=True
+    )
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def _ranged(words: Sequence[str], found: Sequence[Sequence[str]]) -> str:
+    """The words of a method with, in each gap, its number or the range of its numbers."""
+    text = words[0]
+    for place, word in enumerate(words[1:]):
+        numbers = sorted({numbers[place] for numbers in found}, key=float)
+        span = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+        text += ("\u2026" if len(numbers) > 1 and len(numbers[-1]) > 6 else span) + word
+    return text
 
 
 def samples(data: ReportData) -> tuple[Sample, ...]:
@@ -169,7 +194,7 @@ def samples(data: ReportData) -> tuple[Sample, ...]:
 
 
 def _facts(trace: Trace, verdict: Verdict) -> str:
-    return f"{formats.count(trace.n_tokens)} token{'s' if trace.n_tokens != 1 else ''}, {verdict.outcome}"
+    return f"{wording.count(trace.n_tokens)} token{'s' if trace.n_tokens != 1 else ''}, {verdict.outcome}"
 
 
 def _mark(outcome: str) -> str:
@@ -181,4 +206,4 @@ def _mark(outcome: str) -> str:
 def _cut(text: str) -> str:
     if len(text) <= TRACE_LIMIT:
         return text
-    return f"{text[:TRACE_LIMIT]}\n[{formats.count(len(text) - TRACE_LIMIT)} more characters are not shown]"
+    return f"{text[:TRACE_LIMIT]}\n[{wording.count(len(text) - TRACE_LIMIT)} more characters are not shown]"

@@ -23,6 +23,13 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda match: f"\\u{{{ord(match[0]):04X}}}", plain)
 
 
+def unbroken(text: str) -> str:
+    """The text with its intervals and p values held together at line ends."""
+    return re.sub(
+        r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One row of a table: its cells, and for bar tables the share of the widest bar (0 to 1)."""

@@ -1,30 +1,30 @@
 """The figures: plotly specifications as plain values, each with the table of its numbers.
 
 Colours are written as `var(--name)` and resolved by the page from its style sheet, so one figure serves light
-and dark. Nothing is told by colour alone: match rules have their own symbols and dashes. Text that a study or
-a model wrote is escaped before plotly sees it, because plotly reads a little markup.
+and dark. Nothing is told by colour alone: match rules have their own symbols and dashes. Where many
+curves would bury one another under their intervals, the intervals stand in the table alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
+from laconic.core import wording
 from laconic.core.records import Loss, Score
 from laconic.core.reporting import AuthorCard, ReportData
-from laconic.render import formats
+from laconic.core.wording import benchmark_title
 from laconic.render.accounts import is_ungraded, loss_table, outcome_names, outcomes_table
-from laconic.render.blocks import Figure, Group, Row, table, visible
-from laconic.render.lookup import benchmark_title, cards, find, of_metric, palette_slot
+from laconic.render.axes import Spec, axis, dash, error, layout, log_axis, number, safe, spec, spread, symbol
+from laconic.render.blocks import Figure, Group, Row, table
+from laconic.render.lookup import cards, find, of_metric, palette_slot, twin_note
 
-SYMBOLS = {"problems": "circle", "tokens": "square", "steps": "triangle-up"}
-DASHES = {"problems": "solid", "tokens": "dash", "steps": "dot"}
+BANDS = 4
+"""Curves whose intervals one figure can carry before they bury one another."""
+CROWDED = "The intervals of so many curves would hide one another; they stand in the numbers of this figure."
 CURVE_POINTS = 600
 """Points of one raw curve that a page carries."""
-
-Spec = dict[str, Any]
 
 
 def frontier(data: ReportData, benchmark: str) -> Figure | None:
@@ -36,28 +36,51 @@ def frontier(data: ReportData, benchmark: str) -> Figure | None:
         tokens = find(data, benchmark, card.label, "tokens")
         if accuracy is not None and tokens is not None and tokens.estimate > 0:
             traces.append(_frontier_trace(data, card, accuracy, tokens))
-            cells = (card.label, formats.count_cell(tokens), formats.accuracy_cell(accuracy))
+            cells = (card.label, wording.count_cell(tokens), wording.accuracy_cell(accuracy))
             rows.append(Row(cells=cells))
     caption = f"Accuracy against tokens a sample on {benchmark_title(benchmark)}"
     numbers = table(caption, ("author", "tokens a sample", "accuracy"), [Group(rows=tuple(rows))])
     if numbers is None:
         return None
-    layout = _layout(
-        xaxis=_log_axis("tokens a sample (log scale)", _spread(traces)),
-        yaxis=_axis("accuracy", tickformat="~%"),
+    drawn = layout(
+        len(traces),
+        xaxis=log_axis("tokens a sample (log scale)", spread(traces)),
+        yaxis=axis("accuracy", tickformat="~%"),
         hovermode="closest",
-        meta={"labelled": True},
     )
-    level = formats.percent(data.confidence, 0)
+    if _apart(traces):
+        drawn["meta"]["labelled"] = True
+    else:
+        traces = [{**trace, "mode": "markers"} for trace in traces]
+        drawn["showlegend"] = True
+    level = wording.percent(data.confidence, 0)
     note = f"{_legend_of_symbols(cards(data, benchmark))} Bars are {level} intervals."
     key = f"frontier-{benchmark}"
-    return Figure(key=key, caption=caption, spec=_spec(traces, layout), numbers=numbers, note=note)
+    return Figure(key=key, caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note)
+
+
+def _apart(traces: Sequence[Spec]) -> bool:
+    """Whether names beside the points stay readable: no two points of one figure within a name's reach."""
+    xs = spread(list(traces))
+    width = math.log10(max(xs) / min(xs)) or 1.0
+    ys = [trace["y"][0] + way for trace in traces for way in _reaches(trace)]
+    height = (max(ys) - min(ys)) or 1.0
+    places = [(math.log10(trace["x"][0]) / width, trace["y"][0] / height) for trace in traces]
+    return all(
+        abs(a[0] - b[0]) > 0.15 or abs(a[1] - b[1]) > 0.08
+        for i, a in enumerate(places)
+        for b in places[:i]
+    )  # fmt: skip
+
+
+def _reaches(trace: Spec) -> tuple[float, float]:
+    return -trace["error_y"]["arrayminus"][0], trace["error_y"]["array"][0]
 
 
 def _legend_of_symbols(authors: Sequence[AuthorCard]) -> str:
     shapes = {"circle": "circle", "square": "square", "triangle-up": "triangle", "hexagon": "hexagon"}
     named = dict.fromkeys(
-        (_symbol(card), card.match) for card in authors if card.kind == "student" and card.match
+        (symbol(card), card.match) for card in authors if card.kind == "student" and card.match
     )
     words = [f"{shapes[symbol]}: arms matched by {rule}" for symbol, rule in named]
     words += ["open diamond: teacher"] if any(card.kind == "teacher" for card in authors) else []
@@ -67,26 +90,26 @@ def _legend_of_symbols(authors: Sequence[AuthorCard]) -> str:
 
 def _frontier_trace(data: ReportData, card: AuthorCard, accuracy: Score, tokens: Score) -> Spec:
     colour = f"var(--series-{palette_slot(data, card)})"
-    cells = f"{formats.accuracy_cell(accuracy)}, {formats.count_cell(tokens)} tokens"
+    cells = f"{wording.accuracy_cell(accuracy)}, {wording.count_cell(tokens)} tokens"
     return {
         "type": "scatter",
         "mode": "markers+text",
-        "name": _safe(card.label),
-        "text": [_safe(card.label)],
+        "name": safe(card.label),
+        "text": [safe(card.label)],
         "textposition": "top left" if card.match in (None, "problems") else "bottom right",
         "textfont": {"color": colour},
         "cliponaxis": False,
         "x": [tokens.estimate],
         "y": [accuracy.estimate],
-        "error_x": _error([tokens], colour),
-        "error_y": _error([accuracy], colour),
+        "error_x": error([tokens], colour),
+        "error_y": error([accuracy], colour),
         "marker": {
             "color": colour,
-            "symbol": _symbol(card),
+            "symbol": symbol(card),
             "size": 10,
             "line": {"width": 2, "color": colour},
         },
-        "hovertemplate": f"{_safe(card.label)}<br>{_safe(cells)}<extra></extra>",
+        "hovertemplate": f"{safe(card.label)}<br>{safe(cells)}<extra></extra>",
     }
 
 
@@ -99,24 +122,30 @@ def budget(data: ReportData, benchmark: str) -> Figure | None:
     traces: list[Spec] = []
     for card in cards(data, benchmark):
         curve = sorted(curves.get(card.label, []), key=lambda score: score.at or 0.0)
-        traces.extend(_band_and_line(data, card, [score.at for score in curve], curve) if curve else [])
+        traces.extend(_curve(data, card, curve, banded=len(curves) <= BANDS) if curve else [])
     budgets = sorted({score.at for curve in curves.values() for score in curve if score.at is not None})
     groups = [_by_position(curves, _thinned(budgets, 24))]
     caption = f"Accuracy within a token budget on {benchmark_title(benchmark)}"
     numbers = table(caption, ("budget, tokens", *curves), groups, note="Brackets are simultaneous bands.")
     if numbers is None:
         return None
-    layout = _layout(
-        xaxis=_log_axis("token budget (log scale)", _spread(traces)),
-        yaxis=_axis("accuracy within the budget", tickformat="~%", rangemode="tozero"),
+    # budgets within which nobody has finished yet would only push the curves to the margin
+    reached = [x for curve in curves.values() for x in [s.at for s in curve if s.at and s.estimate > 0]]
+    drawn = layout(
+        len(curves),
+        xaxis=log_axis("token budget (log scale)", [*reached, max(spread(traces))]),
+        yaxis=axis("accuracy within the budget", tickformat="~%", rangemode="tozero"),
     )
-    return Figure(key=f"budget-{benchmark}", caption=caption, spec=_spec(traces, layout), numbers=numbers)
+    note = "" if len(curves) <= BANDS else CROWDED
+    return Figure(
+        key=f"budget-{benchmark}", caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note
+    )
 
 
 def _by_position(curves: dict[str, list[Score]], positions: Sequence[float]) -> Group:
     at = {(author, score.at): score for author, curve in curves.items() for score in curve}
     rows = tuple(
-        Row(cells=(formats.count(x), *(formats.accuracy_cell(at.get((author, x))) for author in curves)))
+        Row(cells=(wording.count(x), *(wording.accuracy_cell(at.get((author, x))) for author in curves)))
         for x in positions
     )
     return Group(rows=rows)
@@ -136,44 +165,46 @@ def _tag_figure(data: ReportData, benchmark: str, name: str, scores: list[Score]
     at = {(score.author, _tag(score)[1]): score for score in mine}
     authors = [card for card in cards(data, benchmark) if any((card.label, value) in at for value in values)]
     traces: list[Spec] = []
+    barred = len(authors) <= BANDS
     for place, card in enumerate(authors):
-        shift = (
-            0.4 * (place - (len(authors) - 1) / 2) / len(authors)
-        )  # side by side, so that no bar hides another
+        # side by side, so that no bar hides another
+        shift = 0.4 * (place - (len(authors) - 1) / 2) / len(authors)
         points = [
             (i + shift, value, at[card.label, value])
             for i, value in enumerate(values)
             if (card.label, value) in at
         ]
-        traces.append(_tag_trace(data, card, points))
+        traces.append(_tag_trace(data, card, points, barred=barred))
     cells = [
-        (card.label, *(formats.accuracy_cell(at.get((card.label, v))) for v in values)) for card in authors
+        (card.label, *(wording.accuracy_cell(at.get((card.label, v))) for v in values)) for card in authors
     ]
     caption = f"Accuracy by {name or 'group'} on {benchmark_title(benchmark)}"
     names = ("author", *(f"{name}={value}" if name else value for value in values))
     numbers = table(caption, names, [Group(rows=tuple(Row(cells=each) for each in cells))])
     if numbers is None:
         return None
-    ticks = {"tickvals": list(range(len(values))), "ticktext": [_safe(value) for value in values]}
-    xaxis = _axis(name, **ticks, range=[-0.5, len(values) - 0.5])
-    layout = _layout(
-        xaxis=xaxis, yaxis=_axis("accuracy", tickformat="~%", rangemode="tozero"), hovermode="closest"
-    )
-    return Figure(key=f"tag-{name}-{benchmark}", caption=caption, spec=_spec(traces, layout), numbers=numbers)
+    ticks = {"tickvals": list(range(len(values))), "ticktext": [safe(value) for value in values]}
+    xaxis = axis(name, **ticks, range=[-0.5, len(values) - 0.5])
+    yaxis = axis("accuracy", tickformat="~%", rangemode="tozero")
+    drawn = layout(len(authors), xaxis=xaxis, yaxis=yaxis, hovermode="closest")
+    key, note = f"tag-{name}-{benchmark}", "" if barred else CROWDED
+    return Figure(key=key, caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note)
 
 
-def _tag_trace(data: ReportData, card: AuthorCard, points: list[tuple[float, str, Score]]) -> Spec:
+def _tag_trace(
+    data: ReportData, card: AuthorCard, points: list[tuple[float, str, Score]], *, barred: bool
+) -> Spec:
     colour = f"var(--series-{palette_slot(data, card)})"
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": _safe(card.label),
+        "name": safe(card.label),
         "x": [x for x, _, _ in points],
-        "y": [_number(score.estimate) for _, _, score in points],
-        "text": [f"{_safe(value)}: {_safe(formats.accuracy_cell(score))}" for _, value, score in points],
-        "error_y": _error([score for _, _, score in points], colour),
-        "line": {"color": colour, "width": 2, "dash": _dash(card)},
-        "marker": {"color": colour, "symbol": _symbol(card), "size": 7},
+        "y": [number(score.estimate) for _, _, score in points],
+        "text": [f"{safe(value)}: {safe(wording.accuracy_cell(score))}" for _, value, score in points],
+        "error_y": error([score for _, _, score in points], colour) if barred else {"visible": False},
+        "line": {"color": colour, "width": 2, "dash": dash(card)},
+        "marker": {"color": colour, "symbol": symbol(card), "size": 7},
         "hovertemplate": "%{text}",
     }
 
@@ -189,11 +220,14 @@ def losses(data: ReportData) -> Figure | None:
     for label, curve in data.losses.items():
         card = known.get(label.rsplit("#", 1)[0]) or AuthorCard(label=label, kind="author")
         traces.extend(_loss_traces(data, card, label, curve, by_tokens=by_tokens))
-    layout = _layout(
-        xaxis=_axis("tokens trained on" if by_tokens else "steps", rangemode="tozero"),
-        yaxis=_axis("training loss (log scale)", type="log", dtick="D2", tickformat="~g"),
+    drawn = layout(
+        len(data.losses),
+        xaxis=axis("tokens trained on" if by_tokens else "steps", rangemode="tozero"),
+        yaxis=axis("training loss (log scale)", type="log", dtick="D2", tickformat="~g"),
     )
-    return Figure(key="losses", caption="Training loss", spec=_spec(traces, layout), numbers=numbers)
+    return Figure(
+        key="losses", caption="Training loss", spec=spec(traces, drawn), numbers=numbers, note=twin_note(data)
+    )
 
 
 def _loss_traces(
@@ -206,7 +240,7 @@ def _loss_traces(
     smooth = _smoothed([loss.loss for loss in kept])
     index = _thinned(range(len(kept)), CURVE_POINTS)
     slot = palette_slot(data, card) if any(each.label == card.label for each in cards(data)) else 7
-    shared: Spec = {"type": "scatter", "mode": "lines", "name": _safe(label), "legendgroup": _safe(label)}
+    shared: Spec = {"type": "scatter", "mode": "lines", "name": safe(label), "legendgroup": safe(label)}
     raw: Spec = {
         **shared,
         "x": [xs[i] for i in index],
@@ -219,7 +253,7 @@ def _loss_traces(
         **shared,
         "x": [xs[i] for i in index],
         "y": [smooth[i] for i in index],
-        "line": {"color": f"var(--series-{slot})", "width": 2, "dash": _dash(card)},
+        "line": {"color": f"var(--series-{slot})", "width": 2, "dash": dash(card)},
         "hovertemplate": "%{y:.3f}",
     }
     return [raw, line]
@@ -247,25 +281,27 @@ def outcomes(data: ReportData) -> Figure | None:
         {
             "type": "bar",
             "orientation": "h",
-            "name": f"{_safe(name)} (not graded)" if is_ungraded(name) else _safe(name),
-            "y": [_safe(who) for who in rows],
+            "name": f"{safe(name)} (not graded)" if is_ungraded(name) else safe(name),
+            "y": [safe(who) for who in rows],
             "x": [counts.get(name, 0) / sum(counts.values()) for counts in rows.values()],
             "customdata": [counts.get(name, 0) for counts in rows.values()],
             "marker": _outcome_marker(name),
-            "hovertemplate": f"{_safe(name)}: %{{customdata:,}} (%{{x:.1%}})<extra></extra>",
+            "hovertemplate": f"{safe(name)}: %{{customdata:,}} (%{{x:.1%}})<extra></extra>",
         }
         for name in names
     ]
-    layout = _layout(
-        xaxis=_axis("share of samples", tickformat="~%", range=[0, 1]),
-        yaxis=_axis("", autorange="reversed", type="category"),
+    drawn = layout(
+        len(names),
+        xaxis=axis("share of samples", tickformat="~%", range=[0, 1]),
+        yaxis=axis("", autorange="reversed", type="category"),
         barmode="stack",
         bargap=0.35,
         hovermode="closest",
-        height=150 + 34 * len(rows),
+        height=150 + (34 if len(rows) < 12 else 24) * len(rows),
+        margin={"l": 56, "r": 28, "t": 14, "b": 48},
     )
     return Figure(
-        key="outcomes", caption="Outcomes of all samples", spec=_spec(traces, layout), numbers=numbers
+        key="outcomes", caption="Outcomes of all samples", spec=spec(traces, drawn), numbers=numbers
     )
 
 
@@ -287,36 +323,27 @@ _OUTCOME_SHAPES = {
 }
 
 
-def _band_and_line(
-    data: ReportData, card: AuthorCard, xs: Sequence[float | None], curve: Sequence[Score]
-) -> list[Spec]:
+def _curve(data: ReportData, card: AuthorCard, curve: Sequence[Score], *, banded: bool) -> list[Spec]:
+    """A curve and, where there are few of them, its band."""
     colour = f"var(--series-{palette_slot(data, card)}"
-    name = _safe(card.label)
+    name = safe(card.label)
     line: Spec = {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "legendgroup": name,
-        "x": list(xs),
-        "y": [_number(score.estimate) for score in curve],
-        "line": {"color": f"{colour})", "width": 2, "dash": _dash(card)},
+        "x": [score.at for score in curve],
+        "y": [number(score.estimate) for score in curve],
+        "line": {"color": f"{colour})", "width": 2, "dash": dash(card)},
         "hovertemplate": "%{y:.1%}",
     }
-    banded = [
-        (x, score)
-        for x, score in zip(xs, curve, strict=True)
-        if score.low is not None and score.high is not None
-    ]
-    if not banded:
+    bounded = [score for score in curve if score.low is not None and score.high is not None]
+    if not banded or not bounded:
         return [line]
     band: Spec = {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "legendgroup": name,
-        "x": [x for x, _ in banded] + [x for x, _ in reversed(banded)],
-        "y": [_number(score.high) for _, score in banded]
-        + [_number(score.low) for _, score in reversed(banded)],
+        **line,
+        "x": [score.at for score in [*bounded, *reversed(bounded)]],
+        "y": [number(s.high) for s in bounded] + [number(s.low) for s in reversed(bounded)],
         "fill": "toself",
         "fillcolor": f"{colour}-band)",
         "line": {"width": 0},
@@ -324,38 +351,6 @@ def _band_and_line(
         "hoverinfo": "skip",
     }
     return [band, line]
-
-
-def _symbol(card: AuthorCard) -> str:
-    if card.kind == "teacher":
-        return "diamond-open"
-    return "x-thin-open" if card.kind == "base" else SYMBOLS.get(card.match or "problems", "hexagon")
-
-
-def _dash(card: AuthorCard) -> str:
-    return "dashdot" if card.kind == "teacher" else DASHES.get(card.match or "problems", "longdash")
-
-
-def _error(scores: Sequence[Score], colour: str) -> Spec:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [_reach(score.high, score.estimate) for score in scores],
-        "arrayminus": [_reach(score.estimate, score.low) for score in scores],
-        "thickness": 1.2,
-        "width": 3,
-        "color": colour,
-    }
-
-
-def _reach(upper: float | None, lower: float | None) -> float:
-    if upper is None or lower is None or not math.isfinite(upper - lower):
-        return 0.0
-    return max(0.0, upper - lower)
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _tag(score: Score) -> tuple[str, str]:
@@ -374,58 +369,3 @@ def _thinned(values: Sequence[Any], limit: int) -> list[Any]:
     if len(values) <= limit:
         return list(values)
     return [values[round(i * (len(values) - 1) / (limit - 1))] for i in range(limit)]
-
-
-def _safe(text: str) -> str:
-    return escape(visible(text), quote=False).replace("%{", "%\u200b{").replace("\n", " ")
-
-
-def _spec(traces: list[Spec], layout: Spec) -> Spec:
-    return {"data": traces, "layout": layout}
-
-
-def _axis(title: str, **more: Any) -> Spec:
-    heading = {"text": _safe(title), "standoff": 8, "font": {"size": 13}}
-    grid = {"gridcolor": "var(--grid)", "linecolor": "var(--rule)", "zeroline": False, "automargin": True}
-    return {"title": heading, "ticks": "outside", "tickcolor": "var(--rule)", **grid, **more}
-
-
-def _log_axis(title: str, values: list[float]) -> Spec:
-    """A log axis with a little room at both ends and ticks that people read: 100, 200, 500, 1,000."""
-    low, high = math.log10(min(values)), math.log10(max(values))
-    room = max(0.12, (high - low) * 0.08)
-    dtick: Any = "D2" if high - low < 2.2 else 1
-    return _axis(title, type="log", range=[low - room, high + room], dtick=dtick, tickformat=",~r")
-
-
-def _spread(traces: list[Spec]) -> list[float]:
-    values: list[float] = []
-    for trace in traces:
-        xs = [x for x in trace["x"] if isinstance(x, int | float) and x > 0]
-        error: Spec = trace.get("error_x") or {}
-        values += xs + [x + up for x, up in zip(xs, error.get("array", []), strict=False)]
-        values += [x - down for x, down in zip(xs, error.get("arrayminus", []), strict=False) if x > down]
-    return values or [1.0]
-
-
-def _layout(**more: Any) -> Spec:
-    font = {"family": "var(--sans)", "size": 13, "color": "var(--ink)"}
-    return {
-        "font": font,
-        "height": 400,
-        "margin": {"l": 56, "r": 14, "t": 14, "b": 48},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "hovermode": "x unified",
-        "hoverlabel": {"bgcolor": "var(--paper)", "bordercolor": "var(--rule)", "font": font},
-        "legend": {
-            "orientation": "h",
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "x": 0,
-            "font": font,
-            "traceorder": "normal",
-        },
-        **more,
-    }

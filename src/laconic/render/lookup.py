@@ -5,19 +5,21 @@ An author that has scores but no card still gets its row: nothing that was measu
 
 from __future__ import annotations
 
+from laconic.core import wording
 from laconic.core.records import Score
 from laconic.core.reporting import AuthorCard, ReportData
 
-OWN_PROBLEMS = "problems"
-"""The pseudo-benchmark on which teachers are scored."""
-
 
 def cards(data: ReportData, benchmark: str | None = None) -> list[AuthorCard]:
-    """The authors in their order, those without a card last; with a benchmark, those scored on it."""
-    known = {card.label for card in data.authors}
-    scored = dict.fromkeys(score.author for score in data.scores)
-    extra = [AuthorCard(label=label, kind="author") for label in scored if label not in known]
-    everyone = [*data.authors, *extra]
+    """The authors in their order, each label once, those without a card last; with a benchmark, those scored."""
+    known: dict[str, AuthorCard] = {}
+    for card in data.authors:
+        # a student's card tells more than that of a teacher whose label it shares
+        if card.label not in known or known[card.label].kind == "teacher":
+            known[card.label] = card
+    for score in data.scores:
+        known.setdefault(score.author, AuthorCard(label=score.author, kind="author"))
+    everyone = list(known.values())
     if benchmark is None:
         return everyone
     present = {score.author for score in data.scores if score.benchmark == benchmark}
@@ -30,13 +32,8 @@ def benchmarks(data: ReportData) -> list[tuple[str, int]]:
     for score in data.scores:
         sizes.setdefault(score.benchmark, score.n_problems)
     scored = {score.benchmark for score in data.scores}
-    names = sorted((name for name in sizes if name in scored), key=lambda name: name == OWN_PROBLEMS)
+    names = sorted((name for name in sizes if name in scored), key=lambda name: name == wording.OWN_PROBLEMS)
     return [(name, sizes[name]) for name in names]
-
-
-def benchmark_title(name: str) -> str:
-    """The benchmark as a reader should call it."""
-    return "the study's own problems" if name == OWN_PROBLEMS else name
 
 
 def find(
@@ -62,6 +59,35 @@ def of_metric(data: ReportData, benchmark: str, metric: str) -> list[Score]:
     return [score for score in data.scores if score.benchmark == benchmark and score.metric == metric]
 
 
+def token_ratio(data: ReportData, benchmark: str, author: str) -> Score | None:
+    """The author's tokens against those of its baseline, or None."""
+    mine = (score for score in of_metric(data, benchmark, "token_ratio") if score.author == author)
+    return next((score for score in mine if score.baseline is not None and score.group is None), None)
+
+
+def twins(data: ReportData) -> dict[str, str]:
+    """Label to the label of an earlier run that is the same one: same arm, same tokens, same losses."""
+    found: dict[str, str] = {}
+    seen: dict[tuple[object, ...], str] = {}
+    for card in cards(data):
+        losses = data.losses.get(card.label)
+        if card.kind == "student" and losses:
+            key = (card.student, card.arm, card.seeds, card.n_examples, card.n_train_tokens, tuple(losses))
+            first = seen.setdefault(key, card.label)
+            found |= {card.label: first} if first != card.label else {}
+    return found
+
+
+def twin_note(data: ReportData) -> str:
+    """Why two rows are equal, in words; empty when no two runs are the same."""
+    same = [f"{label} is the same run as {first}" for label, first in twins(data).items()]
+    return (
+        f"{'; '.join(same)}: both rules ask for the same training, so their figures are equal."
+        if same
+        else ""
+    )
+
+
 def group_heading(card: AuthorCard) -> str:
     """The heading under which an author's row stands: its kind, its base model, its match rule."""
     if card.kind == "teacher":
@@ -81,4 +107,4 @@ def palette_slot(data: ReportData, card: AuthorCard) -> int:
 
 
 def _colour_name(card: AuthorCard) -> str:
-    return card.arm or card.label
+    return card.arm or card.label.removesuffix(f" ({card.kind})")

@@ -6,11 +6,11 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from laconic.core.reporting import ReportData
-from laconic.render import formats
-from laconic.render.blocks import Figure, Group, Row, Sample, Table, table, visible
-from laconic.render.lookup import benchmark_title, benchmarks, cards, find
-from laconic.render.outline import scope, sections
+from laconic.core import wording
+from laconic.core.reporting import AuthorCard, ReportData, Sentence
+from laconic.render.blocks import Figure, Group, Row, Sample, Table, table, unbroken, visible
+from laconic.render.lookup import benchmarks, cards, find, group_heading, token_ratio
+from laconic.render.outline import IN_WORDS, scope, sections
 
 EXCERPT = 1_500
 """Characters of one trace in the Markdown report; the page shows more."""
@@ -28,17 +28,22 @@ def _blocks(data: ReportData) -> Iterator[str]:
     if data.caveats:
         yield "## What this study is not"
         yield "\n".join(f"- {_inline(caveat)}" for caveat in data.caveats)
-    if data.verdict:
-        yield "## Verdict"
-        yield "\n".join(f"- {_inline(sentence.text)}" for sentence in data.verdict)
+    yield from _verdict("Verdict", [each for each in data.verdict if not each.detail])
     for section in sections(data):
         yield f"## {_inline(section.title)}"
         yield _inline(" ".join(section.paragraphs))
         for part in section.parts:
             yield from _part(part)
+    yield from _verdict(IN_WORDS, [each for each in data.verdict if each.detail])
     if data.resolved:
         yield "## The resolved study"
         yield _fenced(data.resolved, "json")
+
+
+def _verdict(title: str, sentences: list[Sentence]) -> Iterator[str]:
+    if sentences:
+        yield f"## {title}"
+        yield "\n".join(f"- {_inline(sentence.text)}" for sentence in sentences)
 
 
 def _part(part: Table | Figure | Sample) -> Iterator[str]:
@@ -81,7 +86,7 @@ def _sample(sample: Sample) -> Iterator[str]:
 def _excerpt(text: str) -> str:
     if len(text) <= EXCERPT:
         return text
-    return f"{text[:EXCERPT]}\n[{formats.count(len(text) - EXCERPT)} more characters are not shown]"
+    return f"{text[:EXCERPT]}\n[{wording.count(len(text) - EXCERPT)} more characters are not shown]"
 
 
 def _inline(text: str) -> str:
@@ -104,33 +109,41 @@ def _fenced(text: str, language: str = "") -> str:
 
 
 def summary_lines(data: ReportData) -> list[str]:
-    """For the terminal: the verdict in wrapped sentences, then a small table for each benchmark."""
-    lines = [line for sentence in data.verdict for line in _bullet(sentence.text)]
+    """For the terminal: the verdict's headline in wrapped sentences, then a small table for each benchmark."""
+    lines = [line for sentence in data.verdict if not sentence.detail for line in _bullet(sentence.text)]
     for name, n_problems in benchmarks(data):
-        lines += ["", f"{_plain(benchmark_title(name))} ({formats.count(n_problems)} problems)"]
-        lines += _summary_table(data, name)
+        title = _plain(wording.benchmark_title(name))
+        lines += ["", f"{title} ({wording.count(n_problems)} problems)", *_summary_table(data, name)]
     return lines
 
 
 def _bullet(text: str) -> list[str]:
-    return textwrap.wrap(_plain(text), 100, initial_indent="- ", subsequent_indent="  ")
+    held = unbroken(_plain(text))
+    lines = textwrap.wrap(held, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _summary_table(data: ReportData, benchmark: str) -> list[str]:
-    def cells(author: str) -> tuple[str, ...]:
-        accuracy, tokens, truncated = (
-            find(data, benchmark, author, metric) for metric in ("accuracy", "tokens", "truncation_rate")
-        )
-        written = (
-            formats.accuracy_cell(accuracy),
-            formats.count_cell(tokens),
-            formats.accuracy_cell(truncated),
-        )
-        return (_plain(author), *written)
-
-    rows = tuple(Row(cells=cells(card.label)) for card in cards(data, benchmark))
-    made = table("", ("author", "accuracy", "tokens", "truncated"), [Group(rows=rows)])
+    """One row an author, by match rule; the rule stands on the first row of its group only."""
+    groups: dict[str, list[AuthorCard]] = {}
+    for card in cards(data, benchmark):
+        groups.setdefault(group_heading(card), []).append(card)
+    rows = tuple(
+        Row(cells=_summary_cells(data, benchmark, card, first=card is members[0]))
+        for members in groups.values()
+        for card in members
+    )
+    columns = ("author", "matched by", "accuracy", "tokens", "of baseline")
+    made = table("", columns, [Group(rows=rows)])
     return _aligned([made.columns, *(row.cells for row in made.groups[0].rows)]) if made else []
+
+
+def _summary_cells(data: ReportData, benchmark: str, card: AuthorCard, *, first: bool) -> tuple[str, ...]:
+    accuracy, tokens = (find(data, benchmark, card.label, metric) for metric in ("accuracy", "tokens"))
+    ratio = token_ratio(data, benchmark, card.label)
+    rule = _plain(card.match or "") if first else ""
+    cost = wording.count_cell(tokens), wording.ratio(ratio.estimate) if ratio else ""
+    return (_plain(card.label), rule, wording.accuracy_cell(accuracy), *cost)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from laconic.core import wording
 from laconic.core.reporting import ReportData
-from laconic.render import accounts, figures, formats, tables
+from laconic.core.wording import benchmark_title
+from laconic.render import accounts, figures, tables
 from laconic.render.blocks import Figure, Sample, Section, Table
-from laconic.render.lookup import benchmark_title, benchmarks
+from laconic.render.lookup import benchmarks
+
+IN_WORDS = "Every comparison in words"
+"""The title of the verdict's details, which neither page nor Markdown puts first."""
 
 Part = Table | Figure | Sample
 
@@ -18,7 +23,7 @@ def scope(data: ReportData) -> str:
     counts = {kind: sum(card.kind == kind for card in data.authors) for kind in kinds}
     words = {"teacher": "teacher", "base": "base model", "student": "student"}
     who = [f"{n} {words[kind]}{'s' if n > 1 else ''}" for kind, n in counts.items() if n]
-    where = [f"{benchmark_title(name)} ({formats.count(n)} problems)" for name, n in benchmarks(data)]
+    where = [f"{benchmark_title(name)} ({wording.count(n)} problems)" for name, n in benchmarks(data)]
     told = "; ".join(part for part in (", ".join(who), ", ".join(where)) if part)
     return f"Study {data.study}: {told}." if told else f"Study {data.study}."
 

@@ -19,8 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from laconic.core.reporting import ReportData
-from laconic.render.blocks import Figure, Sample, Table, visible
-from laconic.render.outline import scope, sections
+from laconic.render.blocks import Figure, Sample, Table, unbroken, visible
+from laconic.render.outline import IN_WORDS, scope, sections
 
 POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
@@ -37,6 +37,9 @@ def html_page(data: ReportData) -> str:
     template = _environment().get_template("page.html.j2")
     return template.render(
         data=data,
+        headline=[sentence for sentence in data.verdict if not sentence.detail],
+        details=[sentence for sentence in data.verdict if sentence.detail],
+        in_words=IN_WORDS,
         scope=scope(data),
         sections=made,
         style=Markup(_file("page.css")),
@@ -69,13 +72,6 @@ def inert_json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in, nor open a comment in it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def unbroken(text: str) -> str:
-    """The text with its intervals and p values held together at line ends."""
-    return re.sub(
-        r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text
-    )
 
 
 def slug(text: str) -> str:

@@ -7,14 +7,14 @@ two figures is the larger.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
+from laconic.core import wording
 from laconic.core.records import Score
 from laconic.core.reporting import AuthorCard, ReportData
-from laconic.render import formats
+from laconic.core.wording import benchmark_title
 from laconic.render.blocks import Group, Row, Table, table
-from laconic.render.lookup import benchmark_title, cards, find, group_heading, of_metric
+from laconic.render.lookup import cards, find, group_heading, of_metric, twin_note, twins
 
 
 def main_table(data: ReportData, benchmark: str) -> Table | None:
@@ -31,10 +31,12 @@ def main_table(data: ReportData, benchmark: str) -> Table | None:
         "problems, samples",
     )
     note = (
-        f"Brackets are {formats.percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
+        f"Brackets are {wording.percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
         f" samples count as wrong. Tokens are counted with {data.tokenizer or 'the common tokenizer'}; a"
         " truncated sample counts with the tokens it had when it was cut off."
     )
+    if any(card.label in twins(data) for card in cards(data, benchmark)):
+        note = f"{note} {twin_note(data)}"
     groups = _grouped(cards(data, benchmark), lambda card: _main_cells(data, benchmark, card.label, ks))
     return table(f"Accuracy and cost on {benchmark_title(benchmark)}", columns, groups, note=note)
 
@@ -47,26 +49,26 @@ def _main_cells(data: ReportData, benchmark: str, author: str, ks: list[float]) 
     basis = accuracy or max(mine, key=lambda score: score.n_samples)
     return (
         author,
-        formats.accuracy_cell(accuracy),
-        *(formats.accuracy_cell(find(data, benchmark, author, "pass_at_k", at=k)) for k in ks),
-        formats.count_cell(find(data, benchmark, author, "tokens")),
-        formats.percent(truncated.estimate) if truncated else "",
-        formats.count(spent.estimate) if spent else "",
+        wording.accuracy_cell(accuracy),
+        *(wording.accuracy_cell(find(data, benchmark, author, "pass_at_k", at=k)) for k in ks),
+        wording.count_cell(find(data, benchmark, author, "tokens")),
+        wording.percent(truncated.estimate) if truncated else "",
+        wording.count(spent.estimate) if spent else "",
         _ungraded(basis),
-        f"{formats.count(basis.n_problems)}, {formats.count(basis.n_samples)}",
+        f"{wording.count(basis.n_problems)}, {wording.count(basis.n_samples)}",
     )
 
 
 def detail_table(data: ReportData, benchmark: str) -> Table | None:
     """The rest of what was scored: the other estimand, the parts of the tokens, all intervals."""
     metrics = {
-        "same problems again": ("accuracy_fixed", formats.interval_cell),
-        "reasoning tokens": ("reasoning_tokens", formats.count_cell),
-        "answer tokens": ("answer_tokens", formats.count_cell),
-        "provider's count": ("provider_tokens", formats.count_cell),
-        "truncated": ("truncation_rate", formats.accuracy_cell),
-        "ungraded": ("ungraded_rate", formats.accuracy_cell),
-        "tokens per correct": ("tokens_per_correct", formats.count_cell),
+        "same problems again": ("accuracy_fixed", wording.interval_cell),
+        "reasoning tokens": ("reasoning_tokens", wording.count_cell),
+        "answer tokens": ("answer_tokens", wording.count_cell),
+        "provider's count": ("provider_tokens", wording.count_cell),
+        "truncated": ("truncation_rate", wording.accuracy_cell),
+        "ungraded": ("ungraded_rate", wording.accuracy_cell),
+        "tokens per correct": ("tokens_per_correct", wording.count_cell),
     }
 
     def cells(card: AuthorCard) -> tuple[str, ...]:
@@ -85,8 +87,8 @@ def detail_table(data: ReportData, benchmark: str) -> Table | None:
 
 def _ungraded(score: Score) -> str:
     if not score.n_ungraded or not score.n_samples:
-        return formats.count(score.n_ungraded)
-    return f"{formats.count(score.n_ungraded)} ({formats.percent(score.n_ungraded / score.n_samples)})"
+        return wording.count(score.n_ungraded)
+    return f"{wording.count(score.n_ungraded)} ({wording.percent(score.n_ungraded / score.n_samples)})"
 
 
 def _accuracy_name(data: ReportData, benchmark: str) -> str:
@@ -128,7 +130,7 @@ def paired_table(data: ReportData) -> Table | None:
         groups.setdefault(benchmark_title(benchmark), []).append(row)
     made = [Group(heading=heading, rows=tuple(rows)) for heading, rows in groups.items()]
     note = (
-        f"Paired by problem; brackets are {formats.percent(data.confidence, 0)} intervals; p values are"
+        f"Paired by problem; brackets are {wording.percent(data.confidence, 0)} intervals; p values are"
         " adjusted for all comparisons of the study. The margin was stated before the run. A ratio below 1"
         " means fewer tokens than the baseline."
     )
@@ -142,12 +144,12 @@ def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> R
     known = difference or bound or tokens
     cells = (
         f"{author} against {baseline}",
-        formats.points_cell(difference),
-        formats.p_value(difference.p_value if difference else None),
-        formats.ratio_cell(tokens),
-        formats.points(bound.low) if bound and bound.low is not None else "",
+        wording.points_cell(difference),
+        wording.p_value(difference.p_value if difference else None),
+        wording.ratio_cell(tokens),
+        wording.points(bound.low) if bound and bound.low is not None else "",
         _inferiority(bound, data.margin),
-        formats.count(known.n_problems) if known else "",
+        wording.count(known.n_problems) if known else "",
     )
     return Row(cells=cells)
 
@@ -180,7 +182,7 @@ def _order_row(
 ) -> Row | None:
     labels = {(card.arm, card.match): card.label for card in students}
     found = {
-        rule: lead(data, benchmark, labels[arms[0], rule], labels[arms[1], rule])
+        rule: _lead(data, benchmark, labels[arms[0], rule], labels[arms[1], rule])
         for rule in rules
         if (arms[0], rule) in labels and (arms[1], rule) in labels
     }
@@ -188,27 +190,14 @@ def _order_row(
     if len(leads) < 2:
         return None
     cells = tuple(_lead_cell(found.get(rule), arms) for rule in rules)
-    return Row(cells=(f"{arms[0]} and {arms[1]}", *cells, _order_reading(leads, 1 - data.confidence)))
+    return Row(cells=(f"{arms[0]} and {arms[1]}", *cells, _order_reading(leads, data.confidence)))
 
 
-def lead(data: ReportData, benchmark: str, first: str, second: str) -> Score | None:
-    """By how much `first` is ahead of `second`: the paired score, or the bare difference of accuracies."""
-    paired = find(data, benchmark, first, "accuracy_difference", baseline=second)
-    if paired is not None:
-        return paired
-    reverse = find(data, benchmark, second, "accuracy_difference", baseline=first)
-    if reverse is not None:
-        return _reversed(reverse)
-    a, b = find(data, benchmark, first, "accuracy"), find(data, benchmark, second, "accuracy")
-    if a is None or b is None:
-        return None
-    return replace(a, metric="accuracy_difference", estimate=a.estimate - b.estimate, low=None, high=None)
+def _lead(data: ReportData, benchmark: str, first: str, second: str) -> Score | None:
+    def named(author: str, metric: str, baseline: str | None) -> Score | None:
+        return find(data, benchmark, author, metric, baseline=baseline)
 
-
-def _reversed(score: Score) -> Score:
-    low = None if score.high is None else -score.high
-    high = None if score.low is None else -score.low
-    return replace(score, estimate=-score.estimate, low=low, high=high)
+    return wording.lead(named, first, second)
 
 
 def _lead_cell(score: Score | None, arms: tuple[str, str]) -> str:
@@ -217,18 +206,14 @@ def _lead_cell(score: Score | None, arms: tuple[str, str]) -> str:
     if score.estimate == 0:
         return "level"
     if score.estimate > 0:
-        return f"{arms[0]} by {formats.lead_cell(score)}"
-    return f"{arms[1]} by {formats.lead_cell(_reversed(score))}"
+        return f"{arms[0]} by {wording.lead_cell(score)}"
+    return f"{arms[1]} by {wording.lead_cell(wording.reversed_difference(score))}"
 
 
-def _order_reading(leads: list[Score], alpha: float) -> str:
+def _order_reading(leads: list[Score], confidence: float) -> str:
     signs = {score.estimate > 0 for score in leads if score.estimate != 0}
-    settled = all(_established(score, alpha) for score in leads)
+    if not signs:
+        return "level"
+    settled = all(wording.established(score, confidence) for score in leads)
     word = "the same" if len(signs) < 2 else "flips"
     return word if settled else f"{word}, not settled"
-
-
-def _established(score: Score, alpha: float) -> bool:
-    """The rule of the verdict: the interval leaves out zero, and the adjusted p value, if any, agrees."""
-    outside = score.low is not None and score.high is not None and (score.low > 0 or score.high < 0)
-    return outside and (score.p_value is None or score.p_value < alpha + 1e-9)

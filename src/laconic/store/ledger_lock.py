@@ -51,6 +51,7 @@ class WriterLock:
         """Give the lock back; the side file stays, since removing it could split the lock in two."""
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
             self.forget()
 
     def forget(self) -> None:

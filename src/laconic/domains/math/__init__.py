@@ -154,11 +154,11 @@ def _without_comparing(row: Answered) -> tuple[Grading | None, Extracted]:
 
 def _quick(reference: str, candidate: str) -> _Decided | None:
     """Whole numbers and equal strings, without any algebra."""
-    if reference == candidate:
-        return True, "string"
     ours, theirs = whole(reference), whole(candidate)
     if ours is not None and theirs is not None:
         return ours == theirs, "integer"
+    if reference == candidate:
+        return True, "string"
     if max(len(reference), len(candidate)) < 20_000 and compact(clean(reference)) == compact(clean(candidate)):
         return True, "string"
     return None

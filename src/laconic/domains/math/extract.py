@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 LONGEST = 400_000
 """Characters of an answer that are looked at, from its end."""
+ENDING = 16_000
+"""Characters in which an answer that no mark sets apart is looked for, from the end."""
 
 
 class Extracted(NamedTuple):
@@ -78,7 +80,7 @@ def extract(answer_text: str) -> Extracted:
         found = rule(text)
         if found is not None:
             return found
-    text = _CLOSING.sub("", text).strip()
+    text = _CLOSING.sub("", text[-ENDING:]).strip()
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
@@ -118,22 +120,27 @@ def _final_channel(text: str) -> str:
 
 
 def _boxed(text: str) -> Extracted | None:
+    starts = list(_BOX.finditer(text))
+    if not starts:
+        return None
+    closing = _closing_braces(text)
     spans: list[tuple[int, int, str]] = []
     position = 0
-    starts = list(_BOX.finditer(text))
     for match in starts:
         if match.start() < position:
             continue  # a box in a box
-        end, content = _box_content(text, match.end())
-        if content is None:
-            if text[match.end() : match.end() + 1] == "{":
-                spans.clear()  # the last box was never closed: nothing before it is the final answer
-            continue
-        position = end
-        if content.strip():
-            spans.append((match.start(), end, _unbox(content)))
-    if not spans:
-        return Extracted(None, "unbalanced-box") if any(text[m.end() : m.end() + 1] == "{" for m in starts) else None
+        end, content = _box_content(text, match.end(), closing)
+        if content is None and text[match.end() : match.end() + 1] == "{":
+            spans.clear()  # never closed: nothing before it is the final answer
+        if content is not None:
+            position = end
+            if content.strip():
+                spans.append((match.start(), end, _unboxed(content)))
+    return _last_box(text, spans) if spans else Extracted(None, "unbalanced-box")
+
+
+def _last_box(text: str, spans: list[tuple[int, int, str]]) -> Extracted:
+    """The last box, with those before it that only a conjunction joins to it."""
     first = len(spans) - 1
     while first > 0 and _joined(text[spans[first - 1][1] : spans[first][0]]):
         first -= 1
@@ -147,28 +154,36 @@ def _joined(between: str) -> bool:
     return len(between) < 80 and bool(_JOINING_WORD.search(between)) and bool(_JOINT.fullmatch(between))
 
 
-def _box_content(text: str, start: int) -> tuple[int, str | None]:
+def _closing_braces(text: str) -> dict[int, int]:
+    """Where each opening brace is closed; an opening brace that is not closed is left out."""
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACES.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
+    return closing
+
+
+def _box_content(text: str, start: int, closing: dict[int, int]) -> tuple[int, str | None]:
     """The argument of a box whose brace (or single token) begins at `start`, and where it ends."""
-    if text[start : start + 1] != "{":
-        token = re.match(r"\\[A-Za-z]+|[-+]?[\w.]+", text[start : 200 + start])
-        return (start + token.end(), token[0]) if token else (start, None)
-    depth, i = 0, start
-    for brace in _BRACES.finditer(text, start):
-        depth += 1 if brace[0] == "{" else -1 if brace[0] == "}" else 0
-        i = brace.end()
-        if depth == 0:
-            return i, text[start + 1 : i - 1]
-    return len(text), None
+    if text[start : start + 1] == "{":
+        end = closing.get(start)
+        return (len(text), None) if end is None else (end + 1, text[start + 1 : end])
+    token = _TOKEN.match(text, start)
+    return (token.end(), token[0]) if token else (start, None)
 
 
 _BRACES = re.compile(r"\\.|[{}]", re.S)
+_TOKEN = re.compile(r"\\[A-Za-z]+|[-+]?[\w.]{1,200}")
 
 
-def _unbox(content: str) -> str:
+def _unboxed(content: str) -> str:
     match = _BOX.search(content)
     if not match:
         return content
-    end, inner = _box_content(content, match.end())
+    end, inner = _box_content(content, match.end(), _closing_braces(content))
     return content if inner is None else content[: match.start()] + inner + content[end:]
 
 

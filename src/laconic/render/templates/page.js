@@ -24,7 +24,9 @@
       const text = document.getElementById(place.dataset.figure).textContent;
       const { data, layout } = resolve(JSON.parse(text), style);
       if (narrow.matches) layout.font.size = 11;
-      if (layout.meta && layout.meta.labelled) label(data, layout);
+      // a narrow legend has two names a row where a wide one has five
+      if (narrow.matches) layout.height += 18 * (Math.ceil(layout.meta.names / 2) - Math.ceil(layout.meta.names / 5));
+      if (layout.meta.labelled) label(data, layout);
       Plotly.react(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
     }
   };

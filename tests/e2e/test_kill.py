@@ -1,0 +1,101 @@
+"""kill -9 at random moments, then run again: the same artifacts as an undisturbed run, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from e2e_study import SMALL, clean_environment, cli_in
+
+from laconic import api
+from laconic.study import load_study
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Step to the digest of what it made."""
+    states = api.plan(load_study(folder / "small.toml"), store=folder / ".laconic")
+    return {state.step.name: state.artifact.content if state.artifact else "missing" for state in states}
+
+
+def killed_after(folder: Path, seconds: float) -> bool:
+    """Start a run and kill it, workers and all, after `seconds`; False when it had finished before."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "laconic", "run", "small.toml", "-q"], cwd=folder, env=clean_environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        run.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        return True
+    return False
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Live processes whose working folder is `folder`."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.resolve() == folder.resolve():
+                found.append(int(link.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_killed_runs_end_as_an_undisturbed_one(tmp_path: Path):
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    for folder in (calm, rough):
+        folder.mkdir()
+        (folder / "small.toml").write_text(SMALL, encoding="utf-8")
+    began = time.monotonic()
+    cli_in(calm)("run", "small.toml", "-q")
+    whole = time.monotonic() - began
+    rng = random.Random(0)
+    kills = sum(killed_after(rough, rng.uniform(0.1, 0.7) * whole) for _ in range(3))
+    assert kills >= 2
+    executed = json.loads(cli_in(rough)("run", "small.toml", "--json").stdout)["executed"]
+    assert contents(rough) == contents(calm)
+    assert len(executed) < len(contents(calm))
+
+
+def test_nothing_computes_on_after_its_run_was_killed(tmp_path: Path):
+    (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "laconic", "run", "small.toml", "-q"], cwd=tmp_path, env=clean_environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while len(workers_of(tmp_path)) < 3 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(workers_of(tmp_path)) >= 3
+    run.kill()
+    run.wait()
+    until = time.monotonic() + 30
+    while workers_of(tmp_path) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert workers_of(tmp_path) == []
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
+    (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "laconic", "run", "small.toml"], cwd=tmp_path, env=clean_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not list((tmp_path / ".laconic").glob("verify/*/manifest.json")) and time.monotonic() < until:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 130, said
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    assert json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)["state"] == "stopped"

@@ -1,0 +1,138 @@
+"""One small study through the real command line: every stage, a real student trained by TRL, every verb."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from laconic import api
+from laconic.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
+from laconic.store.artifacts import Artifact
+from laconic.study import load_study
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path, laconic) -> str:
+    """The study, run once."""
+    return laconic("run", "small.toml").stdout
+
+
+@pytest.fixture
+def artifact(place: Path, finished: str):
+    def find(name: str) -> Artifact:
+        states = api.plan(load_study(place / "small.toml"), store=place / ".laconic")
+        found = next(state.artifact for state in states if state.step.name == name)
+        assert found is not None
+        return found
+
+    return find
+
+
+def test_it_ends_with_a_report_and_says_where(place: Path, finished: str):
+    assert finished.rstrip().endswith("report: reports/small/report.html")
+    page = (place / "reports" / "small" / "report.html").read_text(encoding="utf-8")
+    assert "held-out" in page
+    assert "concise@tokens" in page
+    assert (place / "reports" / "small" / "report.md").read_text(encoding="utf-8").startswith("# ")
+
+
+def test_a_second_run_executes_nothing(laconic, finished: str):
+    again = json.loads(laconic("run", "small.toml", "--json").stdout)
+    assert again["executed"] == []
+    assert "nothing to do" in laconic("run", "small.toml").stdout
+
+
+def test_every_trace_has_one_verdict_with_its_method_and_version(artifact):
+    traces = list(artifact("generate/concise@tokens.held-out").read("traces", Trace))
+    verdicts = list(artifact("verify/concise@tokens.held-out").read("verdicts", Verdict))
+    assert [v.trace_id for v in verdicts] == [t.trace_id for t in traces]
+    assert len(traces) == 12
+    assert all(v.method and v.verifier.startswith("math@") for v in verdicts)
+    assert all(t.completion_tokens and t.n_tokens for t in traces)
+
+
+def test_teachers_err_at_a_known_rate_and_pairing_takes_the_errors_out(artifact):
+    wrong = {v.problem_id for n in ("verbose", "concise") for v in artifact(f"verify/{n}").read("verdicts", Verdict) if v.outcome != "correct"}
+    left = {e.subject for e in artifact("curate/pool").read("exclusions", Exclusion)}
+    assert wrong == left
+    assert 0 < len(left) < 20
+    examples = list(artifact("curate/verbose").read("examples", Example))
+    assert len(examples) == 40 - len(left)
+    assert all(e.completion.startswith("<think>\n") and "\\boxed{" in e.completion for e in examples)
+
+
+def test_matching_by_tokens_equals_the_budget_within_one_example(artifact):
+    def total(name: str) -> int:
+        return sum(e.n_tokens * e.repeats for e in artifact(name).read("examples", Example))
+
+    budget = total("curate/verbose")
+    assert total("curate/concise") < 0.5 * budget
+    longest = max(e.n_tokens for e in artifact("curate/concise").read("examples", Example))
+    assert abs(total("curate/concise@tokens") - budget) <= longest
+    assert total("curate/verbose@tokens") == budget
+
+
+def test_an_arm_that_matching_leaves_the_same_is_trained_once(artifact):
+    assert artifact("train/verbose").folder == artifact("train/verbose@tokens").folder
+    assert artifact("train/concise").folder != artifact("train/concise@tokens").folder
+
+
+def test_the_student_learns_on_completions_only(artifact):
+    losses = list(artifact("train/concise@tokens").read("losses", Loss))
+    assert losses[-1].loss < 0.7 * losses[0].loss
+    trained = sum((e.n_tokens + 1) * e.repeats for e in artifact("curate/concise@tokens").read("examples", Example))
+    assert losses[-1].n_tokens == pytest.approx(trained, rel=0.02)
+
+
+def test_scores_cover_every_author_and_benchmark(artifact):
+    scores = list(artifact("evaluate/scores").read("scores", Score))
+    accuracy = {(s.author, s.benchmark) for s in scores if s.metric == "accuracy" and s.group is None}
+    students = {"base", "verbose", "concise", "verbose@tokens", "concise@tokens"}
+    assert accuracy == {(a, "held-out") for a in students} | {("verbose (teacher)", "problems"), ("concise (teacher)", "problems")}
+    assert all(s.low is not None and s.low <= s.estimate <= s.high for s in scores if s.metric == "accuracy")  # type: ignore[operator]
+
+
+def test_more_samples_keep_the_ones_that_are_there(laconic, finished: str, place: Path, artifact):
+    before = {t.trace_id: t for t in artifact("generate/base.held-out").read("traces", Trace)}
+    laconic("run", "small.toml", "--set", "evaluate.samples=3", "--reports", "more")
+    states = api.plan(load_study(place / "small.toml", overrides={"evaluate.samples": "3"}), store=place / ".laconic")
+    (grown,) = [s.artifact for s in states if s.step.name == "generate/base.held-out"]
+    assert grown is not None
+    after = {t.trace_id: t for t in grown.read("traces", Trace)}
+    assert len(after) == 18
+    assert {key: after[key] for key in before} == before
+
+
+def test_plan_status_explain_show_and_report(laconic, finished: str):
+    plan = json.loads(laconic("plan", "small.toml", "--json").stdout)
+    assert {row["state"] for row in plan} == {"cached"}
+    status = json.loads(laconic("status", "small.toml", "--json").stdout)
+    assert status["state"] == "finished"
+    said = laconic("explain", "small.toml", "train/concise", "--set", "training.epochs=2").stdout
+    assert "epochs: the default then, 2 now" in said or "epochs: 1 then, 2 now" in said
+    rows = json.loads(laconic("show", "small.toml", "-t", "verdicts", "--step", "verify/concise", "-n", "3", "--json").stdout)
+    assert [row["step"] for row in rows] == ["verify/concise"] * 3
+    shown = laconic("show", "small.toml", "--problem", rows[0]["problem_id"][:12]).stdout
+    assert re.search(r"reference: \d+", shown)
+    assert "report: elsewhere/small/report.html" in laconic("report", "small.toml", "--reports", "elsewhere").stdout
+
+
+def test_gc_removes_what_is_torn_and_keeps_what_is_used(laconic, finished: str, place: Path):
+    torn = place / ".laconic" / "train" / "half-0123456789ab"
+    torn.mkdir(parents=True)
+    (torn / "model.safetensors").write_bytes(b"x" * 1000)
+    assert "would free" in laconic("gc", "--dry-run").stdout
+    assert torn.exists()
+    facts = json.loads(laconic("gc", "--keep", "small.toml", "--json").stdout)
+    assert facts["torn"] == ["train/half-0123456789ab"]
+    assert not torn.exists()
+    assert json.loads(laconic("run", "small.toml", "--json").stdout)["executed"] == []
+
+
+def test_a_report_of_an_unfinished_study_says_what_to_run(laconic, finished: str):
+    said = laconic("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
+    assert "laconic run" in said
+    assert "Traceback" not in said
