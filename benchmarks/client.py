@@ -174,9 +174,7 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
     author = EndpointAuthor(identity={"model": MODEL}, model=MODEL, urls=[url], concurrency=concurrency)
     marks = path.with_suffix(".marks").open("ab", buffering=0) if kept_marks(path) else None
     requests = [
-        Request(
-            key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096
-        )
+        Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
         for i in range(n)
     ]
     n_tokens = n_done = 0
@@ -320,9 +318,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6])
         return
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int)
     parser.add_argument("--concurrency", type=int, default=256)
     parser.add_argument("--latency-ms", type=float, default=200)

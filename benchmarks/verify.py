@@ -38,8 +38,8 @@ def main() -> None:
         list(verifier.grade([Answered(reference="x+y", answer=r"\boxed{y+x}")]))  # start the worker before the clock
         natural = [case for case in cases if case["kind"] != "adversarial"]
         ours = seconds(lambda: list(verifier.grade(answered(case) for case in natural)))  # first, with cold caches
-        accuracy(cases, list(verifier.grade(answered(case) for case in cases)), show=options.show)
         latency([case for case in cases if case["kind"] == "adversarial"], verifier)
+        accuracy(cases, list(verifier.grade(answered(case) for case in cases)), show=options.show)
         print(f"natural mix: {len(natural) / ours:,.0f} cases/s with {options.workers} worker(s)")
         if options.peer:
             theirs = peer(natural)

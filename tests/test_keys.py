@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from laconic.loading import load_study, parse_study
 from laconic.plan import build
-from laconic.study import Study, load_study, parse_study
+from laconic.study import Study
 from laconic.wiring import Wiring
 
 
@@ -85,7 +86,11 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
         ("verify", {"limit_s": 1.0}, VERIFY),
         ("curate.count", 2, {"curate/pool"}),
         ("curate.token_budget", "smallest", MATCH),
-        ("curate.match", ["problems"], MATCH | {s for s in TRAIN | WORK | VERIFY if "@tokens" in s} | {"evaluate/scores"}),
+        (
+            "curate.match",
+            ["problems"],
+            MATCH | {s for s in TRAIN | WORK | VERIFY if "@tokens" in s} | {"evaluate/scores"},
+        ),
         ("arms.one.style", "answer_only", {"curate/one"}),
         ("arms.two.mix", {"v": 2, "e": 1}, {"curate/two"}),
         ("prompt", "Q {problem}", {"curate/one", "curate/two"} | WORK),

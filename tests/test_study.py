@@ -8,7 +8,8 @@ import pytest
 
 from laconic import api
 from laconic.core.errors import InputError, LaconicError, StudyError
-from laconic.study import SHIPPED, Study, load_study, run_faults
+from laconic.loading import load_study, run_faults
+from laconic.study import SHIPPED, Study
 
 BASE = """
 name = "t"
@@ -59,14 +60,18 @@ def test_every_shipped_study_parses_and_plans_offline(name: str, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     if name == "recorded":
         (tmp_path / "problems.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
-        (tmp_path / "traces.jsonl").write_text('{"problem": "1+1?", "thinking": "", "answer_text": "2", "teacher": "first"}\n')
+        (tmp_path / "traces.jsonl").write_text(
+            '{"problem": "1+1?", "thinking": "", "answer_text": "2", "teacher": "first"}\n'
+        )
     states = api.plan(name, store=tmp_path / "store")
     assert states[-1].step.stage == "report"
     assert {s.state for s in states} == {"missing", "waiting"}
 
 
 def test_all_faults_come_at_once_with_near_misses(write):
-    text = BASE.replace('"verbose"\n[', '"verbose"\nerror_rte = 0.1\n[').replace('teacher = "concise"', 'teacher = "concize"')
+    text = BASE.replace('"verbose"\n[', '"verbose"\nerror_rte = 0.1\n[').replace(
+        'teacher = "concise"', 'teacher = "concize"'
+    )
     found = faults(write(text + '[trainning]\nepochs = 1\n[evaluate]\nsamples = 0\nbenchmarks = ["gsm8x"]\n'))
     assert "did you mean 'error_rate'" in found["teachers.verbose.error_rte"]
     assert "did you mean 'training'" in found["trainning"]
@@ -78,9 +83,17 @@ def test_all_faults_come_at_once_with_near_misses(write):
     ("addition", "where", "says"),
     [
         ('[arms.x]\nteacher = "nobody"', "arms.x.teacher", "no teacher is called 'nobody'"),
-        ('[arms.x]\nteacher = "verbose"\nsequence = ["verbose"]', "arms.x", "exactly one of teacher, mix, sequence, route"),
+        (
+            '[arms.x]\nteacher = "verbose"\nsequence = ["verbose"]',
+            "arms.x",
+            "exactly one of teacher, mix, sequence, route",
+        ),
         ("[arms.x]", "arms.x", "exactly one of"),
-        ('[arms.x]\nteacher = "verbose"\nstyle = "verbatm"', "arms.x.style", "'verbatim' or 'answer_only', or package.module:name"),
+        (
+            '[arms.x]\nteacher = "verbose"\nstyle = "verbatm"',
+            "arms.x.style",
+            "'verbatim' or 'answer_only', or package.module:name",
+        ),
         ('[evaluate]\nbaseline = "shrt"', "evaluate.baseline", "did you mean 'short'"),
         ('[evaluate]\nbenchmarks = ["gsm8"]', "evaluate.benchmarks", "did you mean 'gsm8k'"),
         ('[curate]\ntoken_budget = "shor"', "curate.token_budget", "did you mean 'short'"),
@@ -90,7 +103,11 @@ def test_all_faults_come_at_once_with_near_misses(write):
         ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"', "teachers.r.path", "no file"),
         ('[teachers.r]\nkind = "procedral"', "teachers.r.kind", "did you mean 'procedural'"),
         ('[teachers.r]\nprocedure = "verbose"', "teachers.r", "no field 'kind'"),
-        ('[teachers.p]\nkind = "procedural"\nprocedure = "verbose"\nprompt = "solve it"', "teachers.p.prompt", "{problem}"),
+        (
+            '[teachers.p]\nkind = "procedural"\nprocedure = "verbose"\nprompt = "solve it"',
+            "teachers.p.prompt",
+            "{problem}",
+        ),
         ('[arms.x]\nteacher = "verbose"\nmatch = ["tokens"]', "arms.x.match", "rules of curate.match"),
     ],
 )
@@ -116,7 +133,9 @@ def test_a_missing_file_and_an_unknown_study_propose_what_to_do(tmp_path: Path):
 
 
 def test_set_changes_only_keys_that_the_file_has():
-    study = load_study("miniature", overrides={"training.epochs": "1", "arms.mixed.mix.verbose": "3", "title": "another"})
+    study = load_study(
+        "miniature", overrides={"training.epochs": "1", "arms.mixed.mix.verbose": "3", "title": "another"}
+    )
     assert (study.training.epochs, study.arms["mixed"].mix, study.title) == (1, {"verbose": 3, "concise": 1}, "another")
     with pytest.raises(InputError, match=r"did you mean 'epochs'"):
         load_study("miniature", overrides={"training.epoch": "1"})
@@ -127,7 +146,9 @@ def test_set_changes_only_keys_that_the_file_has():
 def test_paths_are_relative_to_the_study_file(tmp_path: Path, monkeypatch):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "p.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
-    (tmp_path / "s.toml").write_text(BASE.replace('kind = "synthetic"\ncount = 5', 'kind = "jsonl"\npath = "data/p.jsonl"'))
+    (tmp_path / "s.toml").write_text(
+        BASE.replace('kind = "synthetic"\ncount = 5', 'kind = "jsonl"\npath = "data/p.jsonl"')
+    )
     monkeypatch.chdir("/")
     study = load_study(tmp_path / "s.toml")
     assert study.problems.path == str(tmp_path / "data" / "p.jsonl")  # type: ignore[union-attr]
@@ -135,7 +156,10 @@ def test_paths_are_relative_to_the_study_file(tmp_path: Path, monkeypatch):
 
 def test_a_key_variable_that_is_not_set_is_a_fault_of_running_not_of_planning(write, monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    path = write(BASE + '[teachers.e]\nkind = "endpoint"\nmodel = "m"\n[run.endpoints.e]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NO_SUCH_KEY"\n')
+    path = write(
+        BASE
+        + '[teachers.e]\nkind = "endpoint"\nmodel = "m"\n[run.endpoints.e]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NO_SUCH_KEY"\n'
+    )
     study = load_study(path)
     assert api.plan(study, store=path.parent / "store")
     (fault,) = run_faults(study)

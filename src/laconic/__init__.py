@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from laconic.api import check, explain, gc, plan, report, run, show, status, studies
     from laconic.core.errors import LaconicError, StudyError
     from laconic.core.records import Example, Exclusion, Outcome, Problem, Score, Trace, Verdict
-    from laconic.study import Study, load_study
+    from laconic.loading import load_study
+    from laconic.study import Study
 
 _HOMES = {
     **dict.fromkeys(("check", "explain", "gc", "plan", "report", "run", "show", "status", "studies"), "laconic.api"),
@@ -22,7 +23,8 @@ _HOMES = {
     **dict.fromkeys(
         ("Example", "Exclusion", "Outcome", "Problem", "Score", "Trace", "Verdict"), "laconic.core.records"
     ),
-    **dict.fromkeys(("Study", "load_study"), "laconic.study"),
+    "Study": "laconic.study",
+    "load_study": "laconic.loading",
 }
 
 __all__ = [

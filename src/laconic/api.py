@@ -19,13 +19,14 @@ from typing import Any
 
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.records import RECORDS, Problem, Trace, Verdict
+from laconic.loading import find_study, load_study, run_faults
 from laconic.plan import Plan, build
 from laconic.store.artifacts import Artifact, Store, remove
 from laconic.store.ledger import Ledger
 from laconic.store.locks import FileLock
 from laconic.store.runner import Mode, StepState, inspect
 from laconic.store.runner import run as run_steps
-from laconic.study import SHIPPED, Study, find_study, load_study, run_faults
+from laconic.study import SHIPPED, Study
 from laconic.watch import StatusFile, Watch
 from laconic.wiring import Wiring
 
@@ -56,7 +57,9 @@ def _planned(study: Study, stop: threading.Event | None = None) -> Iterator[tupl
 
 def studies() -> dict[str, str]:
     """Shipped studies: name to title."""
-    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["title"] for path in sorted(SHIPPED.glob("*.toml"))}
+    return {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["title"] for path in sorted(SHIPPED.glob("*.toml"))
+    }
 
 
 def new(file: str | Path, *, source: str = "miniature") -> Path:
@@ -340,7 +343,9 @@ def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = N
             if trace.problem_id.startswith(problem) and trace.sample_index == 0:
                 works.append((state.step.label, trace))
     if found is None:
-        raise InputError(f"no problem {problem!r}", "the beginning of a problem's id", "see `laconic show STUDY --table problems`")
+        raise InputError(
+            f"no problem {problem!r}", "the beginning of a problem's id", "see `laconic show STUDY --table problems`"
+        )
     return {
         "problem": asdict(found),
         "traces": [
@@ -388,4 +393,3 @@ def _compact(path: Path) -> int:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-

@@ -116,8 +116,12 @@ def plan(study: StudyArg, store: StoreOpt = None, overrides: SetOpt = None, as_j
 def run(
     study: StudyArg,
     store: StoreOpt = None,
-    mode: Annotated[str, typer.Option(help="cached, force (execute again) or retry (ask failed rows again).")] = "cached",
-    step: Annotated[list[str] | None, typer.Option("--step", help="With --mode force: only this step or stage.")] = None,
+    mode: Annotated[
+        str, typer.Option(help="cached, force (execute again) or retry (ask failed rows again).")
+    ] = "cached",
+    step: Annotated[
+        list[str] | None, typer.Option("--step", help="With --mode force: only this step or stage.")
+    ] = None,
     overrides: SetOpt = None,
     reports: ReportsOpt = Path("reports"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -138,11 +142,16 @@ def run(
 
 def _finished(done: Any, as_json: bool) -> None:
     if as_json:
-        _print_json({"study": done.study, "report": str(done.report), "executed": done.executed, "steps": done.steps, "seconds": done.seconds})  # fmt: skip
+        kept = ("study", "report", "executed", "steps", "seconds")
+        _print_json({name: getattr(done, name) for name in kept})
         return
     for line in done.summary:
         typer.echo(line)
-    did = f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s" if done.executed else f"nothing to do: all {done.steps} steps are in the store"
+    did = (
+        f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
+        if done.executed
+        else f"nothing to do: all {done.steps} steps are in the store"
+    )
     typer.echo(f"\n{did}\nreport: {done.report}")
 
 
@@ -159,7 +168,8 @@ def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) ->
     if facts["state"] == "never run":
         typer.echo(f"{facts['study']}: never run in this store")
         return
-    typer.echo(f"{facts['study']}: {facts['state']}, {len(facts['finished'])} of {facts['steps']} steps done, {clock(facts['now'] - facts['began'])}")  # fmt: skip
+    done, spent = f"{len(facts['finished'])} of {facts['steps']} steps done", clock(facts["now"] - facts["began"])
+    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {spent}")
     for row in facts["running"]:
         left = f", {clock(row['left_s'])} left" if row.get("left_s") else ""
         typer.echo(f"  {row['step']}: {row['done']:,}/{row['total']:,} {row['unit']}{left}")
@@ -189,9 +199,14 @@ def explain(
 @app.command()
 def show(
     study: StudyArg,
-    table: Annotated[str, typer.Option("--table", "-t", help="problems, traces, verdicts, exclusions, examples, losses or scores.")] = "scores",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="problems, traces, verdicts, exclusions, examples, losses or scores.")
+    ] = "scores",
     step: Annotated[str | None, typer.Option("--step", help="Only this step or stage.")] = None,
-    problem: Annotated[str | None, typer.Option("--problem", "-p", help="One problem, by the beginning of its id: all authors side by side.")] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option("--problem", "-p", help="One problem, by the beginning of its id: all authors side by side."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20,
     store: StoreOpt = None,
     as_json: JsonOpt = False,
@@ -230,7 +245,12 @@ def _side_by_side(value: dict[str, Any]) -> None:
 
     console = Console()
     problem = value["problem"]
-    console.print(Panel(Text(f"{_printable(problem['prompt'])}\n\nreference: {_printable(problem['reference'])}"), title=problem["problem_id"]))
+    console.print(
+        Panel(
+            Text(f"{_printable(problem['prompt'])}\n\nreference: {_printable(problem['reference'])}"),
+            title=problem["problem_id"],
+        )
+    )
     panels = [
         Panel(
             Text(_printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
@@ -258,7 +278,9 @@ def report(
 
 @app.command()
 def gc(
-    keep: Annotated[list[str] | None, typer.Option("--keep", help="Remove every artifact that these studies do not use.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Remove every artifact that these studies do not use.")
+    ] = None,
     store: StoreOpt = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOpt = False,
@@ -310,7 +332,9 @@ def miniature_pretrain(
 
     def on_step(step: int, *figures: Any) -> None:
         if step % 50 == 0:
-            typer.echo(f"step {step}  " + "  ".join(f"{f:.4g}" if isinstance(f, float) else str(f) for f in figures), err=True)
+            typer.echo(
+                f"step {step}  " + "  ".join(f"{f:.4g}" if isinstance(f, float) else str(f) for f in figures), err=True
+            )
 
     facts = pretrain(out, seed=seed, steps=steps, on_step=on_step)
     _print_json({key: value for key, value in facts.items() if key not in ("losses", "loss_curve")})

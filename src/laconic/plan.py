@@ -14,10 +14,10 @@ from laconic import results
 from laconic.arms import Arm
 from laconic.core.digest import digest, file_digest
 from laconic.domains.math import VERSION as VERIFIER
+from laconic.results import AuthorId
 from laconic.stages import curate, evaluate, generate, problems, report, train, verify
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import JsonlProblems, ProblemSource, SyntheticProblems
-from laconic.results import AuthorId
 from laconic.store.step import Step
 from laconic.study import Study, resolved
 from laconic.wiring import Wiring, endpoint_identity, model_identity, model_path
@@ -80,7 +80,9 @@ class _Builder:
         return Plan(study, source, benchmarks, teachers, pool, arms, authors, scored, final)
 
     def _problems(self, label: str, source: ProblemSource) -> Step:
-        payload: dict[str, Any] = source.payload(exclude=frozenset({"path"} if isinstance(source, JsonlProblems) else ()))
+        payload: dict[str, Any] = source.payload(
+            exclude=frozenset({"path"} if isinstance(source, JsonlProblems) else ())
+        )
         if isinstance(source, JsonlProblems):
             payload["file"] = _digest_of(source.path)
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
@@ -130,9 +132,7 @@ class _Builder:
             inputs={"problems": source, **verdicts}, run=self.wiring.pool(),
         )  # fmt: skip
 
-    def _arms(
-        self, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]
-    ) -> dict[tuple[str, str], Step]:
+    def _arms(self, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]) -> dict[tuple[str, str], Step]:
         study = self.study
         whole = {name: self._arm(name, arm, source, pool, teachers) for name, arm in study.arms.items()}
         out: dict[tuple[str, str], Step] = {}
@@ -142,9 +142,7 @@ class _Builder:
                 out[name, rule] = step if rule == "problems" else self._match(name, taking)
         return out
 
-    def _arm(
-        self, name: str, arm: Arm, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]
-    ) -> Step:
+    def _arm(self, name: str, arm: Arm, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]]) -> Step:
         payload = {"arm": name, **arm.payload(exclude=frozenset({"match"})), "tokenizer": self.counting}
         if self.study.prompt != "{problem}":
             payload["prompt"] = self.study.prompt
@@ -157,7 +155,12 @@ class _Builder:
         )  # fmt: skip
 
     def _match(self, name: str, taking: dict[str, Step]) -> Step:
-        payload = {"arm": name, "match": "tokens", "token_budget": self.study.curate.token_budget, "seed": self.study.seed}
+        payload = {
+            "arm": name,
+            "match": "tokens",
+            "token_budget": self.study.curate.token_budget,
+            "seed": self.study.seed,
+        }
         return Step(
             stage="curate", label=f"{name}@tokens", version=curate.VERSION, payload=payload,
             inputs={f"examples:{arm}": step for arm, step in taking.items()}, run=self.wiring.match_tokens(name),
@@ -186,15 +189,15 @@ class _Builder:
 
     def _train(self, name: str, rule: str, seed: int, base: str, model: dict[str, Any], examples: Step) -> Step:
         payload = {**self.study.training.payload(exclude=frozenset({"seeds"})), **model, "seed": seed}
-        label = name + ("@tokens" if rule == "tokens" else "") + (f"-{seed}" if len(self.study.training.seeds) > 1 else "")
+        label = (
+            name + ("@tokens" if rule == "tokens" else "") + (f"-{seed}" if len(self.study.training.seeds) > 1 else "")
+        )
         return Step(
             stage="train", label=label, version=train.VERSION, payload=payload, inputs={"examples": examples},
             run=self.wiring.train(base, seed), weight="heavy",
         )  # fmt: skip
 
-    def _work(
-        self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]
-    ) -> Author:
+    def _work(self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]) -> Author:
         """The author's traces and verdicts on every benchmark. `name` has no matching rule: one checkpoint, one key."""
         spec, rule = self.study.evaluate, "@tokens" if author.match == "tokens" else ""
         seed = f"-{author.seed}" if author.kind == "student" and len(self.study.training.seeds) > 1 else ""
@@ -226,7 +229,10 @@ class _Builder:
                 key = f"{author.label}#{author.seed}:{name}"
                 inputs |= {f"traces:{key}": author.traces[name], f"verdicts:{key}": author.verdicts[name]}
         payload = self.study.evaluate.payload(exclude=frozenset({"samples", "sampling", "base", "benchmarks"}))
-        payload |= {"seed": self.study.seed, "authors": [[a.label, a.kind, a.match, a.student, a.seed] for a in authors]}
+        payload |= {
+            "seed": self.study.seed,
+            "authors": [[a.label, a.kind, a.match, a.student, a.seed] for a in authors],
+        }
         payload["teachers"] = list(teachers)
         return Step(
             stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,

@@ -74,7 +74,9 @@ def _sheets(
             rows = [row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed)]
             yield Sheet(author=label, benchmark=benchmark, rows=rows, family=_family(runs[0]))
     for name in study.teachers:
-        yield Sheet(author=teacher_label(study, name), benchmark=OWN, rows=list(_work(inputs, name, 0)), family="teachers")
+        yield Sheet(
+            author=teacher_label(study, name), benchmark=OWN, rows=list(_work(inputs, name, 0)), family="teachers"
+        )
 
 
 def teacher_label(study: Study, name: str) -> str:
@@ -173,7 +175,9 @@ def _funnel(inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...
     source = inputs[f"problems:{OWN}"]
     pool = inputs.get("pool")
     if pool is None:
-        return report_stage.funnel(source.manifest.rows["problems"], source.read("exclusions", Exclusion), 0, [], {})[:2]
+        return report_stage.funnel(source.manifest.rows["problems"], source.read("exclusions", Exclusion), 0, [], {})[
+            :2
+        ]
     arms: dict[str, tuple[int, list[Exclusion]]] = {}
     for name, artifact in inputs.items():
         if name.startswith("examples:"):
@@ -196,7 +200,9 @@ def _showcases(
     if benchmarks and authors:
         first = {a.label: a for a in reversed(authors)}
         keys = {a.label: f"{first[a.label].key}:{benchmarks[0]}" for a in authors}
-        shown.append((benchmarks[0], {label: [(t, v) for _, t, v in _work(inputs, key, 0)] for label, key in keys.items()}))
+        shown.append(
+            (benchmarks[0], {label: [(t, v) for _, t, v in _work(inputs, key, 0)] for label, key in keys.items()})
+        )
     out: list[report_stage.Showcase] = []
     for name, named in shown:
         problems = {p.problem_id: p for p in inputs[f"problems:{name}"].read("problems", Problem)}
@@ -209,7 +215,9 @@ def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
     found = {
         "laconic": version("laconic"),
         "python": platform.python_version(),
-        "verifier": next((str(a.manifest.payload["verifier"]) for n, a in inputs.items() if n.startswith("verdicts:")), ""),
+        "verifier": next(
+            (str(a.manifest.payload["verifier"]) for n, a in inputs.items() if n.startswith("verdicts:")), ""
+        ),
         "common tokenizer": study.counting,
         "sampling of students": f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most "
         f"{sampling.max_tokens} tokens, {study.evaluate.samples} samples a problem",
@@ -221,6 +229,8 @@ def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
             found[f"digest of {name.removeprefix('problems:')}"] = artifact.content
         if name.startswith("train:"):
             facts = artifact.manifest.facts
-            found |= {key.removeprefix("version."): str(value) for key, value in facts.items() if key.startswith("version.")}
+            found |= {
+                key.removeprefix("version."): str(value) for key, value in facts.items() if key.startswith("version.")
+            }
             found["training precision"] = str(facts.get("precision", ""))
     return {key: value for key, value in found.items() if value}

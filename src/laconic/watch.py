@@ -64,6 +64,11 @@ class Meter:
         """Seconds to go at this rate."""
         return (self.total - self.done) / self.rate if self.rate > 0 and self.total else None
 
+    def facts(self) -> dict[str, Any]:
+        """The meter as plain values, for the status file."""
+        shown = {"step": self.name, "done": self.done, "total": self.total, "unit": self.unit}
+        return {**shown, "rate": round(self.rate, 3), "left_s": self.left_s, **self.figures}
+
     def describe(self) -> str:
         """`512/1,024 traces, 33.1/s, 9,120 tokens/s, 2 errors, 0:15 left`."""
         if not self.total:
@@ -135,7 +140,7 @@ class StatusFile:
 
     def _write(self, state: str) -> None:
         with self._lock:
-            running = [{"step": m.name, "done": m.done, "total": m.total, "unit": m.unit, "rate": round(m.rate, 3), "left_s": m.left_s, **m.figures} for m in self._meters.values()]  # fmt: skip
+            running = [meter.facts() for meter in self._meters.values()]
             facts = {
                 "study": self._study, "state": state, "pid": os.getpid(), "began": self._began, "now": time.time(),
                 "steps": self._steps, "finished": list(self._done), "running": running,

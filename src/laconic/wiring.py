@@ -32,10 +32,11 @@ from laconic.stages import train as train_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.generate import EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ProblemSource, SyntheticProblems
+from laconic.stages.train import MINIATURE_BASE
 from laconic.store.artifacts import Artifact
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
-from laconic.study import MINIATURE_BASE, Study
+from laconic.study import Study
 from laconic.styles import STYLES
 
 Body = Callable[[StepContext], None]
@@ -136,9 +137,7 @@ class Wiring:
             folder = str(trained.folder / "model") if trained else model_path(base or "")
             who = trained.content if trained else model_identity(base or "")
             author = self._sampler(folder, {"checkpoint": who, "seed": self.study.seed}, spec.sampling)
-            self._generate(
-                ctx, label, author, template=self.study.prompt, samples=spec.samples, sampling=spec.sampling
-            )
+            self._generate(ctx, label, author, template=self.study.prompt, samples=spec.samples, sampling=spec.sampling)
 
         return body
 
@@ -300,7 +299,9 @@ class Wiring:
 
         def body(ctx: StepContext) -> None:
             built = {key.removeprefix("examples:"): list(a.read("examples", Example)) for key, a in ctx.inputs.items()}
-            budget = curate_stage.token_budget(rule, {arm: sum(e.n_tokens for e in rows) for arm, rows in built.items()})
+            budget = curate_stage.token_budget(
+                rule, {arm: sum(e.n_tokens for e in rows) for arm, rows in built.items()}
+            )
             mine = built[name]
             picks = [arms_room.Pick(e.problem_id, e.teacher, e.trace_id, e.phase) for e in mine]
             matched = arms_room.match_tokens(picks, [e.n_tokens for e in mine], budget, seed)
@@ -356,8 +357,7 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
 def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
     """The trainer's result in the stages' terms."""
     losses = [
-        Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate)
-        for s in result.losses
+        Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate) for s in result.losses
     ]
     facts = {
         "steps": result.n_steps, "tokens": result.n_tokens, "seconds": round(result.seconds, 2),
@@ -408,14 +408,18 @@ def _pool_json(pool: curate_stage.Pool) -> dict[str, Any]:
     return {"problems": [p.problem_id for p in pool.problems], "chosen": pool.chosen, "pass_rate": pool.pass_rate}
 
 
+def _tag(tag: str) -> tuple[str, str]:
+    name, _, value = tag.partition("=")
+    return name, value
+
+
 def _candidates(artifact: Artifact, problems: Mapping[str, Problem]) -> list[arms_room.Candidate]:
     pool = orjson.loads((artifact.folder / POOL).read_bytes())
     chosen: dict[str, dict[str, str]] = pool["chosen"]
     return [
         arms_room.Candidate(
-            problem_id=pid, tags=dict(tag.partition("=")[::2] for tag in problems[pid].tags),
+            problem_id=pid, tags=dict(_tag(tag) for tag in problems[pid].tags),
             pass_rate=pool["pass_rate"][pid], traces={name: ids[pid] for name, ids in chosen.items()},
         )
         for pid in pool["problems"]
     ]  # fmt: skip
-

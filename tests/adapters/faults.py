@@ -141,9 +141,7 @@ class FaultServer:
         return web.Response()
 
     async def _reset(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "application/json", "Content-Length": "100000"}
-        )
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "100000"})
         await response.prepare(request)
         await response.write(b'{"choices": [{"message": {"content": "half of')
         assert request.transport
@@ -160,9 +158,7 @@ class FaultServer:
             response = await _begin_stream(request)
             await response.write(_event({"choices": [{"delta": {"content": "half of"}}]}))
             return response
-        return web.Response(
-            body=b'{"choices": [{"message": {"content": "half', content_type="application/json"
-        )
+        return web.Response(body=b'{"choices": [{"message": {"content": "half', content_type="application/json")
 
     async def _html(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return web.Response(text="<html>Welcome to the gateway</html>", content_type="text/html")
@@ -193,9 +189,7 @@ class FaultServer:
         return web.Response(text=text, content_type="application/json")
 
     async def _leak(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        return await _send(
-            request, body, _reply(body, f"Your header: {request.headers.get('Authorization')}")
-        )
+        return await _send(request, body, _reply(body, f"Your header: {request.headers.get('Authorization')}"))
 
     async def _renamed_cap(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if "max_tokens" in body:
@@ -211,9 +205,7 @@ def _status(word: str, body: dict[str, Any]) -> web.Response:
     """`429` and, with a Retry-After, `429-0.3`; `429-quota` for an account without credit."""
     code, _, more = word.partition("-")
     if more == "quota":
-        return web.json_response(
-            {"error": {"message": "no credit", "code": "insufficient_quota"}}, status=429
-        )
+        return web.json_response({"error": {"message": "no credit", "code": "insufficient_quota"}}, status=429)
     headers = {"Retry-After": more} if more else {}
     return _error(int(code), f"the server says {code} about {body['model']}", **headers)
 

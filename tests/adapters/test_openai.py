@@ -6,7 +6,7 @@ import asyncio
 import collections
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ def author(server: FaultServer | str, **settings: Any) -> EndpointAuthor:
 def request(prompt: str, i: int = 0) -> Request:
     """The i-th request, with this prompt."""
     return Request(key=f"{i:032x}", problem_id=f"p{i}", prompt=prompt, sample_index=0, seed=17, max_tokens=99)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, ten seconds at most."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def ask(asker: EndpointAuthor, *prompts: str) -> list[Reply | None]:
@@ -105,9 +113,7 @@ def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: Fa
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_unusual_replies_are_replies(server: FaultServer, stream: bool) -> None:
-    length, filtered, big, other = ask(
-        author(server, stream=stream), "length", "filter", "big", "other-model"
-    )
+    length, filtered, big, other = ask(author(server, stream=stream), "length", "filter", "big", "other-model")
     assert length
     assert (length.reasoning, length.answer, length.finish_reason) == ("on and on", "", "length")
     assert filtered
@@ -187,7 +193,7 @@ def test_retry_after_is_obeyed(server: FaultServer) -> None:
     assert reply
     assert reply.error is None
     first, second = server.times
-    assert 0.4 <= second - first < 1.0
+    assert 0.4 <= second - first < 3.0
 
 
 def test_the_cap_takes_the_name_that_the_server_wants(server: FaultServer) -> None:
@@ -244,11 +250,9 @@ def test_a_failing_whole_stops_by_its_error_rate_and_keeps_the_replies(server: F
 def test_an_outage_is_waited_out(server: FaultServer) -> None:
     server.delay_s = 0.02
     replies: list[Reply | None] = []
-    worker = threading.Thread(
-        target=lambda: replies.extend(ask(author(server, concurrency=4), *["ok"] * 100))
-    )
+    worker = threading.Thread(target=lambda: replies.extend(ask(author(server, concurrency=4), *["ok"] * 100)))
     worker.start()
-    time.sleep(0.15)
+    wait_for(lambda: len(server.seen) > 20)
     server.stop()
     time.sleep(0.15)
     server.start()
@@ -271,7 +275,7 @@ def test_an_outage_without_end_stops_and_costs_no_row(server: FaultServer) -> No
 
     worker = threading.Thread(target=work)
     worker.start()
-    time.sleep(0.2)
+    wait_for(lambda: len(got) > 10)
     server.stop()
     worker.join(20)
     assert "no connection for" in str(raised[0])
@@ -319,7 +323,7 @@ def test_the_window_slides_without_barriers(server: FaultServer) -> None:
     began = time.monotonic()
     ask(author(server, concurrency=10), "status500*1 late", *["ok"] * 100)
     assert server.most_at_once == 10
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 2.0
 
 
 def test_it_asks_fewer_at_once_when_the_server_says_so() -> None:
@@ -365,7 +369,7 @@ def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) 
         args=([request("ok", i) for i in range(100)], lambda key, payload: got.append(payload)),
     )
     worker.start()
-    time.sleep(0.1)
+    wait_for(lambda: len(server.seen) == 4)
     stop.set()
     worker.join(5)
     assert not worker.is_alive()

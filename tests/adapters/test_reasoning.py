@@ -24,12 +24,10 @@ TEXTS = {
     "Sky-T1": f"<|begin_of_thought|>\n\n{R}\n\n<|end_of_thought|>\n\n"
     f"<|begin_of_solution|>\n\n{A}\n\n<|end_of_solution|>",
     "thinking": f"<thinking>{R}</thinking>{A}",
-    "harmony": f"<|channel|>analysis<|message|>{R}<|end|>"
-    f"<|start|>assistant<|channel|>final<|message|>{A}<|return|>",
+    "harmony": f"<|channel|>analysis<|message|>{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
     "harmony, whole turn": f"<|start|>assistant<|channel|>analysis<|message|>{R}<|end|>"
     f"<|start|>assistant<|channel|>final <|constrain|>json<|message|>{A}",
-    "harmony, head written by the template": f"{R}<|end|>"
-    f"<|start|>assistant<|channel|>final<|message|>{A}<|return|>",
+    "harmony, head written by the template": f"{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
     "harmony, channels back to back": f"<|channel|>analysis<|message|>{R}<|channel|>final<|message|>{A}",
     "harmony without its special tokens": f"analysis{R}assistantfinal{A}",
 }
@@ -109,9 +107,7 @@ MESSAGES: dict[str, dict[str, object]] = {
             {"type": "text", "text": A},
         ]
     },
-    "parts of text": {
-        "content": [{"type": "text", "text": f"<think>{R}</"}, {"type": "text", "text": f"think>{A}"}]
-    },
+    "parts of text": {"content": [{"type": "text", "text": f"<think>{R}</"}, {"type": "text", "text": f"think>{A}"}]},
     "plain content": {"content": TEXTS["harmony"]},
 }
 

@@ -11,7 +11,7 @@ def prepare() -> dict[str, int]:
     return {"seen": 0}
 
 
-def broken_prepare() -> None:
+def broken_prepare() -> dict[str, int]:
     """A set-up that fails."""
     raise RuntimeError("no such library")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from e2e_study import SMALL, clean_environment, cli_in
 
 from laconic import api
-from laconic.study import load_study
+from laconic.loading import load_study
 
 
 def contents(folder: Path) -> dict[str, str]:

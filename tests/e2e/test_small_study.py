@@ -10,8 +10,8 @@ import pytest
 
 from laconic import api
 from laconic.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
+from laconic.loading import load_study
 from laconic.store.artifacts import Artifact
-from laconic.study import load_study
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,12 @@ def test_every_trace_has_one_verdict_with_its_method_and_version(artifact):
 
 
 def test_teachers_err_at_a_known_rate_and_pairing_takes_the_errors_out(artifact):
-    wrong = {v.problem_id for n in ("verbose", "concise") for v in artifact(f"verify/{n}").read("verdicts", Verdict) if v.outcome != "correct"}
+    wrong = {
+        v.problem_id
+        for n in ("verbose", "concise")
+        for v in artifact(f"verify/{n}").read("verdicts", Verdict)
+        if v.outcome != "correct"
+    }
     left = {e.subject for e in artifact("curate/pool").read("exclusions", Exclusion)}
     assert wrong == left
     assert 0 < len(left) < 20
@@ -91,7 +96,10 @@ def test_scores_cover_every_author_and_benchmark(artifact):
     scores = list(artifact("evaluate/scores").read("scores", Score))
     accuracy = {(s.author, s.benchmark) for s in scores if s.metric == "accuracy" and s.group is None}
     students = {"base", "verbose", "concise", "verbose@tokens", "concise@tokens"}
-    assert accuracy == {(a, "held-out") for a in students} | {("verbose (teacher)", "problems"), ("concise (teacher)", "problems")}
+    assert accuracy == {(a, "held-out") for a in students} | {
+        ("verbose (teacher)", "problems"),
+        ("concise (teacher)", "problems"),
+    }
     assert all(s.low is not None and s.low <= s.estimate <= s.high for s in scores if s.metric == "accuracy")  # type: ignore[operator]
 
 
@@ -113,7 +121,9 @@ def test_plan_status_explain_show_and_report(laconic, finished: str):
     assert status["state"] == "finished"
     said = laconic("explain", "small.toml", "train/concise", "--set", "training.epochs=2").stdout
     assert "epochs: the default then, 2 now" in said or "epochs: 1 then, 2 now" in said
-    rows = json.loads(laconic("show", "small.toml", "-t", "verdicts", "--step", "verify/concise", "-n", "3", "--json").stdout)
+    rows = json.loads(
+        laconic("show", "small.toml", "-t", "verdicts", "--step", "verify/concise", "-n", "3", "--json").stdout
+    )
     assert [row["step"] for row in rows] == ["verify/concise"] * 3
     shown = laconic("show", "small.toml", "--problem", rows[0]["problem_id"][:12]).stdout
     assert re.search(r"reference: \d+", shown)

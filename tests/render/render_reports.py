@@ -240,9 +240,7 @@ def _curve(start: float, end: float) -> list[Loss]:
     def at(step: int) -> float:
         return end + (start - end) * math.exp(-step / 70) + 0.06 * end * math.sin(step * 12.9898) ** 3
 
-    return [
-        Loss(step=i, n_tokens=3242 * (i + 1), loss=at(i), learning_rate=1e-3) for i in range(512)
-    ]
+    return [Loss(step=i, n_tokens=3242 * (i + 1), loss=at(i), learning_rate=1e-3) for i in range(512)]
 
 
 def _funnel() -> tuple[FunnelRow, ...]:

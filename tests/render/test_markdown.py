@@ -64,8 +64,8 @@ def test_summary_gives_the_verdict_then_a_table() -> None:
     assert max(len(line) for line in lines) <= 100
     table = lines[lines.index("") + 1 :]
     assert table[0] == "the study's own problems (2,000 problems)"
-    assert table[1].split() == ["author", "accuracy", "tokens"]
-    assert re.fullmatch(r"gpt-oss +85\.1% \[83\.5, 86\.7\] +3,480 \[3,350, 3,610\]", table[3])
+    assert table[1].split() == ["author", "accuracy", "tokens", "of", "baseline"]
+    assert re.fullmatch(r"gpt-oss +85\.1% \[83\.5, 86\.7\] +3,480 \[3,350, 3,610\] +0\.22\u00d7", table[3])
 
 
 def test_summary_sends_no_control_characters_to_the_terminal() -> None:
@@ -76,3 +76,23 @@ def test_summary_sends_no_control_characters_to_the_terminal() -> None:
 
 def test_nothing_scored_makes_no_lines() -> None:
     assert summary_lines(bare()) == []
+
+
+def test_details_stand_after_the_tables_and_not_in_the_terminal() -> None:
+    data = bare(verdict=(Sentence(text="First."), Sentence(text="All of it.", detail=True)), resolved="{}")
+    text = markdown(data)
+    order = [
+        text.index(part) for part in ("## Verdict", "First.", "## Every comparison in words", "All of it.")
+    ]
+    assert order == sorted(order)
+    assert markdown(full()).index("## Provenance") < markdown(full()).index("## Every comparison in words")
+    assert summary_lines(data) == ["- First."]
+
+
+def test_the_summary_of_a_whole_study_fits_on_a_screen() -> None:
+    lines = summary_lines(full())
+    assert len(lines) <= 60
+    assert max(len(line) for line in lines) <= 100
+    rules = [line.split()[1] for line in lines if line.startswith(("verbose ", "verbose@tokens "))]
+    assert rules == ["problems", "tokens"] * 2
+    assert len([line for line in lines if line.startswith("concise@tokens ")]) == 2

@@ -14,7 +14,8 @@ from laconic.core.records import Loss
 from laconic.core.reporting import AuthorCard, FunnelRow, ReportData, Sentence
 from laconic.render import html_page
 from laconic.render.accounts import TRACE_LIMIT
-from laconic.render.page import inert_json, unbroken
+from laconic.render.blocks import unbroken
+from laconic.render.page import inert_json
 
 
 class _Reader(HTMLParser):
@@ -149,9 +150,7 @@ def test_right_and_wrong_are_words(page: _Reader) -> None:
 
 
 def test_losses_are_read_from_the_curve() -> None:
-    curve = [
-        Loss(step=i, n_tokens=0, loss=4.0 if i < 2 else 1.0, learning_rate=0.1) for i in range(40)
-    ]
+    curve = [Loss(step=i, n_tokens=0, loss=4.0 if i < 2 else 1.0, learning_rate=0.1) for i in range(40)]
     text = " ".join(_read(bare(losses={"a#0": curve, "a#1": curve[:1]})).text)
     assert "a#0 starts at 4.00 and ends at 1.00 (means of the first and last 2 steps)" in text
     assert "a#1 starts at 4.00 and ends at 4.00 (first and last step)" in text
@@ -224,3 +223,59 @@ def test_inert_json_cannot_end_its_element() -> None:
 
 def test_intervals_and_p_values_do_not_break_over_lines() -> None:
     assert unbroken("61.2% [55.1, 67.0], p = 0.310") == "61.2% [55.1,\u00a067.0], p\u00a0=\u00a00.310"
+
+
+def test_every_comparison_in_words_is_folded_and_escaped() -> None:
+    html = html_page(bare(verdict=(Sentence(text="In short."), Sentence(text=HOSTILE, detail=True))))
+    reader = _Reader()
+    reader.feed(html)
+    assert "<summary>Every comparison in words (1)</summary>" in html
+    assert html.index("In short.") < html.index("<details>")
+    assert {tag for tag, _ in reader.tags}.isdisjoint({"img", "iframe", "script"})
+    assert "<script>alert(1)</script>" in "".join(reader.text)
+
+
+def test_two_runs_that_are_the_same_are_said_to_be() -> None:
+    curve = [Loss(step=0, n_tokens=9, loss=1.0, learning_rate=0.1)]
+    first = AuthorCard(label="v", kind="student", arm="v", match="problems", n_examples=2, n_train_tokens=9)
+    second = replace(first, label="v@tokens", match="tokens")
+    both = {"authors": (first, second), "losses": {"v": curve, "v@tokens": curve}}
+    assert "v@tokens is the same run as v" in html_page(bare(**both))
+    other = [replace(curve[0], loss=2.0)]
+    assert "the same run" not in html_page(bare(**{**both, "losses": {"v": curve, "v@tokens": other}}))
+
+
+def test_an_author_named_twice_has_one_row() -> None:
+    cards = (AuthorCard(label="v", kind="teacher"), AuthorCard(label="v", kind="student", match="problems"))
+    text = " ".join(_read(bare(authors=cards, scores=(score("b", "v", "accuracy", 0.5),))).text)
+    assert text.count("50.0%") == 1
+    assert "Students, arms matched by problems" in text
+
+
+def test_many_curves_leave_their_intervals_to_the_table() -> None:
+    few = [score("b", f"a{i}", "accuracy_within_budget", 0.5, 0.1, at=64.0) for i in range(4)]
+    many = [*few, replace(few[0], author="a4")]
+    specs = [json.loads(_read(bare(scores=tuple(scores))).specs[0])["data"] for scores in (few, many)]
+    assert [sum("fill" in trace for trace in spec) for spec in specs] == [4, 0]
+
+
+def test_names_stand_beside_points_only_where_they_do_not_overlap() -> None:
+    def labelled(accuracy: float) -> bool:
+        places = {"a": (0.5, 100.0), "b": (accuracy, 101.0)}
+        scores = [
+            score("b", name, metric, value, 0.02)
+            for name, figures in places.items()
+            for metric, value in zip(("accuracy", "tokens"), figures, strict=True)
+        ]
+        return "labelled" in json.loads(_read(bare(scores=tuple(scores))).specs[0])["layout"]["meta"]
+
+    assert labelled(0.9)
+    assert not labelled(0.501)
+
+
+def test_methods_that_differ_only_in_numbers_share_a_row() -> None:
+    scores = tuple(
+        replace(score("b", f"a{n}", "accuracy", 0.5), method=f"Wilson, effective n {n}.0, seed {n}12345678")
+        for n in (3, 20)
+    )
+    assert "Wilson, effective n 3.0 to 20.0, seed \u2026" in html_page(bare(scores=scores))

@@ -11,7 +11,19 @@ import pytest
 import laconic
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "transformers", "trl", "ray", "vllm", "datasets", "accelerate", "plotly", "sympy", "math_verify", "statsmodels")
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "ray",
+    "vllm",
+    "datasets",
+    "accelerate",
+    "plotly",
+    "sympy",
+    "math_verify",
+    "statsmodels",
+)
 
 
 def modules_after(code: str) -> set[str]:
@@ -39,7 +51,8 @@ def test_import_laconic_loads_no_third_party_package():
 
 
 def test_the_help_does_not_wait_for_pydantic_or_arrow():
-    code = "import sys; sys.argv = ['laconic', '--help']\nimport laconic.cli\ntry: laconic.cli.main()\nexcept SystemExit: pass"
+    run = "import laconic.cli\ntry: laconic.cli.main()\nexcept SystemExit: pass"
+    code = f"import sys; sys.argv = ['laconic', '--help']\n{run}"
     assert not modules_after(code) & {"pydantic", "pyarrow", "numpy"}
 
 
@@ -58,5 +71,9 @@ def test_floors_hold():
 
 
 def test_every_module_says_why_it_exists():
-    bare = [p for p in (ROOT / "src").rglob("*.py") if not p.read_text(encoding="utf-8").lstrip().startswith(('"""', 'r"""'))]
+    bare = [
+        p
+        for p in (ROOT / "src").rglob("*.py")
+        if not p.read_text(encoding="utf-8").lstrip().startswith(('"""', 'r"""'))
+    ]
     assert bare == []

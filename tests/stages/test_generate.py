@@ -58,7 +58,9 @@ class Silence:
     def advance(self, n: int = 1, **figures: float) -> None: ...
 
 
-def traces(author: Scripted, log: Log, *, samples: int = 1, cap: int = 100, retry: bool = False, stop: bool = False) -> list[Trace]:
+def traces(
+    author: Scripted, log: Log, *, samples: int = 1, cap: int = 100, retry: bool = False, stop: bool = False
+) -> list[Trace]:
     halt = threading.Event()
     if stop:
         halt.set()

@@ -21,7 +21,11 @@ ROWS = [
 
 
 def read(rows: list[dict[str, object]]) -> list[Problem]:
-    return list(problems_of_rows(((f"f:{i}", row) for i, row in enumerate(rows, 1)), JsonlProblems(path="f", tag_fields=("level",))))
+    return list(
+        problems_of_rows(
+            ((f"f:{i}", row) for i, row in enumerate(rows, 1)), JsonlProblems(path="f", tag_fields=("level",))
+        )
+    )
 
 
 def test_five_rows_give_two_problems_and_three_exclusions():
@@ -60,7 +64,7 @@ def test_an_empty_problem_set_is_an_input_error():
 @pytest.mark.parametrize(("line", "found"), [("{oops", "not JSON"), ("[1]", "a JSON list"), ('"x"', "a JSON str")])
 def test_a_row_that_is_not_an_object_is_named_by_file_and_line(tmp_path: Path, line: str, found: str):
     path = tmp_path / "p.jsonl"
-    path.write_text(f'{json.dumps(ROWS[0])}\n\n{line}\n', encoding="utf-8")
+    path.write_text(f"{json.dumps(ROWS[0])}\n\n{line}\n", encoding="utf-8")
     with pytest.raises(InputError) as caught:
         list(read_jsonl(path))
     assert caught.value.where == f"{path}:3"
@@ -92,7 +96,11 @@ def test_bytes_that_are_not_text_and_missing_files_are_input_errors(tmp_path: Pa
     ],
 )
 def test_dotted_paths_reach_into_lists_and_json_text(path: str, value: object):
-    row = {"messages": [{"content": "q"}, {"content": "a"}], "metadata": '{"expected_answer": "42"}', "a.b": "literal key"}
+    row = {
+        "messages": [{"content": "q"}, {"content": "a"}],
+        "metadata": '{"expected_answer": "42"}',
+        "a.b": "literal key",
+    }
     assert dig(row, path) == value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from laconic.core.records import Score
 from laconic.core.reporting import AuthorCard
 from laconic.stages.verdict import verdict
@@ -64,12 +66,22 @@ def _pair(
     ]
 
 
+def _details(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    made = verdict(authors, scores, margin=margin, confidence=0.95)
+    return [sentence.text for sentence in made if sentence.detail]
+
+
+def _headline(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    made = verdict(authors, scores, margin=margin, confidence=0.95)
+    return [sentence.text for sentence in made if not sentence.detail]
+
+
 def _texts(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
     return [sentence.text for sentence in verdict(authors, scores, margin=margin, confidence=0.95)]
 
 
 def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
-    texts = _texts(TWO, _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
+    texts = _details(TWO, _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
     assert texts[0] == (
         "On held-out (128 problems, 8 samples each), arms matched by problems: the concise student reaches"
         " 61.2% [55.1, 67.0], the verbose student 72.3% [66.2, 78.1]; difference \u221211.1 points"
@@ -81,11 +93,14 @@ def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
 
 def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
     scores = _pair(-0.01, -0.03, 0.01, 0.4, -0.027)
-    assert set(verdict(TWO, scores, margin=0.05, confidence=0.95)[0].rests_on) == set(scores)
+    headline, *_, detail = verdict(TWO, scores, margin=0.05, confidence=0.95)
+    assert set(detail.rests_on) == set(scores)
+    quoted = {("verbose", "accuracy"), ("concise", "accuracy_difference"), ("concise", "token_ratio")}
+    assert {(score.author, score.metric) for score in headline.rests_on} == quoted
 
 
 def test_no_difference_found_is_not_called_equality() -> None:
-    text = _texts(TWO, _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
+    text = _details(TWO, _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
     assert "cannot be told apart" in text
     # standard error 3.06 points, times 1.96 + 0.84
     assert "with 80% power is about 8.6 points" in text
@@ -97,25 +112,25 @@ def test_no_difference_found_is_not_called_equality() -> None:
 
 
 def test_non_inferiority_is_claimed_only_when_the_bound_lies_inside_the_margin() -> None:
-    inside = _texts(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499))[0]
-    on_it = _texts(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
+    inside = _details(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499))[0]
+    on_it = _details(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
     assert "By the margin of 5 points stated beforehand it is not inferior" in inside
     assert "is not shown" in on_it
 
 
 def test_lower_but_within_the_margin_says_both() -> None:
-    text = _texts(TWO, _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
+    text = _details(TWO, _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
     assert "is lower. By the margin" in text
 
 
 def test_an_adjusted_p_value_can_take_back_what_the_interval_shows() -> None:
-    text = _texts(TWO, _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
+    text = _details(TWO, _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
     assert "nothing is established" in text
     assert "is lower" not in text
 
 
 def test_missing_intervals_claim_nothing() -> None:
-    text = _texts(TWO, _pair(-0.06, None, None, None, None))[0]
+    text = _details(TWO, _pair(-0.06, None, None, None, None))[0]
     assert "difference \u22126.0 points; it uses" in text
     assert "has no interval" in text
     assert "None" not in text
@@ -123,7 +138,7 @@ def test_missing_intervals_claim_nothing() -> None:
 
 
 def test_a_zero_width_interval_promises_no_detectable_difference() -> None:
-    text = _texts(TWO, _pair(0.0, 0.0, 0.0, 1.0, 0.0))[0]
+    text = _details(TWO, _pair(0.0, 0.0, 0.0, 1.0, 0.0))[0]
     assert "cannot be told apart here." in text
     assert "80% power" not in text
 
@@ -173,11 +188,12 @@ def test_teachers_alone_are_compared_and_no_seed_is_spoken_of() -> None:
         _score("r1", "accuracy", 0.846, 0.83, 0.86, benchmark="problems", k=1),
         _score("oss", "accuracy_difference", 0.005, -0.01, 0.02, baseline="r1", benchmark="problems", k=1),
     ]
-    texts = _texts(teachers, scores)
-    assert texts[0].startswith(
-        "On the study's own problems (128 problems, one sample each): the oss teacher reaches 85.1%"
-    )
-    assert not any("seed" in text for text in texts)
+    place = "On the study's own problems (128 problems, one sample each)"
+    assert _headline(teachers, scores) == [
+        f"{place}: the r1 teacher reaches 84.6% [83.0, 86.0]; against it: oss +0.5 points"
+        " [\u22121.0, 2.0]. This difference is not established."
+    ]
+    assert _details(teachers, scores)[0].startswith(f"{place}: the oss teacher reaches 85.1%")
 
 
 def _starts(texts: list[str], head: str) -> bool:
@@ -211,3 +227,43 @@ def test_the_own_problems_come_after_the_held_out_ones() -> None:
 
 def test_nothing_scored_says_nothing() -> None:
     assert verdict([VERBOSE], [], margin=0.05, confidence=0.95) == ()
+
+
+def test_the_headline_has_one_sentence_for_each_benchmark_and_match_rule() -> None:
+    mixed = replace(CONCISE, label="mixed", arm="mixed")
+    base = AuthorCard(label="base", kind="base")
+    scores = [
+        *_pair(-0.111, -0.169, -0.053, 0.0004, -0.16),
+        _score("mixed", "accuracy_difference", -0.01, -0.04, 0.02, baseline="verbose", p_value=0.5),
+        _score("mixed", "token_ratio", 0.6, baseline="verbose"),
+        _score("mixed", "non_inferiority", -0.01, -0.035, baseline="verbose"),
+        _score("verbose", "tokens", 412, 398, 427),
+        _score("base", "accuracy", 0.121, 0.08, 0.17),
+        *_pair(0.12, 0.06, 0.18, 0.0004, 0.07, tag="@tokens"),
+    ]
+    texts = _headline([base, VERBOSE, CONCISE, mixed, VERBOSE_T, CONCISE_T], scores)
+    assert texts[0] == (
+        "On held-out (128 problems, 8 samples each), arms matched by problems: the verbose student reaches"
+        " 72.3% [66.2, 78.1] with 412 tokens a sample; against it: concise \u221211.1 points"
+        " [\u221216.9, \u22125.3] at 0.20\u00d7 the tokens; mixed \u22121.0 [\u22124.0, 2.0] at 0.60\u00d7."
+        " Established: accuracy is lower for concise; no other difference is."
+        " By the margin of 5 points stated beforehand, not inferior: mixed."
+        " The untrained base reaches 12.1% [8.0, 17.0]."
+    )
+    assert [text.split(":")[0].split(" flips")[0] for text in texts[1:]] == [
+        "On held-out (128 problems, 8 samples each), arms matched by tokens",
+        "On held-out the order of verbose and concise",
+        "Each student was trained with one seed",
+    ]
+
+
+def test_teachers_are_background_once_students_are_compared() -> None:
+    teachers = [AuthorCard(label=f"{name} (teacher)", kind="teacher") for name in ("verbose", "concise")]
+    first, second = (card.label for card in teachers)
+    own = [
+        _score(first, "accuracy", 0.95, benchmark="problems"),
+        _score(second, "accuracy_difference", -0.05, -0.12, 0.02, baseline=first, benchmark="problems"),
+    ]
+    scores = [*_pair(-0.111, -0.169, -0.053, 0.0004, -0.16), *own]
+    assert not any("teacher" in text for text in _headline([*teachers, *TWO], scores))
+    assert "the concise teacher against the verbose teacher" in _details([*teachers, *TWO], scores)[-1]

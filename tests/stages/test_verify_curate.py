@@ -20,7 +20,15 @@ IDS = [p.problem_id for p in PROBLEMS]
 
 
 def trace(teacher: str, i: int, answer: str, *, sample: int = 0, error: str | None = None) -> Trace:
-    return Trace(trace_id=f"{teacher}{i}.{sample}", problem_id=IDS[i], author=teacher, sample_index=sample, reasoning=f"r{i}", answer=answer, error=error)
+    return Trace(
+        trace_id=f"{teacher}{i}.{sample}",
+        problem_id=IDS[i],
+        author=teacher,
+        sample_index=sample,
+        reasoning=f"r{i}",
+        answer=answer,
+        error=error,
+    )
 
 
 class Equality:
@@ -28,7 +36,13 @@ class Equality:
 
     def grade(self, rows: Iterable[Answered]) -> Iterator[Grading]:
         for row in rows:
-            outcome = Outcome.UNPARSED if row.answer == "?" else Outcome.CORRECT if row.answer == row.reference else Outcome.INCORRECT
+            outcome = (
+                Outcome.UNPARSED
+                if row.answer == "?"
+                else Outcome.CORRECT
+                if row.answer == row.reference
+                else Outcome.INCORRECT
+            )
             yield Grading(outcome=outcome, extracted=row.answer, method="equality")
 
 
@@ -122,7 +136,17 @@ def test_matching_by_tokens_repeats_the_short_and_thins_the_long():
 
 
 def example(i: int, *, phase: int = 0, n: int = 10) -> Example:
-    return Example(arm="x", problem_id=f"p{i}", trace_id=f"t{i}", teacher="v", style="verbatim", prompt="p", completion="c", phase=phase, n_tokens=n)
+    return Example(
+        arm="x",
+        problem_id=f"p{i}",
+        trace_id=f"t{i}",
+        teacher="v",
+        style="verbatim",
+        prompt="p",
+        completion="c",
+        phase=phase,
+        n_tokens=n,
+    )
 
 
 def test_what_matching_leaves_out_is_an_exclusion():

@@ -16,7 +16,13 @@ from laconic.store.runner import inspect, run
 from laconic.store.step import Step, StepContext
 
 
-def step(name: str, payload: dict[str, object] | None = None, *, body: Callable[[StepContext], None] | None = None, **inputs: Step) -> Step:
+def step(
+    name: str,
+    payload: dict[str, object] | None = None,
+    *,
+    body: Callable[[StepContext], None] | None = None,
+    **inputs: Step,
+) -> Step:
     """A step that writes its inputs' texts and its payload's `text`."""
 
     def write(ctx: StepContext) -> None:

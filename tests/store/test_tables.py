@@ -16,7 +16,7 @@ PROBLEMS = [Problem.of("1+1?", "2", tags=("steps=1", "level=3")), Problem.of("ü
 
 @pytest.mark.parametrize("record", RECORDS.values(), ids=lambda record: record.__name__)
 def test_every_record_has_an_arrow_schema_with_its_fields(record: type):
-    assert schema_of(record).names == [f for f in record.__dataclass_fields__]
+    assert schema_of(record).names == list(record.__dataclass_fields__)
 
 
 def test_optional_fields_are_nullable_and_tuples_are_lists():

@@ -64,9 +64,7 @@ class CheckpointAuthor:
                 if key in owed:
                     put(key, payload)
         if self._stop.is_set():
-            raise RunStopped(
-                "interrupted", "what was sampled is in the ledger", "run the same command again to go on"
-            )
+            raise RunStopped("interrupted", "what was sampled is in the ledger", "run the same command again to go on")
 
     def parse(self, payload: Payload) -> Reply:
         """The text taken apart at the end of its thinking."""

@@ -55,9 +55,7 @@ def counter(name: str) -> WordCounter | TokenizerCounter:
         ) from error
     file = Path(name) / "tokenizer.json" if Path(name).is_dir() else None
     try:
-        loaded = (
-            tokenizers.Tokenizer.from_file(str(file)) if file else tokenizers.Tokenizer.from_pretrained(name)
-        )
+        loaded = tokenizers.Tokenizer.from_file(str(file)) if file else tokenizers.Tokenizer.from_pretrained(name)
     except Exception as error:  # the library raises bare Exceptions for a missing file or hub
         raise InputError(
             f"the tokenizer {name!r} cannot be loaded: {str(error)[:200]}",

@@ -231,9 +231,7 @@ class EndpointAuthor:
             fault = self._key_fault(url, found)
             return AuthorError(fault.found, fault.expected, fault.remedy, where=fault.where)
         if failure.kind in {"payment_required", "quota"}:
-            return AuthorError(
-                found, "an account with credit", "top it up and run again", where=self.shown(url)
-            )
+            return AuthorError(found, "an account with credit", "top it up and run again", where=self.shown(url))
         expected = f"the model {self.model!r} at {self.path}"
         return AuthorError(found, expected, "correct the model or the url", where=self.shown(url))
 

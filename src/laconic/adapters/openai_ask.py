@@ -80,9 +80,7 @@ class Asking:
         self._routes = Routes([Route(url, proxy) for url, proxy in author.addresses()], now)
         self._pace = Pace(author.requests_per_minute, author.tokens_per_minute)
         self._flying: set[asyncio.Task[None]] = set()
-        self._recent: collections.deque[bool] = collections.deque(
-            maxlen=max(RECENT, author.stop_after_errors)
-        )
+        self._recent: collections.deque[bool] = collections.deque(maxlen=max(RECENT, author.stop_after_errors))
         self._kinds: collections.Counter[str] = collections.Counter()
         self._said: dict[str, str] = {}
         self._held: list[tuple[str, Payload]] = []

@@ -112,9 +112,7 @@ def _refusal(message: Mapping[str, object]) -> str:
 def usage_of(body: Mapping[str, object]) -> Usage:
     """Token counts under the names of either API."""
     usage = as_mapping(body.get("usage"))
-    details = as_mapping(usage.get("completion_tokens_details")) or as_mapping(
-        usage.get("output_tokens_details")
-    )
+    details = as_mapping(usage.get("completion_tokens_details")) or as_mapping(usage.get("output_tokens_details"))
     return Usage(
         _count(usage.get("prompt_tokens", usage.get("input_tokens"))),
         _count(usage.get("completion_tokens", usage.get("output_tokens"))),
@@ -127,9 +125,7 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    return (
-        int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 else None
-    )
+    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _number(value: object) -> float | None:

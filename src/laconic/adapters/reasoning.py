@@ -35,9 +35,7 @@ _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")
 _HARMONY_START = re.compile(r"^\s*<\|(?:start|channel|message)\|>")
 _HARMONY_FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _HARMONY_PART = re.compile(r"(?:<\|channel\|>([^<]*)(?:<\|constrain\|>[^<]*)?)?<\|message\|>")
-_HARMONY_STOP = re.compile(
-    r"<\|(?:end|return|call)\|>(?:<\|start\|>[^<]*)?|<\|start\|>[^<]*|(?=<\|channel\|>)"
-)
+_HARMONY_STOP = re.compile(r"<\|(?:end|return|call)\|>(?:<\|start\|>[^<]*)?|<\|start\|>[^<]*|(?=<\|channel\|>)")
 _BARE_HARMONY = re.compile(r"^\s*analysis(?=[A-Z]|.*?assistantfinal)", re.DOTALL)
 _BARE_TURN = re.compile(r"assistant(?:analysis|commentary)(?=[A-Z])")
 
@@ -116,9 +114,7 @@ def _split_harmony(text: str) -> Split:
     answer: list[str] = []
     head = _HARMONY_PART.search(text)
     position = 0
-    if head and (
-        lead := re.sub(r"<\|start\|>[^<]*|<\|(?:end|return|call)\|>", "", text[: head.start()]).strip()
-    ):
+    if head and (lead := re.sub(r"<\|start\|>[^<]*|<\|(?:end|return|call)\|>", "", text[: head.start()]).strip()):
         reasoning.append(lead)
     finished = False
     while part := _HARMONY_PART.search(text, position):

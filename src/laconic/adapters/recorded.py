@@ -121,9 +121,7 @@ class RecordedAuthor:
     def _nothing_matches(self, seen: set[str]) -> None:
         name, value = next(iter(self._fields.where.items()), ("", ""))
         found = f"no row with {name} = {value!r}" if name else "no row at all"
-        raise InputError(
-            found, near_miss(value, seen) if seen else "at least one row", "check `where` and the path"
-        )
+        raise InputError(found, near_miss(value, seen) if seen else "at least one row", "check `where` and the path")
 
 
 def _normal(text: str) -> str:

@@ -196,7 +196,7 @@ def _load(checkpoint: str, threads: int) -> Model:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        network = AutoModelForCausalLM.from_pretrained(
+        network: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint,
             dtype="auto" if on_gpu else torch.float32,
             # Measured on CPU: sdpa decodes at half the speed of eager.
@@ -272,6 +272,8 @@ def _growing_layer() -> type:
             return store
 
         def reorder_cache(self, beam_idx: Any) -> None:
+            assert self.keys is not None
+            assert self.values is not None
             self.keys = self.keys.index_select(0, beam_idx)
             self.values = self.values.index_select(0, beam_idx)
             self._stores = None

@@ -276,15 +276,16 @@ def _trainer_class() -> type:
             self._seen = 0
 
         def get_train_dataloader(self) -> Any:
-            items = [{"input_ids": row.input_ids, "labels": row.labels} for row in self._rows]
+            items: Any = [{"input_ids": row.input_ids, "labels": row.labels} for row in self._rows]
             return torch.utils.data.DataLoader(
                 items, batch_sampler=self._batches, collate_fn=self.data_collator
-            )  # pyright: ignore[reportArgumentType]
+            )
 
         def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             self._seen += int((inputs["labels"][:, 1:] != _IGNORED).sum())
             loss = super().training_step(model, inputs, *args, **kwargs)
-            rate = float(self.optimizer.param_groups[0]["lr"])  # pyright: ignore[reportOptionalMemberAccess]
+            optimizer: Any = self.optimizer
+            rate = float(optimizer.param_groups[0]["lr"])
             self.losses.append(StepLoss(len(self.losses) + 1, self._seen, float(loss), rate))
             if self._on_step is not None:
                 last = self.losses[-1]

@@ -49,17 +49,14 @@ def _plain(value: object, path: str) -> object:
             raise TypeError(f"{path} is {value!r}, which has no canonical form; use None or a finite number")
         return value
     if isinstance(value, Mapping):
-        return {_key(key, path): _plain(item, f"{path}.{key}") for key, item in _items(value)}
+        pairs = cast("Mapping[object, object]", value).items()
+        return {_key(key, path): _plain(item, f"{path}.{key}") for key, item in pairs}
     if isinstance(value, (list, tuple)):
         return [_plain(item, f"{path}[{i}]") for i, item in enumerate(cast("list[object]", value))]
     raise TypeError(
         f"{path} is a {type(value).__name__}, which has no canonical form; "
         "pass plain values (str, int, float, bool, None, list, dict), for instance model_dump(mode='json')"
     )
-
-
-def _items(value: Mapping[object, object]) -> list[tuple[object, object]]:
-    return list(value.items())
 
 
 def _key(key: object, path: str) -> str:

@@ -14,7 +14,9 @@ def lookup(name: str, table: Mapping[str, Any], what: str) -> Any:
     if name in table:
         return table[name]
     if ":" not in name:
-        raise InputError(f"no {what} is called {name!r}", near_miss(name, table), "name a known one or package.module:name")
+        raise InputError(
+            f"no {what} is called {name!r}", near_miss(name, table), "name a known one or package.module:name"
+        )
     module_name, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)

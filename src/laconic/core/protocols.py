@@ -145,7 +145,7 @@ class Trained:
     losses: list[Loss]
     dropped: list[Example]
     """Examples longer than the maximal length: left out, and said so."""
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict[str, object])
     """Steps, tokens, seconds, precision, versions: recorded, never hashed."""
 
 

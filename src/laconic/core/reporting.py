@@ -38,7 +38,7 @@ class FunnelRow:
 
     label: str
     n: int
-    excluded: dict[str, int] = field(default_factory=dict)
+    excluded: dict[str, int] = field(default_factory=dict[str, int])
     """Rule to number of rows that it left out on the way here."""
 
 

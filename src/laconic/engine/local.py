@@ -142,7 +142,7 @@ _events: Queue[Any] | None = None
 
 def _initialise(events: Queue[Any], parent: int, threads: int) -> None:
     """In a worker: leave Ctrl-C to the parent, end with it, and keep to the given number of threads."""
-    global _events  # noqa: PLW0603 - one queue a worker process, for its whole life
+    global _events
     _events = events
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -75,7 +75,7 @@ def build_model(tokenizer: Any, *, seed: int) -> Any:
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        attn_implementation="eager",
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue]
     )
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config)

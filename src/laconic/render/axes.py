@@ -17,6 +17,9 @@ from laconic.render.blocks import visible
 SYMBOLS = {"problems": "circle", "tokens": "square", "steps": "triangle-up"}
 DASHES = {"problems": "solid", "tokens": "dash", "steps": "dot"}
 
+ROOM = 0.12
+"""The least room at either end of a log axis, in decades."""
+
 Spec = dict[str, Any]
 
 
@@ -76,7 +79,7 @@ def axis(title: str, **more: Any) -> Spec:
 def log_axis(title: str, values: list[float]) -> Spec:
     """A log axis with a little room at both ends and ticks that people read: 100, 200, 500, 1,000."""
     low, high = math.log10(min(values)), math.log10(max(values))
-    room = max(0.12, (high - low) * 0.08)
+    room = max(ROOM, (high - low) * 0.08)
     dtick: Any = "D2" if high - low < 2.2 else 1
     return axis(title, type="log", range=[low - room, high + room], dtick=dtick, tickformat=",~r")
 

@@ -16,7 +16,7 @@ from laconic.core.records import Loss, Score
 from laconic.core.reporting import AuthorCard, ReportData
 from laconic.core.wording import benchmark_title
 from laconic.render.accounts import is_ungraded, loss_table, outcome_names, outcomes_table
-from laconic.render.axes import Spec, axis, dash, error, layout, log_axis, number, safe, spec, spread, symbol
+from laconic.render.axes import ROOM, Spec, axis, dash, error, layout, log_axis, number, safe, spec, spread, symbol
 from laconic.render.blocks import Figure, Group, Row, table
 from laconic.render.lookup import cards, find, of_metric, palette_slot, twin_note
 
@@ -62,7 +62,7 @@ def frontier(data: ReportData, benchmark: str) -> Figure | None:
 def _apart(traces: Sequence[Spec]) -> bool:
     """Whether names beside the points stay readable: no two points of one figure within a name's reach."""
     xs = spread(list(traces))
-    width = math.log10(max(xs) / min(xs)) or 1.0
+    width = math.log10(max(xs) / min(xs)) + 2 * ROOM
     ys = [trace["y"][0] + way for trace in traces for way in _reaches(trace)]
     height = (max(ys) - min(ys)) or 1.0
     places = [(math.log10(trace["x"][0]) / width, trace["y"][0] / height) for trace in traces]

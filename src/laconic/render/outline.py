@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from laconic.core import wording
 from laconic.core.reporting import ReportData
@@ -13,6 +14,8 @@ from laconic.render.lookup import benchmarks
 
 IN_WORDS = "Every comparison in words"
 """The title of the verdict's details, which neither page nor Markdown puts first."""
+
+RUNS_IN_A_SENTENCE = 4
 
 Part = Table | Figure | Sample
 
@@ -44,8 +47,8 @@ def sections(data: ReportData) -> tuple[Section, ...]:
         _section(
             "training",
             "Training",
-            [figures.losses(data), accounts.cost_table(data)],
-            accounts.loss_reading(data),
+            [figures.losses(data), *_losses_in_full(data), accounts.cost_table(data)],
+            () if len(data.losses) > RUNS_IN_A_SENTENCE else accounts.loss_reading(data),
         ),
         _section("funnel", "From problems to examples", [accounts.funnel_table(data)]),
         _section("outcomes", "Outcomes", [figures.outcomes(data)]),
@@ -53,6 +56,16 @@ def sections(data: ReportData) -> tuple[Section, ...]:
         _section("provenance", "Provenance", [accounts.provenance_table(data), accounts.methods_table(data)]),
     )
     return tuple(section for section in made if section.parts or section.paragraphs)
+
+
+def _losses_in_full(data: ReportData) -> Sequence[Part | None]:
+    """Where each curve starts and ends, as a table once there are too many runs for a sentence."""
+    made = accounts.loss_table(data)
+    return (
+        [replace(made, caption="Where each loss curve starts and ends")]
+        if made and len(data.losses) > RUNS_IN_A_SENTENCE
+        else []
+    )
 
 
 def _results(data: ReportData, benchmark: str) -> Sequence[Part | None]:

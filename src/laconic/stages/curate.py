@@ -181,9 +181,7 @@ def token_budget(rule: str | int, totals: Mapping[str, int]) -> int:
     return min(totals.values()) if rule == "smallest" else totals[rule]
 
 
-def rematch(
-    built: Sequence[Example], matched: Sequence[PickLike], arm: str
-) -> tuple[list[Example], list[Exclusion]]:
+def rematch(built: Sequence[Example], matched: Sequence[PickLike], arm: str) -> tuple[list[Example], list[Exclusion]]:
     """`built` with the repeats of `matched`; examples that matching left out become exclusions."""
     repeats = {(pick.trace_id, pick.phase): pick.repeats for pick in matched}
     kept: list[Example] = []
@@ -193,6 +191,7 @@ def rematch(
         if n:
             kept.append(replace(example, repeats=n))
         else:
-            left.append(Exclusion(subject=example.problem_id, arm=arm, rule="token_budget", detail="arms matched by tokens"))
+            left.append(
+                Exclusion(subject=example.problem_id, arm=arm, rule="token_budget", detail="arms matched by tokens")
+            )
     return kept, left
-

@@ -68,7 +68,11 @@ class Sheet:
 
 
 def evaluate(
-    sheets: Sequence[Sheet], problems: Mapping[str, Mapping[str, Problem]], spec: Evaluate, *, seed: int,
+    sheets: Sequence[Sheet],
+    problems: Mapping[str, Mapping[str, Problem]],
+    spec: Evaluate,
+    *,
+    seed: int,
     baselines: Mapping[str, str],
 ) -> list[Score]:
     """All scores. `problems` are by benchmark and id; `baselines` name the author to compare with, by family."""
@@ -206,11 +210,19 @@ def _paired(
             continue
         other, theirs = against
         pair_seed = derive_seed(seed, "pair", sheet.author, other.author, sheet.benchmark) % 2**32
-        made.append((sheet, other, samples, accuracy_difference(samples, theirs, seed=pair_seed, level=spec.confidence)))
+        made.append(
+            (sheet, other, samples, accuracy_difference(samples, theirs, seed=pair_seed, level=spec.confidence))
+        )
         extra.extend(_costs(sheet, other, samples, theirs, spec))
     adjusted, _ = holm([e.p_value if e.p_value is not None else 1.0 for *_, e in made], level=spec.confidence)
     differences = [
-        _score(a, "accuracy_difference", replace(e, p_value=p, method=f"{e.method}; Holm over {len(made)}"), s, baseline=b.author)
+        _score(
+            a,
+            "accuracy_difference",
+            replace(e, p_value=p, method=f"{e.method}; Holm over {len(made)}"),
+            s,
+            baseline=b.author,
+        )
         for (a, b, s, e), p in zip(made, adjusted, strict=True)
     ]
     return differences + extra

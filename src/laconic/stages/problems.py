@@ -115,7 +115,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
                 if line.strip():
                     yield f"{path}:{number}", _object(line, f"{path}:{number}")
     except OSError as error:
-        raise InputError(str(error.strerror), "a readable JSONL file", "check the path in the study", where=str(path)) from error
+        raise InputError(
+            str(error.strerror), "a readable JSONL file", "check the path in the study", where=str(path)
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError("bytes that are not UTF-8", "UTF-8 text", "convert the file", where=str(path)) from error
 
@@ -125,9 +127,13 @@ def _object(line: str, where: str) -> dict[str, object]:
         row: object = json.loads(line)
     except ValueError as error:
         shown = line.strip()[:60]
-        raise InputError(f"not JSON ({error}): {shown!r}", "one JSON object a line", "mend or remove the line", where=where) from error
+        raise InputError(
+            f"not JSON ({error}): {shown!r}", "one JSON object a line", "mend or remove the line", where=where
+        ) from error
     if not isinstance(row, dict):
-        raise InputError(f"a JSON {type(row).__name__}", "one JSON object a line", "mend or remove the line", where=where)
+        raise InputError(
+            f"a JSON {type(row).__name__}", "one JSON object a line", "mend or remove the line", where=where
+        )
     return cast("dict[str, object]", row)
 
 
@@ -147,27 +153,30 @@ def _text(row: Mapping[str, object], name: str, where: str) -> str:
     value = dig(row, name)
     if value is None:
         known = [str(key) for key in row]
-        raise InputError(
-            f"no field {name!r}", near_miss(name, known), "name the right field in the study", where=where
-        )
+        raise InputError(f"no field {name!r}", near_miss(name, known), "name the right field in the study", where=where)
     return value if isinstance(value, str) else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
 
 
 def dig(row: object, path: str) -> object:
     """The value at a dotted path (`messages.0.content`); text on the way is read as JSON. None when absent."""
     value = row
-    if isinstance(row, Mapping) and path in row:
+    if isinstance(row, Mapping) and path in cast("Mapping[str, object]", row):
         return cast("Mapping[str, object]", row)[path]
     for part in path.split("."):
         if isinstance(value, str):
             value = _maybe_json(value)
         if isinstance(value, Mapping):
             value = cast("Mapping[str, object]", value).get(part)
-        elif isinstance(value, list) and part.lstrip("-").isdigit() and -len(value) <= int(part) < len(value):
-            value = cast("list[object]", value)[int(part)]
+        elif isinstance(value, list):
+            value = _item(cast("list[object]", value), part)
         else:
             return None
     return value
+
+
+def _item(items: list[object], part: str) -> object:
+    within = part.lstrip("-").isdigit() and -len(items) <= int(part) < len(items)
+    return items[int(part)] if within else None
 
 
 def _maybe_json(text: str) -> object:

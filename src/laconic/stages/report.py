@@ -17,7 +17,10 @@ SHOWCASES = 2
 
 
 def funnel(
-    problems: int, sources: Iterable[Exclusion], pool: int, pooled: Iterable[Exclusion],
+    problems: int,
+    sources: Iterable[Exclusion],
+    pool: int,
+    pooled: Iterable[Exclusion],
     arms: Mapping[str, tuple[int, Iterable[Exclusion]]],
 ) -> tuple[FunnelRow, ...]:
     """From the rows of the source to each arm's examples; every loss with the rules that caused it."""
@@ -49,7 +52,9 @@ def showcases(
             if trace.sample_index == 0:
                 first.setdefault(trace.problem_id, {})[label] = (trace, verdict)
     most = max((len(entries) for entries in first.values()), default=0)
-    full = sorted(problem_id for problem_id, entries in first.items() if len(entries) == most and problem_id in problems)
+    full = sorted(
+        problem_id for problem_id, entries in first.items() if len(entries) == most and problem_id in problems
+    )
     mixed = [p for p in full if len({v.outcome for _, v in first[p].values()}) > 1]
     same = [p for p in full if p not in set(mixed)]
     return tuple(

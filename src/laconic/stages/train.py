@@ -51,7 +51,7 @@ class Training(Spec):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     seeds: tuple[int, ...] = (0,)
-    """One training run for each seed; with one, the spread between training runs stays unknown, and the report says so."""
+    """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
 
 
 Fit = Callable[[Sequence[Example], Callable[[int, int, float, int], None]], Trained]

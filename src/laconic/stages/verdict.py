@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 from laconic.core import wording
@@ -87,7 +88,7 @@ def _family(study: Scored, family: list[Pair]) -> Sentence:
     tokens = study.find(benchmark, label, "tokens")
     baseline = pair_nouns(study, first)[1]
     reached = f"{baseline} reaches {wording.accuracy_cell(accuracy)}" if accuracy else f"against {baseline}"
-    cost = f" with {wording.count_cell(tokens)} tokens a sample" if accuracy and tokens else ""
+    cost = f" with {wording.count(tokens.estimate)} tokens a sample" if accuracy and tokens else ""
     others = "; ".join(_other(study, pair, spelled=pair is first) for pair in family)
     against = "; against it: " if accuracy else ", "
     head = f"{where(first.difference)}{matched(first)}: {reached}{cost}{against}{others}."
@@ -172,7 +173,7 @@ def _leads(
     for rule in dict.fromkeys(card.match or "" for card in students):
         first, second = labels.get((arms[0], rule)), labels.get((arms[1], rule))
         if first and second:
-            score = wording.lead(lambda *name: study.find(benchmark, *name), first, second)
+            score = wording.lead(partial(study.find, benchmark), first, second)
             found += [(rule, score)] if score is not None else []
     return found
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from laconic.core.digest import KEY_CHARS, digest, file_digest
 from laconic.core.errors import StoreError
@@ -51,7 +51,7 @@ class Manifest:
     rows: dict[str, int]
     content: str
     """Digest of the files: what downstream keys depend on."""
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict[str, object])
     """Measured on the way; never hashed."""
 
 
@@ -176,14 +176,17 @@ _NOT_STAGES = {"ledger", "runs", "cache"}
 def read_artifact(folder: Path) -> Artifact | None:
     """The artifact in `folder`, or None when there is no complete manifest of the current schema."""
     try:
-        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw: object = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(raw, dict) or cast("dict[str, object]", raw).get("schema") != SCHEMA:
+    if not isinstance(raw, dict):
+        return None
+    facts = cast("dict[str, Any]", raw)
+    if facts.get("schema") != SCHEMA:
         return None
     try:
-        files = [FileEntry(**entry) for entry in raw.pop("files")]
-        manifest = Manifest(files=files, **raw)
+        files = [FileEntry(**entry) for entry in facts.pop("files")]
+        manifest = Manifest(files=files, **facts)
     except (TypeError, KeyError):
         return None
     present = all((folder / entry.path).is_file() for entry in files)

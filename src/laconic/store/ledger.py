@@ -78,9 +78,7 @@ class Ledger:
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False) -> Ledger:
         """The ledger at `path`. Raises `StoreError` when it is missing, locked or not a ledger."""
         if not create and not path.exists():
-            raise StoreError(
-                "there is no ledger", "one from an earlier run", "run the study first", where=str(path)
-            )
+            raise StoreError("there is no ledger", "one from an earlier run", "run the study first", where=str(path))
         lock = None if readonly else WriterLock.take(path.with_name(path.name + ".lock"))
         fd = -1
         try:

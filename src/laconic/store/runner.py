@@ -117,7 +117,13 @@ class _Run:
     """One walk over the steps; only this thread touches its state, workers return values."""
 
     def __init__(
-        self, store: Store, watcher: Watcher, mode: Mode, forced: frozenset[str], stop: threading.Event, result: RunResult
+        self,
+        store: Store,
+        watcher: Watcher,
+        mode: Mode,
+        forced: frozenset[str],
+        stop: threading.Event,
+        result: RunResult,
     ) -> None:
         self._store, self._watcher, self._result = store, watcher, result
         self._mode, self._forced, self._stop = mode, forced, stop
@@ -166,7 +172,9 @@ class _Run:
 
     @property
     def _executed_keys(self) -> set[str]:
-        return {f"{a.manifest.stage}/{a.manifest.key}" for s, a in self._result.artifacts.items() if s.name in self._ran}
+        return {
+            f"{a.manifest.stage}/{a.manifest.key}" for s, a in self._result.artifacts.items() if s.name in self._ran
+        }
 
     @property
     def _ran(self) -> set[str]:
