@@ -23,8 +23,7 @@ from laconic.loading import find_study, load_study, run_faults
 from laconic.plan import Plan, build
 from laconic.store.artifacts import Artifact, Store, remove
 from laconic.store.ledger import Ledger
-from laconic.store.locks import FileLock
-from laconic.store.runner import Mode, StepState, inspect
+from laconic.store.runner import Mode, StepState, inspect, locked
 from laconic.store.runner import run as run_steps
 from laconic.study import SHIPPED, Study
 from laconic.watch import StatusFile, Watch
@@ -365,7 +364,7 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
     place = open_store(None, store)
-    with FileLock(place.root / "run.lock", f"the store {place.root}"):
+    with locked(place):
         torn = list(place.torn())
         unused = list(_unused(place, keep)) if keep else []
         freed = sum(_size(folder) for folder in [*torn, *unused])

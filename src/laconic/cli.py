@@ -233,7 +233,7 @@ def _cell(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """What models write may hold terminal escapes: control characters other than newline and tab are shown, not sent."""
+    """What models write may hold terminal escapes: control characters but newline and tab are shown, not sent."""
     return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

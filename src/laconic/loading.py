@@ -52,8 +52,10 @@ def find_study(path: str | Path) -> Path:
     names = {p.stem: p for p in SHIPPED.glob("*.toml")}
     if str(path) not in names:
         raise InputError(
-            f"no study {str(path)!r}", near_miss(str(path), names), "give a path to a TOML file or a name from `laconic studies`"
-        )  # fmt: skip
+            f"no study {str(path)!r}",
+            near_miss(str(path), names),
+            "give a path to a TOML file or a name from `laconic studies`",
+        )
     return names[str(path)]
 
 

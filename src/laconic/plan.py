@@ -87,8 +87,8 @@ class _Builder:
             payload["file"] = _digest_of(source.path)
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
-            stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed}, inputs={},
-            run=self.wiring.problems(source, seed),
+            stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
+            inputs={}, run=self.wiring.problems(source, seed),
         )  # fmt: skip
 
     def _teacher(self, name: str, source: Step) -> tuple[Step, Step]:

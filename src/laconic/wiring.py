@@ -7,6 +7,7 @@ anything. What is expensive to open (worker processes, ledgers, tokenizers) is o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -194,7 +195,8 @@ class Wiring:
             max_tokens=teacher.max_tokens,
         )  # fmt: skip
         rows, who = self._recorded_rows(teacher)
-        return RecordedAuthor(rows, fields, split=split_reasoning, dig=problems_stage.dig, digest=who)
+        split = functools.partial(split_reasoning, opened=teacher.opened)
+        return RecordedAuthor(rows, fields, split=split, dig=problems_stage.dig, digest=who)
 
     def _recorded_rows(self, teacher: RecordedTeacher) -> tuple[problems_stage.Rows, str]:
         if teacher.path is not None:
@@ -220,7 +222,7 @@ class Wiring:
             sampling=teacher.sampling.identity(), system=teacher.system, api=teacher.api, stream=endpoint.stream,
             concurrency=endpoint.concurrency, timeout_s=endpoint.timeout_s, retries=endpoint.retries,
             requests_per_minute=endpoint.requests_per_minute, tokens_per_minute=endpoint.tokens_per_minute,
-            stop=self.stop,
+            opened=teacher.opened, send_seed=teacher.seeded, stop=self.stop,
         )  # fmt: skip
         faults = author.check()
         if faults:
@@ -386,7 +388,8 @@ def model_identity(name: str, revision: str | None = None) -> object:
 
 def endpoint_identity(teacher: EndpointTeacher) -> dict[str, Any]:
     """Who writes behind an endpoint: the model and what it is told; never a URL."""
-    return {"model": teacher.model, "system": teacher.system, "api": teacher.api}
+    who = {"model": teacher.model, "system": teacher.system, "api": teacher.api}
+    return {**who, "seeded": True} if teacher.seeded else who
 
 
 def _problem_rows(source: ProblemSource) -> Iterator[Problem]:

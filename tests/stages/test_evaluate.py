@@ -24,8 +24,14 @@ def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f", seed:
             made.append(
                 (
                     seed,
-                    Trace(trace_id=key, problem_id=problem.problem_id, author=author, sample_index=k, n_reasoning=tokens - 2, n_answer=2, completion_tokens=tokens + 1),
-                    Verdict(trace_id=key, problem_id=problem.problem_id, sample_index=k, outcome=NAMES[letter], extracted=None, method="m", explanation="", verifier="v@1"),
+                    Trace(
+                        trace_id=key, problem_id=problem.problem_id, author=author, sample_index=k,
+                        n_reasoning=tokens - 2, n_answer=2, completion_tokens=tokens + 1,
+                    ),
+                    Verdict(
+                        trace_id=key, problem_id=problem.problem_id, sample_index=k, outcome=NAMES[letter],
+                        extracted=None, method="m", explanation="", verifier="v@1",
+                    ),
                 )
             )  # fmt: skip
     return Sheet(author=author, benchmark="b", rows=made, family=family)

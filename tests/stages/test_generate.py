@@ -46,8 +46,14 @@ class Letters:
 
 
 class Log(dict[str, Payload]):
-    def put(self, key: str, payload: Payload) -> None:
-        self[key] = payload
+    def __init__(self) -> None:
+        self.notes: dict[str, int] = {}
+
+    def note(self, key: str) -> int | None:
+        return self.notes.get(key)
+
+    def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
+        self[key], self.notes[key] = payload, note
 
     def flush(self) -> None: ...
 

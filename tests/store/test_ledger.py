@@ -18,7 +18,7 @@ import pytest
 from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
 from laconic.store.ledger import MAGIC, Ledger
-from laconic.store.ledger_lock import WriterLock
+from laconic.store.locks import WriterLock
 
 
 def key(i: int) -> str:

@@ -79,13 +79,15 @@ class Author(Protocol):
 class CallLog(Protocol):
     """The ledger as a stage sees it: durable raw responses by call key."""
 
-    def __contains__(self, key: str) -> bool: ...
-
     def get(self, key: str) -> Payload | None:
         """The newest payload under `key`, or None."""
         ...
 
-    def put(self, key: str, payload: Payload) -> None:
+    def note(self, key: str) -> int | None:
+        """The note that was put with the newest payload under `key`, without reading it; None when there is none."""
+        ...
+
+    def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
         """Append; durable within one group-commit window, and after `flush` in any case."""
         ...
 

@@ -2,8 +2,8 @@
 
 Pre-training on the verbose style is what lets the paper's loss pattern appear by itself: a verbose
 fine-tune starts low and stays flat, a concise one starts high and falls. The recipe counts steps, never
-seconds, so it means the same on any machine. A bare loop, since the trainer's conveniences would cost a
-quarter more time here.
+seconds, so it means the same on any machine. A bare loop, since every token is
+trained on and the schedule is its own.
 """
 
 import json

@@ -16,7 +16,20 @@ from laconic.core.records import Loss, Score
 from laconic.core.reporting import AuthorCard, ReportData
 from laconic.core.wording import benchmark_title
 from laconic.render.accounts import is_ungraded, loss_table, outcome_names, outcomes_table
-from laconic.render.axes import ROOM, Spec, axis, dash, error, layout, log_axis, number, safe, spec, spread, symbol
+from laconic.render.axes import (
+    ROOM,
+    Spec,
+    axis,
+    dash,
+    error,
+    layout,
+    log_axis,
+    number,
+    safe,
+    spec,
+    spread,
+    symbol,
+)
 from laconic.render.blocks import Figure, Group, Row, table
 from laconic.render.lookup import cards, find, of_metric, palette_slot, twin_note
 

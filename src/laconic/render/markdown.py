@@ -148,7 +148,7 @@ def _summary_cells(data: ReportData, benchmark: str, card: AuthorCard, *, first:
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(_pad(cell, i, widths[i]) for i, cell in enumerate(row)) for row in rows]
+    return ["  ".join(_pad(cell, i, widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows]
 
 
 def _pad(cell: str, column: int, width: int) -> str:

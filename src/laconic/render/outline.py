@@ -16,6 +16,7 @@ IN_WORDS = "Every comparison in words"
 """The title of the verdict's details, which neither page nor Markdown puts first."""
 
 RUNS_IN_A_SENTENCE = 4
+"""Loss curves that are read out in words; more are read from a table."""
 
 Part = Table | Figure | Sample
 
@@ -61,11 +62,9 @@ def sections(data: ReportData) -> tuple[Section, ...]:
 def _losses_in_full(data: ReportData) -> Sequence[Part | None]:
     """Where each curve starts and ends, as a table once there are too many runs for a sentence."""
     made = accounts.loss_table(data)
-    return (
-        [replace(made, caption="Where each loss curve starts and ends")]
-        if made and len(data.losses) > RUNS_IN_A_SENTENCE
-        else []
-    )
+    if made is None or len(data.losses) <= RUNS_IN_A_SENTENCE:
+        return []
+    return [replace(made, caption="Where each loss curve starts and ends")]
 
 
 def _results(data: ReportData, benchmark: str) -> Sequence[Part | None]:

@@ -19,6 +19,8 @@ from laconic.core.records import Problem, Trace
 from laconic.core.spec import PluginPath, Sampling, Spec
 
 VERSION = 1
+SETTLED = 1
+"""The ledger's note for a reply that nothing but a new request could change: a resumed run does not even read it."""
 RETRY_BUDGET = 3
 """How many runs ask a failed row again before it is left alone (until `--mode retry`)."""
 
@@ -55,6 +57,8 @@ class RecordedTeacher(_Teacher):
     answer_field: str | None = None
     text_field: str | None = None
     """Reasoning and answer in one text (`<think>` tags, harmony channels): used when there is no `answer_field`."""
+    opened: bool = False
+    """Texts begin inside the thinking, without an opening tag."""
     finish_field: str | None = None
     tokens_field: str | None = None
     """The provider's count of completion tokens."""
@@ -69,6 +73,10 @@ class EndpointTeacher(_Teacher):
     model: str
     api: Literal["chat", "responses"] = "chat"
     system: str | None = None
+    opened: bool = False
+    """The server's chat template writes the opening think tag, so that replies begin inside of it."""
+    seeded: bool = False
+    """Send each sample's own seed, for servers that honour it."""
     sampling: Sampling = Sampling()
 
 
@@ -125,15 +133,13 @@ def generate(
     Raises `RunStopped` when `stop` was set before everything was asked: the step stays unfinished, the ledger keeps
     what came.
     """
-    memory: dict[str, Payload] = {}
-    get = ledger.get if ledger is not None else memory.get
-    owed = [request for request in asked if owes(get(request.key), request, author, retry=retry)]
+    log: CallLog = ledger if ledger is not None else _Memory()
+    owed = [r for r in asked if log.note(r.key) != SETTLED and owes(log.get(r.key), r, author, retry=retry)]
     progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
     if owed:
-        author.ask(owed, _putter(author, get, ledger.put if ledger is not None else memory.__setitem__, progress))
-    if ledger is not None:
-        ledger.flush()
-    missing = sum(get(request.key) is None for request in owed)
+        author.ask(owed, _putter(author, log, progress))
+    log.flush()
+    missing = sum(log.note(request.key) is None for request in owed)
     if missing:
         reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
         raise RunStopped(
@@ -142,7 +148,7 @@ def generate(
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(asked, author, label, get, counter)
+    return _traces(asked, author, label, log, counter)
 
 
 def owes(payload: Payload | None, request: Request, author: Author, *, retry: bool) -> bool:
@@ -163,18 +169,32 @@ def _attempts(payload: Payload) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _putter(
-    author: Author,
-    get: Callable[[str], Payload | None],
-    put: Callable[[str, Payload], None],
-    progress: Progress,
-) -> Callable[[str, Payload], None]:
+class _Memory:
+    """The log of an author who costs nothing: forgotten when the step is done."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[Payload, int]] = {}
+
+    def get(self, key: str) -> Payload | None:
+        return self._rows[key][0] if key in self._rows else None
+
+    def note(self, key: str) -> int | None:
+        return self._rows[key][1] if key in self._rows else None
+
+    def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
+        self._rows[key] = (payload, note)
+
+    def flush(self) -> None:
+        """Nothing to wait for."""
+
+
+def _putter(author: Author, log: CallLog, progress: Progress) -> Callable[[str, Payload], None]:
     def keep(key: str, payload: Payload) -> None:
         reply = author.parse(payload)
         if reply.error is not None:
-            before = get(key)
+            before = log.get(key)
             payload = {**payload, "attempts": 1 + (_attempts(before) if before is not None else 0)}
-        put(key, payload)
+        log.put(key, payload, note=SETTLED if reply.error is None and reply.finish_reason != "length" else 0)
         progress.advance(1, tokens=reply.completion_tokens or 0, errors=int(reply.error is not None))
 
     return keep
@@ -184,11 +204,11 @@ _CHUNK = 256
 
 
 def _traces(
-    asked: Sequence[Request], author: Author, label: str, get: Callable[[str], Payload | None], counter: TokenCounter
+    asked: Sequence[Request], author: Author, label: str, log: CallLog, counter: TokenCounter
 ) -> Iterator[Trace]:
     for start in range(0, len(asked), _CHUNK):
         chunk = asked[start : start + _CHUNK]
-        replies = [author.parse(get(request.key) or {"error": ABSENT}) for request in chunk]
+        replies = [author.parse(log.get(request.key) or {"error": ABSENT}) for request in chunk]
         thought = counter.count([reply.reasoning for reply in replies])
         said = counter.count([reply.answer for reply in replies])
         for request, reply, n_reasoning, n_answer in zip(chunk, replies, thought, said, strict=True):

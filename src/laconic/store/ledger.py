@@ -34,7 +34,7 @@ from laconic.store.ledger_frames import (
     sound,
     unpacked,
 )
-from laconic.store.ledger_lock import WriterLock
+from laconic.store.locks import WriterLock
 
 COMMIT_WINDOW_S = 0.02
 """How long records gather before one write and one fsync take them all."""
@@ -79,7 +79,7 @@ class Ledger:
         """The ledger at `path`. Raises `StoreError` when it is missing, locked or not a ledger."""
         if not create and not path.exists():
             raise StoreError("there is no ledger", "one from an earlier run", "run the study first", where=str(path))
-        lock = None if readonly else WriterLock.take(path.with_name(path.name + ".lock"))
+        lock = None if readonly else WriterLock.take(path.with_name(path.name + ".lock"), "the ledger")
         fd = -1
         try:
             fd = _open_file(path, readonly=readonly)

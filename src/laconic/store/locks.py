@@ -1,70 +1,110 @@
-"""One writer at a time: an advisory lock on a side file that says who holds it.
+"""One writer at a time, to a ledger or a store: an advisory lock on a side file that names its holder.
 
-The kernel drops the lock when its holder dies, however it dies, so there is no stale lock to clean up.
+Invariant: the lock lives as long as the process that took it, so a killed run never leaves one behind.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import os
 import socket
 import time
+import weakref
 from pathlib import Path
-from types import TracebackType
-from typing import IO
+from typing import cast
+
+import orjson
 
 from laconic.core.errors import StoreError
 
 
-class FileLock:
-    """Hold `path` exclusively; a second holder gets a `StoreError` that names the first."""
+class WriterLock:
+    """An exclusive `flock`, with the holder's process, host and start written into the file."""
 
-    def __init__(self, path: Path, what: str) -> None:
-        self._path, self._what = path, what
-        self._file: IO[str] | None = None
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
+        self._fd: int | None = fd
 
-    def __enter__(self) -> FileLock:
+    @classmethod
+    def take(cls, path: Path, what: str) -> WriterLock:
+        """The lock on `what`, or a `StoreError` that names who has it."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("a+", encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(
-                f"{error.strerror or error}",
-                "a folder that can be written",
-                "choose another one with `--store DIR`, `LACONIC_STORE` or `store = ...` in the study",
-                where=str(self._path.parent),
-            ) from error
+            raise _unusable(path, what, error) from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _sign(fd)
         except OSError as error:
-            holder = _holder(file)
-            file.close()
-            raise StoreError(
-                f"{self._what} is in use by {holder}",
-                "one run at a time",
-                "wait for it to end, stop it, or use another store (`--store DIR`)",
-                where=str(self._path.parent),
-            ) from error
-        file.seek(0)
-        file.truncate()
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}, file)
-        file.flush()
-        self._file = file
-        return self
+            holder = _holder(fd)
+            os.close(fd)
+            if error.errno in {errno.EAGAIN, errno.EACCES}:
+                raise _held(path, what, holder) from error
+            raise _unusable(path, what, error) from error
+        lock = cls(path, fd)
+        _forget_in_forks(lock)
+        return lock
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def release(self) -> None:
+        """Give the lock back; the side file stays, since removing it could split the lock in two."""
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close this process's handle and leave the lock to whoever else holds it."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
+def _forget_in_forks(lock: WriterLock) -> None:
+    # A forked worker shares the open file; left open there, the lock would outlive a killed parent.
+    alive = weakref.ref(lock)
+
+    def forget() -> None:
+        if (held := alive()) is not None:
+            held.forget()
+
+    os.register_at_fork(after_in_child=forget)
+
+
+def _sign(fd: int) -> None:
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, orjson.dumps(holder), 0)
+
+
+def _holder(fd: int) -> dict[str, object]:
     try:
-        facts = json.loads(file.read())
-        return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
-    except (ValueError, KeyError):
-        return "another process"
+        return cast("dict[str, object]", orjson.loads(os.pread(fd, 4096, 0)))
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+
+
+def _held(path: Path, what: str, holder: dict[str, object]) -> StoreError:
+    who = "another process"
+    if holder:
+        who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
+    return StoreError(
+        f"{what} is being written by {who}",
+        "one run at a time for a store",
+        "wait for that run, stop it, or use another store (`--store DIR`); nothing is lost either way",
+        where=str(path),
+    )
+
+
+def _unusable(path: Path, what: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"{what} cannot be locked: {error.strerror or error}",
+        "a local folder that this user may write, on a file system with locks",
+        "mend the permissions, or choose such a folder with `--store DIR` or `LACONIC_STORE`",
+        where=str(path),
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 from laconic.core.errors import LaconicError, RunStopped
 from laconic.core.protocols import Progress
 from laconic.store.artifacts import Artifact, Store, unwritable
-from laconic.store.locks import FileLock
+from laconic.store.locks import WriterLock
 from laconic.store.step import Step, StepContext, in_order
 
 Mode = Literal["cached", "force", "retry"]
@@ -97,20 +97,20 @@ def run(
             result.artifacts[state.step] = state.artifact
             watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
     else:
-        with _locked(store):
+        with locked(store):
             _Run(store, watcher, mode, forced, stop or threading.Event(), result).walk([s.step for s in states])
     result.seconds = time.perf_counter() - began
     return result
 
 
 @contextlib.contextmanager
-def _locked(store: Store) -> Iterator[None]:
+def locked(store: Store) -> Generator[None]:
+    """Hold the store: one run, or one clean-up, at a time. Raises `StoreError` naming who has it."""
+    lock = WriterLock.take(store.root / "run.lock", f"the store {store.root}")
     try:
-        store.root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(store.root, error) from error
-    with FileLock(store.root / "run.lock", f"the store {store.root}"):
         yield
+    finally:
+        lock.release()
 
 
 class _Run:

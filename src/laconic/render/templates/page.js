@@ -18,14 +18,19 @@
     if (!narrow.matches) layout.height -= 40;
     if (narrow.matches) for (const trace of data) trace.mode = "markers";
   };
+  // A narrow legend has two names a row where a wide one has about five, and must not hide any behind a scroll bar.
+  const twoColumns = (layout) => {
+    const rows = Math.ceil(layout.meta.names / 2);
+    layout.height += 18 * (rows - Math.ceil(layout.meta.names / 5));
+    Object.assign(layout.legend, { xref: "container", font: { size: 10.5 }, maxheight: 20 * rows + 40 });
+  };
   const draw = () => {
     const style = getComputedStyle(document.documentElement);
     for (const place of document.querySelectorAll("[data-figure]")) {
       const text = document.getElementById(place.dataset.figure).textContent;
       const { data, layout } = resolve(JSON.parse(text), style);
       if (narrow.matches) layout.font.size = 11;
-      // a narrow legend has two names a row where a wide one has five
-      if (narrow.matches) layout.height += 18 * (Math.ceil(layout.meta.names / 2) - Math.ceil(layout.meta.names / 5));
+      if (narrow.matches) twoColumns(layout);
       if (layout.meta.labelled) label(data, layout);
       Plotly.react(place, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
     }
