@@ -158,7 +158,8 @@ def test_a_key_variable_that_is_not_set_is_a_fault_of_running_not_of_planning(wr
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     path = write(
         BASE
-        + '[teachers.e]\nkind = "endpoint"\nmodel = "m"\n[run.endpoints.e]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NO_SUCH_KEY"\n'
+        + '[teachers.e]\nkind = "endpoint"\nmodel = "m"\n'
+        + '[run.endpoints.e]\nurl = "http://127.0.0.1:1/v1"\napi_key_env = "NO_SUCH_KEY"\n'
     )
     study = load_study(path)
     assert api.plan(study, store=path.parent / "store")

@@ -20,6 +20,7 @@ from laconic.store.step import Step
 
 _STATUS_EVERY_S = 1.0
 _LINE_EVERY_S = 15.0
+_STEADY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -56,8 +57,8 @@ class Meter:
 
     @property
     def rate(self) -> float:
-        """Units a second in this run."""
-        return (self.done - self.before) / self.seconds if self.seconds > 0 else 0.0
+        """Units a second in this run; 0 while it is too early to tell."""
+        return (self.done - self.before) / self.seconds if self.seconds > _STEADY_S else 0.0
 
     @property
     def left_s(self) -> float | None:
@@ -76,7 +77,7 @@ class Meter:
         parts = [f"{self.done:,}/{self.total:,} {self.unit}"]
         if self.rate > 0:
             parts.append(f"{self.rate:,.1f}/s")
-        if self.figures.get("tokens") and self.seconds > 0:
+        if self.figures.get("tokens") and self.rate > 0:
             parts.append(f"{self.figures['tokens'] / self.seconds:,.0f} tokens/s")
         if "loss" in self.figures:
             parts.append(f"loss {self.figures['loss']:.3f}")

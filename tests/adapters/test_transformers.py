@@ -37,9 +37,7 @@ def test_greedy_sampling_equals_the_library(model: Model) -> None:
     generated = model.network.generate(
         **encoded, do_sample=False, temperature=None, top_p=None, top_k=None, max_new_tokens=40
     )
-    expected = model.tokenizer.batch_decode(
-        generated[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True
-    )
+    expected = model.tokenizer.batch_decode(generated[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
     own = sample(model, PROMPTS, range(len(PROMPTS)), temperature=0, top_p=1.0, max_tokens=40)
     assert [one.text for one in own] == expected
 

@@ -72,9 +72,7 @@ def test_importing_the_adapters_imports_no_heavy_library() -> None:
 def test_training_lowers_the_loss_and_reports_every_step(trained: Trained) -> None:
     _, result, told = trained
     assert [step for step, *_ in told] == list(range(1, result.n_steps + 1))
-    assert [(loss.step, loss.loss, loss.tokens_seen) for loss in result.losses] == [
-        (s, x, n) for s, _, x, n, _ in told
-    ]
+    assert [(loss.step, loss.loss, loss.tokens_seen) for loss in result.losses] == [(s, x, n) for s, _, x, n, _ in told]
     assert result.losses[-1].loss < 0.7 * result.losses[0].loss
     assert (result.n_examples, result.dropped) == (24, [])
 
@@ -83,9 +81,7 @@ def test_only_completions_and_their_end_are_counted(trained: Trained) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base_path())
-    taught = sum(
-        len(tokenizer(one.completion, add_special_tokens=False)["input_ids"]) + 1 for one in EXAMPLES
-    )
+    taught = sum(len(tokenizer(one.completion, add_special_tokens=False)["input_ids"]) + 1 for one in EXAMPLES)
     assert trained[1].n_tokens == 2 * taught
 
 
@@ -116,9 +112,7 @@ def test_the_student_folder_holds_a_model_and_a_tokenizer_and_nothing_else(train
     assert set(result.versions) >= {"torch", "transformers", "trl"}
 
 
-def test_the_same_job_twice_writes_the_same_bytes_and_another_seed_others(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_the_same_job_twice_writes_the_same_bytes_and_another_seed_others(trained: Trained, tmp_path: Path) -> None:
     again = train(job_for(tmp_path / "again"))
     train(job_for(tmp_path / "other", seed=1))
     assert again.losses == trained[1].losses
@@ -148,8 +142,7 @@ def test_batches_hold_their_token_budget_padding_counted() -> None:
     plan = plan_batches(rows, epochs=1, batch_tokens=200, seed=0)
     assert sorted(index for batch in plan for index in batch) == list(range(len(rows)))
     assert all(
-        len(batch) == 1 or len(batch) * max(len(rows[index].input_ids) for index in batch) <= 200
-        for batch in plan
+        len(batch) == 1 or len(batch) * max(len(rows[index].input_ids) for index in batch) <= 200 for batch in plan
     )
 
 

@@ -75,9 +75,7 @@ def test_the_concise_style_costs_at_most_a_quarter() -> None:
     rng = random.Random(0)
     pieces = re.compile(r"\d|[a-zA-Z]+|[^\w\s]")
     length = {
-        name: sum(
-            len(pieces.findall(render_completion(*procedure(one.prompt, rng, 0.0)))) for one in PROBLEMS
-        )
+        name: sum(len(pieces.findall(render_completion(*procedure(one.prompt, rng, 0.0)))) for one in PROBLEMS)
         for name, procedure in PROCEDURES.items()
     }
     assert length["concise"] <= 0.25 * length["verbose"]

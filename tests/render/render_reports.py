@@ -185,14 +185,10 @@ def _scores() -> list[Score]:
     return made
 
 
-def _author(
-    benchmark: str, label: str, accuracy: float, tokens: float, cut: float, n: int, k: int = 8
-) -> list[Score]:
+def _author(benchmark: str, label: str, accuracy: float, tokens: float, cut: float, n: int, k: int = 8) -> list[Score]:
     reach = 2 * math.sqrt(accuracy * (1 - accuracy) * 0.6 / n)
     made = [
-        score(
-            benchmark, label, "accuracy", accuracy, reach, n=n, k=k, n_ungraded=3 if label == "routed" else 0
-        ),
+        score(benchmark, label, "accuracy", accuracy, reach, n=n, k=k, n_ungraded=3 if label == "routed" else 0),
         score(benchmark, label, "accuracy_fixed", accuracy, reach / 3, n=n, k=k),
         score(benchmark, label, "tokens", tokens, tokens * 0.7 / math.sqrt(n), n=n, k=k),
         score(benchmark, label, "reasoning_tokens", tokens * 0.9, tokens * 0.06, n=n, k=k),
@@ -201,22 +197,15 @@ def _author(
         score(benchmark, label, "tokens_per_correct", tokens / accuracy, tokens * 0.1, n=n, k=k),
     ]
     if k > 1:
-        made.append(
-            score(benchmark, label, "pass_at_k", min(0.99, accuracy + 0.15), reach, n=n, k=k, at=float(k))
-        )
-        made += [
-            _within(benchmark, label, accuracy, tokens, budget, n)
-            for budget in (16, 32, 64, 128, 256, 512, 1024)
-        ]
+        made.append(score(benchmark, label, "pass_at_k", min(0.99, accuracy + 0.15), reach, n=n, k=k, at=float(k)))
+        made += [_within(benchmark, label, accuracy, tokens, budget, n) for budget in (16, 32, 64, 128, 256, 512, 1024)]
         made += [_by_steps(benchmark, label, accuracy, steps, n) for steps in range(2, 9)]
     return made
 
 
 def _within(benchmark: str, label: str, accuracy: float, tokens: float, budget: int, n: int) -> Score:
     share = 1 / (1 + (tokens / budget) ** 3)
-    return score(
-        benchmark, label, "accuracy_within_budget", accuracy * share, 0.06 * share, n=n, at=float(budget)
-    )
+    return score(benchmark, label, "accuracy_within_budget", accuracy * share, 0.06 * share, n=n, at=float(budget))
 
 
 def _by_steps(benchmark: str, label: str, accuracy: float, steps: int, n: int) -> Score:
@@ -278,9 +267,7 @@ def _showcase(text: str) -> Showcase:
     return Showcase(problem=problem, entries=tuple(_entry(problem, *entry) for entry in entries))
 
 
-def _entry(
-    problem: Problem, author: str, reasoning: str, answer: str, outcome: str
-) -> tuple[str, Trace, Verdict]:
+def _entry(problem: Problem, author: str, reasoning: str, answer: str, outcome: str) -> tuple[str, Trace, Verdict]:
     trace = Trace(
         trace_id=f"trace-{author}",
         problem_id=problem.problem_id,

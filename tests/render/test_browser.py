@@ -115,9 +115,7 @@ def test_figures_follow_the_colour_scheme(browser: Browser, files: dict[str, Pat
     assert (light, dark) == ("rgb(27, 30, 35)", "rgb(228, 231, 235)")
 
 
-def test_an_injected_script_would_be_refused(
-    browser: Browser, files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_an_injected_script_would_be_refused(browser: Browser, files: dict[str, Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.html"
     html = files["recorded"].read_text(encoding="utf-8")
     hole = '<script>document.title = "taken"</script><img src="https://example.com/x.png">'

@@ -81,9 +81,7 @@ def test_nothing_scored_makes_no_lines() -> None:
 def test_details_stand_after_the_tables_and_not_in_the_terminal() -> None:
     data = bare(verdict=(Sentence(text="First."), Sentence(text="All of it.", detail=True)), resolved="{}")
     text = markdown(data)
-    order = [
-        text.index(part) for part in ("## Verdict", "First.", "## Every comparison in words", "All of it.")
-    ]
+    order = [text.index(part) for part in ("## Verdict", "First.", "## Every comparison in words", "All of it.")]
     assert order == sorted(order)
     assert markdown(full()).index("## Provenance") < markdown(full()).index("## Every comparison in words")
     assert summary_lines(data) == ["- First."]

@@ -57,9 +57,7 @@ def page() -> _Reader:
 def test_hostile_text_makes_no_element_and_no_handler(page: _Reader) -> None:
     names = {tag for tag, _ in page.tags}
     assert names.isdisjoint({"img", "iframe", "object", "embed", "form", "base"})
-    scripts = [
-        attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") != "application/json"
-    ]
+    scripts = [attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") != "application/json"]
     assert scripts == [{}, {}]
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
     assert not [attrs for tag, attrs in page.tags if tag == "a" and not (attrs["href"] or "").startswith("#")]
@@ -130,10 +128,7 @@ def test_the_main_table_gives_each_author_under_its_match_rule(page: _Reader) ->
 def test_the_order_under_each_rule_is_told(page: _Reader) -> None:
     text = re.sub(r"\s+", " ", " ".join(page.text))
     assert "verbose and concise verbose by 11.1 [5.3, 16.9] concise by 12.3 [6.5, 18.1] flips" in text
-    assert (
-        "verbose and routed verbose by 2.1 [\u22123.7, 7.9] routed by 8.2 [2.4, 14.0] flips, not settled"
-        in text
-    )
+    assert "verbose and routed verbose by 2.1 [\u22123.7, 7.9] routed by 8.2 [2.4, 14.0] flips, not settled" in text
 
 
 def test_an_order_that_the_p_value_takes_back_is_not_settled() -> None:

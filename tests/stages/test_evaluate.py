@@ -43,10 +43,8 @@ def scored(*sheets: Sheet, **spec: object) -> list[Score]:
 
 
 def one(scores: list[Score], author: str, metric: str, **more: object) -> Score:
-    found = [
-        s for s in scores
-        if (s.author, s.metric) == (author, metric) and all(getattr(s, k) == v for k, v in {"group": None, **more}.items())
-    ]  # fmt: skip
+    wanted = {"author": author, "metric": metric, "group": None, **more}
+    found = [s for s in scores if all(getattr(s, name) == value for name, value in wanted.items())]
     assert len(found) == 1, found
     return found[0]
 

@@ -161,9 +161,7 @@ def test_the_order_flips_only_when_both_differences_are_established() -> None:
 
 def test_the_order_without_intervals_is_never_established() -> None:
     accuracies = {"verbose": 0.7, "concise": 0.6, "verbose@tokens": 0.5, "concise@tokens": 0.6}
-    scores = [
-        _score(label, "accuracy", value, value - 0.01, value + 0.01) for label, value in accuracies.items()
-    ]
+    scores = [_score(label, "accuracy", value, value - 0.01, value + 0.01) for label, value in accuracies.items()]
     texts = _texts([VERBOSE, CONCISE, VERBOSE_T, CONCISE_T], scores)
     assert any("so the flip is not either" in text for text in texts)
 
@@ -214,9 +212,7 @@ def test_one_seed_is_said_and_several_are_not_called_one() -> None:
 
 def test_ungraded_samples_are_named_with_their_bound() -> None:
     scores = [_score("concise", "accuracy", 0.6, 0.5, 0.7, n_ungraded=13)]
-    assert any(
-        "13 of 1,024 (1.3%, the concise student on held-out)" in text for text in _texts([CONCISE], scores)
-    )
+    assert any("13 of 1,024 (1.3%, the concise student on held-out)" in text for text in _texts([CONCISE], scores))
 
 
 def test_the_own_problems_come_after_the_held_out_ones() -> None:

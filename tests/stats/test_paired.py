@@ -145,9 +145,7 @@ def test_holm_by_hand():
 
 def test_tost_agrees_with_statsmodels(make):
     a, b = make.drawn(80, 4, 1), make.drawn(80, 4, 1).take(range(80))
-    b = Samples(
-        problem_ids=b.problem_ids, correct=[np.roll(r, 1) ^ (i % 9 == 0) for i, r in enumerate(b.correct)]
-    )
+    b = Samples(problem_ids=b.problem_ids, correct=[np.roll(r, 1) ^ (i % 9 == 0) for i, r in enumerate(b.correct)])
     theirs, *_ = ttost_paired(a.accuracies, b.accuracies, -0.1, 0.1)
     got = equivalence(a, b, 0.1)
     assert got.p_value == pytest.approx(theirs)
@@ -172,9 +170,7 @@ def test_power_and_needed_problems_by_hand(make):
     got = non_inferiority(a, b, 0.05)
     assert got.n_needed == 859
     se = 0.5 * math.sqrt(400 / 399) / 20
-    assert got.power == pytest.approx(
-        1 - scipy_stats.nct.cdf(scipy_stats.t.ppf(0.95, 399), 399, 0.05 / se), abs=1e-6
-    )
+    assert got.power == pytest.approx(1 - scipy_stats.nct.cdf(scipy_stats.t.ppf(0.95, 399), 399, 0.05 / se), abs=1e-6)
     both = equivalence(a, b, 0.05)
     assert both.n_needed is not None
     assert both.n_needed > got.n_needed

@@ -100,9 +100,7 @@ def test_judge_correction_by_hand():
 
 def test_a_flawless_audit_is_not_taken_for_a_flawless_judge():
     raw = Estimate(0.6, 0.5, 0.7, "", 100, 800)
-    got = judge_error_corrected(
-        raw, Audit(accepts_right=20, accepts_wrong=0, rejects_right=0, rejects_wrong=20)
-    )
+    got = judge_error_corrected(raw, Audit(accepts_right=20, accepts_wrong=0, rejects_right=0, rejects_wrong=20))
     assert got.value == 0.6
     assert got.high - got.low > 0.21
 

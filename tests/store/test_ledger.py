@@ -241,15 +241,15 @@ def test_a_forked_worker_does_not_keep_the_lock_alive(tmp_path: Path) -> None:
         running.set()
         gate.wait(20)
 
-    lock = WriterLock.take(tmp_path / "calls.lock")
+    lock = WriterLock.take(tmp_path / "calls.lock", "the ledger")
     worker = fork.Process(target=work)
     worker.start()
     try:
         assert running.wait(10)
         with pytest.raises(StoreError, match=str(os.getpid())):
-            WriterLock.take(tmp_path / "calls.lock")
+            WriterLock.take(tmp_path / "calls.lock", "the ledger")
         lock.forget()  # as when this process is killed: nothing is unlocked by hand
-        WriterLock.take(tmp_path / "calls.lock").release()
+        WriterLock.take(tmp_path / "calls.lock", "the ledger").release()
     finally:
         gate.set()
         worker.join()

@@ -14,7 +14,6 @@ from laconic.adapters.chat import split_completion
 from laconic.core.errors import RunStopped
 from laconic.core.protocols import Engine, Payload, Reply, Request
 
-
 _BLOCK = 4
 
 

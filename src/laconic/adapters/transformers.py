@@ -79,9 +79,7 @@ def sample(
     import torch
 
     if len(prompts) != len(seeds):
-        raise ValueError(
-            f"found {len(prompts)} prompts and {len(seeds)} seeds, expected one seed for each prompt"
-        )
+        raise ValueError(f"found {len(prompts)} prompts and {len(seeds)} seeds, expected one seed for each prompt")
     if not prompts:
         return []
     torch.set_num_threads(model.threads)

@@ -109,8 +109,7 @@ def train(job: TrainJob, on_step: OnStep | None = None) -> TrainResult:
         rows, dropped = _encode(job, tokenizer)
         if not rows:
             raise ValueError(
-                f"found no example of at most {job.max_length} tokens among {len(job.examples)}; "
-                "raise max_length"
+                f"found no example of at most {job.max_length} tokens among {len(job.examples)}; raise max_length"
             )
         batches = plan_batches(rows, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed)
         precision = _precision(job, model)
@@ -178,9 +177,7 @@ def _load(job: TrainJob) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(job.base)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(
-        job.base, dtype=torch.float32, attn_implementation=job.attention
-    )
+    model = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32, attn_implementation=job.attention)
     return tokenizer, model
 
 
@@ -215,15 +212,9 @@ def _fit(
 
     from laconic.adapters.optimizers import build_optimizer
 
-    optimizer = build_optimizer(
-        job.optimizer, model, learning_rate=job.learning_rate, weight_decay=job.weight_decay
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_ratio(job, step, len(batches))
-    )
-    data = Dataset.from_dict(
-        {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
-    )
+    optimizer = build_optimizer(job.optimizer, model, learning_rate=job.learning_rate, weight_decay=job.weight_decay)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_ratio(job, step, len(batches)))
+    data = Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})
     trainer = _trainer_class()(
         model=model,
         args=_arguments(job, len(batches), precision),
@@ -277,9 +268,7 @@ def _trainer_class() -> type:
 
         def get_train_dataloader(self) -> Any:
             items: Any = [{"input_ids": row.input_ids, "labels": row.labels} for row in self._rows]
-            return torch.utils.data.DataLoader(
-                items, batch_sampler=self._batches, collate_fn=self.data_collator
-            )
+            return torch.utils.data.DataLoader(items, batch_sampler=self._batches, collate_fn=self.data_collator)
 
         def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
             self._seen += int((inputs["labels"][:, 1:] != _IGNORED).sum())

@@ -42,9 +42,7 @@ class Recipe:
     max_grad_norm: float = 1.0
 
 
-def pretrain(
-    out: Path, *, seed: int = 0, steps: int | None = None, on_step: OnStep | None = None
-) -> dict[str, Any]:
+def pretrain(out: Path, *, seed: int = 0, steps: int | None = None, on_step: OnStep | None = None) -> dict[str, Any]:
     """Train a base from nothing, save it into `out` with a `recipe.json`, and return that record."""
     recipe = Recipe() if steps is None else Recipe(steps=steps)
     started = time.perf_counter()
@@ -72,10 +70,7 @@ def _texts(recipe: Recipe, seed: int) -> tuple[list[WordProblem], list[str]]:
     spread = {"min_steps": recipe.min_steps, "max_steps": recipe.max_steps}
     problems = list(generate(recipe.problems, seed=seed, split="pretrain", **spread))
     rng = random.Random(f"equations/{seed}")
-    lines = [
-        " ".join(_equation(rng) for _ in range(recipe.equations_per_line))
-        for _ in range(recipe.equation_lines)
-    ]
+    lines = [" ".join(_equation(rng) for _ in range(recipe.equations_per_line)) for _ in range(recipe.equation_lines)]
     return problems, lines
 
 
@@ -108,9 +103,7 @@ def _encode(tokenizer: Any, problems: list[WordProblem], lines: list[str], seed:
         completion = render_completion(*PROCEDURES["verbose"](problem.prompt, rng, 0.0))
         ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
         rows.append([*encode_prompt(tokenizer, problem.prompt), *ids, tokenizer.eos_token_id])
-    rows.extend(
-        [*ids, tokenizer.eos_token_id] for ids in tokenizer(lines, add_special_tokens=False)["input_ids"]
-    )
+    rows.extend([*ids, tokenizer.eos_token_id] for ids in tokenizer(lines, add_special_tokens=False)["input_ids"])
     return rows
 
 
@@ -121,9 +114,7 @@ def _train(
 
     from laconic.adapters.optimizers import build_optimizer, has_native_bf16
 
-    optimizer = build_optimizer(
-        "muon", model, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimizer = build_optimizer("muon", model, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batches = _batches(rows, recipe.batch_tokens, random.Random(f"batches/{seed}"))
     losses: list[tuple[int, float]] = []
     model.train()
@@ -149,9 +140,7 @@ def _train(
 def _rate(step: int, recipe: Recipe) -> float:
     """Warm-up, then constant, then linear to zero."""
     decay_from = recipe.constant_share * recipe.steps
-    return min(
-        1.0, step / recipe.warmup_steps, (recipe.steps - step + 1) / max(1.0, recipe.steps - decay_from)
-    )
+    return min(1.0, step / recipe.warmup_steps, (recipe.steps - step + 1) / max(1.0, recipe.steps - decay_from))
 
 
 def _batches(rows: list[list[int]], budget: int, rng: random.Random) -> Iterator[list[list[int]]]:

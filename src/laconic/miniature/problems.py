@@ -73,9 +73,7 @@ class WordProblem:
     steps: int
 
 
-def generate(
-    count: int, *, seed: int, min_steps: int, max_steps: int, split: Split = "train"
-) -> Iterator[WordProblem]:
+def generate(count: int, *, seed: int, min_steps: int, max_steps: int, split: Split = "train") -> Iterator[WordProblem]:
     """Yield `count` different problems of `split`, step counts cycling from `min_steps` to `max_steps`.
 
     Raises ValueError for a step range that is empty, or an unknown split.
@@ -122,8 +120,7 @@ def _fresh(rng: random.Random, steps: int, split: Split, seen: set[str]) -> Word
             seen.add(story.signature)
             return WordProblem(render(story), story.answer, steps)
     raise ValueError(
-        f"found no further {steps}-step problem in split {split!r} after {len(seen)}; "
-        "ask for fewer or for more steps"
+        f"found no further {steps}-step problem in split {split!r} after {len(seen)}; ask for fewer or for more steps"
     )
 
 

@@ -126,9 +126,7 @@ def loss_reading(data: ReportData) -> tuple[str, ...]:
         if ends is not None:
             start, end, window = ends
             by_window.setdefault(window, []).append(f"{label} starts at {start:.2f} and ends at {end:.2f}")
-    return tuple(
-        f"Training loss: {'; '.join(parts)} ({_averaged(window)})." for window, parts in by_window.items()
-    )
+    return tuple(f"Training loss: {'; '.join(parts)} ({_averaged(window)})." for window, parts in by_window.items())
 
 
 def _averaged(window: int) -> str:
@@ -144,19 +142,13 @@ def provenance_table(data: ReportData) -> Table | None:
 def methods_table(data: ReportData) -> Table | None:
     """How each kind of figure was computed, in the words of the stage that computed it."""
     methods: dict[tuple[str, ...], list[list[str]]] = {}
-    for metric, method in dict.fromkeys(
-        (score.metric, score.method) for score in data.scores if score.method
-    ):
+    for metric, method in dict.fromkeys((score.metric, score.method) for score in data.scores if score.method):
         words = _NUMBER.split(method)
         methods.setdefault((metric, *words), []).append(_NUMBER.findall(method))
     rows = tuple(Row(cells=(key[0], _ranged(key[1:], found))) for key, found in sorted(methods.items()))
     columns = ("score", "method")
-    note = (
-        "Where a method's own numbers differ between scores, their range is given; long ones (seeds) are not."
-    )
-    return table(
-        "How each figure was computed", columns, [Group(rows=rows)], n_text=2, note=note, folded=True
-    )
+    note = "Where a method's own numbers differ between scores, their range is given; long ones (seeds) are not."
+    return table("How each figure was computed", columns, [Group(rows=rows)], n_text=2, note=note, folded=True)
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

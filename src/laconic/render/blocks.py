@@ -25,9 +25,7 @@ def visible(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """The text with its intervals and p values held together at line ends."""
-    return re.sub(
-        r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text
-    )
+    return re.sub(r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,9 +92,7 @@ def _reaches(trace: Spec) -> tuple[float, float]:
 
 def _legend_of_symbols(authors: Sequence[AuthorCard]) -> str:
     shapes = {"circle": "circle", "square": "square", "triangle-up": "triangle", "hexagon": "hexagon"}
-    named = dict.fromkeys(
-        (symbol(card), card.match) for card in authors if card.kind == "student" and card.match
-    )
+    named = dict.fromkeys((symbol(card), card.match) for card in authors if card.kind == "student" and card.match)
     words = [f"{shapes[symbol]}: arms matched by {rule}" for symbol, rule in named]
     words += ["open diamond: teacher"] if any(card.kind == "teacher" for card in authors) else []
     words += ["cross: the base before training"] if any(card.kind == "base" for card in authors) else []
@@ -150,9 +148,7 @@ def budget(data: ReportData, benchmark: str) -> Figure | None:
         yaxis=axis("accuracy within the budget", tickformat="~%", rangemode="tozero"),
     )
     note = "" if len(curves) <= BANDS else CROWDED
-    return Figure(
-        key=f"budget-{benchmark}", caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note
-    )
+    return Figure(key=f"budget-{benchmark}", caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note)
 
 
 def _by_position(curves: dict[str, list[Score]], positions: Sequence[float]) -> Group:
@@ -183,14 +179,10 @@ def _tag_figure(data: ReportData, benchmark: str, name: str, scores: list[Score]
         # side by side, so that no bar hides another
         shift = 0.4 * (place - (len(authors) - 1) / 2) / len(authors)
         points = [
-            (i + shift, value, at[card.label, value])
-            for i, value in enumerate(values)
-            if (card.label, value) in at
+            (i + shift, value, at[card.label, value]) for i, value in enumerate(values) if (card.label, value) in at
         ]
         traces.append(_tag_trace(data, card, points, barred=barred))
-    cells = [
-        (card.label, *(wording.accuracy_cell(at.get((card.label, v))) for v in values)) for card in authors
-    ]
+    cells = [(card.label, *(wording.accuracy_cell(at.get((card.label, v))) for v in values)) for card in authors]
     caption = f"Accuracy by {name or 'group'} on {benchmark_title(benchmark)}"
     names = ("author", *(f"{name}={value}" if name else value for value in values))
     numbers = table(caption, names, [Group(rows=tuple(Row(cells=each) for each in cells))])
@@ -204,9 +196,7 @@ def _tag_figure(data: ReportData, benchmark: str, name: str, scores: list[Score]
     return Figure(key=key, caption=caption, spec=spec(traces, drawn), numbers=numbers, note=note)
 
 
-def _tag_trace(
-    data: ReportData, card: AuthorCard, points: list[tuple[float, str, Score]], *, barred: bool
-) -> Spec:
+def _tag_trace(data: ReportData, card: AuthorCard, points: list[tuple[float, str, Score]], *, barred: bool) -> Spec:
     colour = f"var(--series-{palette_slot(data, card)})"
     return {
         "type": "scatter",
@@ -313,9 +303,7 @@ def outcomes(data: ReportData) -> Figure | None:
         height=150 + (34 if len(rows) < 12 else 24) * len(rows),
         margin={"l": 56, "r": 28, "t": 14, "b": 48},
     )
-    return Figure(
-        key="outcomes", caption="Outcomes of all samples", spec=spec(traces, drawn), numbers=numbers
-    )
+    return Figure(key="outcomes", caption="Outcomes of all samples", spec=spec(traces, drawn), numbers=numbers)
 
 
 def _outcome_marker(name: str) -> Spec:

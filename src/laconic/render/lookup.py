@@ -81,11 +81,7 @@ def twins(data: ReportData) -> dict[str, str]:
 def twin_note(data: ReportData) -> str:
     """Why two rows are equal, in words; empty when no two runs are the same."""
     same = [f"{label} is the same run as {first}" for label, first in twins(data).items()]
-    return (
-        f"{'; '.join(same)}: both rules ask for the same training, so their figures are equal."
-        if same
-        else ""
-    )
+    return f"{'; '.join(same)}: both rules ask for the same training, so their figures are equal." if same else ""
 
 
 def group_heading(card: AuthorCard) -> str:

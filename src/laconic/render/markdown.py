@@ -94,9 +94,7 @@ def _inline(text: str) -> str:
     line = " ".join(visible(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_|~])", r"\\\1", line)
-    line = re.sub(
-        r"\](?=[(\[:])", r"\]", line
-    )  # no link can form, while the brackets of intervals stay readable
+    line = re.sub(r"\](?=[(\[:])", r"\]", line)  # no link can form, while the brackets of intervals stay readable
     line = line.replace("://", "&#58;//")
     return re.sub(r"^([#+-])", r"\\\1", line)
 

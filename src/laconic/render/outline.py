@@ -38,13 +38,9 @@ def sections(data: ReportData) -> tuple[Section, ...]:
     made = (
         _section("results", "Accuracy and tokens", [part for name in names for part in _results(data, name)]),
         _section("pairs", "Paired differences", [tables.paired_table(data)]),
-        _section(
-            "order", "The order under each match rule", [tables.order_table(data, name) for name in names]
-        ),
+        _section("order", "The order under each match rule", [tables.order_table(data, name) for name in names]),
         _section("budget", "Accuracy within a token budget", [figures.budget(data, name) for name in names]),
-        _section(
-            "groups", "Accuracy by group", [part for name in names for part in figures.by_tag(data, name)]
-        ),
+        _section("groups", "Accuracy by group", [part for name in names for part in figures.by_tag(data, name)]),
         _section(
             "training",
             "Training",

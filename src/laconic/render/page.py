@@ -80,19 +80,13 @@ def slug(text: str) -> str:
 
 
 def _policy(scripts: list[str]) -> str:
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts
-    )
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     return POLICY.format(scripts=hashes or "'none'")
 
 
 @cache
 def _file(name: str) -> str:
-    return (
-        (resources.files("laconic.render") / "templates" / name)
-        .read_text(encoding="utf-8")
-        .replace("\r\n", "\n")
-    )
+    return (resources.files("laconic.render") / "templates" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 @cache

@@ -177,9 +177,7 @@ def pair_nouns(study: Scored, pair: Pair) -> tuple[str, str]:
     bases = {card.student for card in study.cards.values() if card.kind == "student"}
     if not matched(pair) or len(bases) > 1:
         return noun(pair.author), noun(pair.baseline)
-    first, second = (
-        noun(replace(card, label=card.arm or card.label)) for card in (pair.author, pair.baseline)
-    )
+    first, second = (noun(replace(card, label=card.arm or card.label)) for card in (pair.author, pair.baseline))
     return first, second
 
 

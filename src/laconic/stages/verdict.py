@@ -100,9 +100,7 @@ def _family(study: Scored, family: list[Pair]) -> Sentence:
 def _other(study: Scored, pair: Pair, *, spelled: bool) -> str:
     """`concise -11.1 points [-16.9, -5.3] at 0.20x the tokens`; the units are spelled once a sentence."""
     text = wording.difference(pair.difference)
-    ratio = (
-        f" at {wording.ratio(pair.ratio.estimate)}{' the tokens' if spelled else ''}" if pair.ratio else ""
-    )
+    ratio = f" at {wording.ratio(pair.ratio.estimate)}{' the tokens' if spelled else ''}" if pair.ratio else ""
     return f"{_bare(study, pair)} {text if spelled else text.replace(' points', '', 1)}{ratio}"
 
 
@@ -127,9 +125,7 @@ def _standings(study: Scored, family: list[Pair]) -> str:
         text = f"Established: accuracy is {', '.join(told)}{rest}."
     else:
         text = "This difference is not established." if len(family) == 1 else "No difference is established."
-    margin = (
-        f" By the margin of {study.margin_words}, not inferior: {wording.joined(close)}." if close else ""
-    )
+    margin = f" By the margin of {study.margin_words}, not inferior: {wording.joined(close)}." if close else ""
     return f"{text}{margin}"
 
 
@@ -150,9 +146,7 @@ def _listed(study: Scored, benchmark: str, alone: list[Score], *, short: bool) -
 def _order(study: Scored, benchmark: str) -> list[Sentence]:
     """For each two arms matched by several rules: does the rule decide which is ahead?"""
     students = [card for card in study.cards.values() if card.kind == "student" and card.arm and card.match]
-    by_base = {
-        base: [card for card in students if card.student == base] for base in {c.student: 0 for c in students}
-    }
+    by_base = {base: [card for card in students if card.student == base] for base in {c.student: 0 for c in students}}
     contests = [
         (arms, _leads(study, benchmark, mine, arms))
         for mine in by_base.values()
@@ -164,9 +158,7 @@ def _order(study: Scored, benchmark: str) -> list[Sentence]:
     return [sentence for sentence in made if sentence is not None]
 
 
-def _leads(
-    study: Scored, benchmark: str, students: list[AuthorCard], arms: tuple[str, str]
-) -> list[tuple[str, Score]]:
+def _leads(study: Scored, benchmark: str, students: list[AuthorCard], arms: tuple[str, str]) -> list[tuple[str, Score]]:
     """Under each rule, by how much the first arm is ahead of the second."""
     labels = {(card.arm, card.match): card.label for card in students}
     found: list[tuple[str, Score]] = []
@@ -230,9 +222,7 @@ def _seeds(study: Scored) -> Sentence | None:
 
 
 def _ungraded(study: Scored) -> Sentence | None:
-    hit = [
-        score for score in study.scores if score.metric == "accuracy" and score.n_ungraded and score.n_samples
-    ]
+    hit = [score for score in study.scores if score.metric == "accuracy" and score.n_ungraded and score.n_samples]
     if not hit:
         return None
     worst = max(hit, key=lambda score: score.n_ungraded / score.n_samples)

@@ -99,9 +99,7 @@ def accuracy_within_budget(
     )
 
 
-def frontier(
-    samples: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 2_000
-) -> FrontierPoint:
+def frontier(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 2_000) -> FrontierPoint:
     """Accuracy and mean tokens with their joint bootstrap over clusters.
 
     Raises `InputError` without token counts, or when no token was generated.
@@ -139,9 +137,7 @@ def _grid(samples: Samples, budgets: Sequence[int] | None) -> FloatArray:
         least, most = max(1, int(samples.flat_tokens.min())), max(1, int(samples.flat_tokens.max()))
         return np.unique(np.rint(np.geomspace(least, most, _GRID)))
     if not budgets or min(budgets) < 0:
-        raise InputError(
-            f"token budgets {list(budgets)!r}", "budgets of 0 tokens or more", "leave them out for a grid"
-        )
+        raise InputError(f"token budgets {list(budgets)!r}", "budgets of 0 tokens or more", "leave them out for a grid")
     return np.unique(np.asarray(budgets, dtype=np.float64))
 
 
@@ -177,7 +173,5 @@ def _simultaneous(
 def _positive(samples: Samples) -> FloatArray:
     means = samples.token_means
     if not means.any():
-        raise InputError(
-            "an author without a single token", "a positive mean number of tokens", "check the counts"
-        )
+        raise InputError("an author without a single token", "a positive mean number of tokens", "check the counts")
     return means

@@ -94,9 +94,7 @@ def t_bounds(value: float, error: ClusteredError, *, level: float) -> Bounds:
     return Bounds(value - half, value + half, method)
 
 
-def bounded_bounds(
-    value: float, error: ClusteredError, *, level: float, lower: float, upper: float
-) -> Bounds:
+def bounded_bounds(value: float, error: ClusteredError, *, level: float, lower: float, upper: float) -> Bounds:
     """As `t_bounds` for a mean of values in [lower, upper], with an honest width where all values are equal.
 
     Then, with probability `level`, less than u = 1 - (alpha/2)^(1/G) of the population differs from what was

@@ -106,15 +106,11 @@ def cohen_kappa(first: Sequence[object], second: Sequence[object], *, level: flo
     half = normal_quantile(0.5 + check_level(level) / 2) * se
     if half == 0.0:
         low, _ = clopper_pearson(n, n, level=level)
-        return Estimate(
-            value, min(value, 2 * low - 1), max(value, 1.0), "no disagreement: Clopper-Pearson on n", n, n
-        )
+        return Estimate(value, min(value, 2 * low - 1), max(value, 1.0), "no disagreement: Clopper-Pearson on n", n, n)
     return Estimate(value, max(-1.0, value - half), min(1.0, value + half), "Fleiss-Cohen-Everitt", n, n)
 
 
-def _table(
-    first: Sequence[object], second: Sequence[object]
-) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+def _table(first: Sequence[object], second: Sequence[object]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     labels = sorted({*first, *second}, key=repr)
     number = {label: i for i, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)), dtype=np.int64)

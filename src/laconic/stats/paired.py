@@ -98,9 +98,7 @@ def holm(p_values: Sequence[float], *, level: float = 0.95) -> tuple[list[float]
     if not p_values:
         return [], []
     multitest = import_module("statsmodels.stats.multitest")
-    reject, adjusted, *_ = multitest.multipletests(
-        list(p_values), alpha=1 - check_level(level), method="holm"
-    )
+    reject, adjusted, *_ = multitest.multipletests(list(p_values), alpha=1 - check_level(level), method="holm")
     return [float(p) for p in adjusted], [bool(r) for r in reject]
 
 
@@ -170,9 +168,7 @@ def _margin_test(a: Samples, b: Samples, margin: float, alpha: float, *, sides: 
         _power(margin, error, alpha, sides),
         _needed(margin, error, len(differences), alpha, sides),
     )
-    return MarginTest(
-        difference=difference, margin=margin, holds=p_value < alpha, power=power, n_needed=needed
-    )
+    return MarginTest(difference=difference, margin=margin, holds=p_value < alpha, power=power, n_needed=needed)
 
 
 def _beyond(distance: float, value: float, error: ClusteredError) -> float:

@@ -26,9 +26,7 @@ def pass_at_k(samples: Samples, k: int, *, level: float = 0.95) -> Estimate:
 
     Raises `InputError` when k is below 1 or above the fewest samples that a problem has.
     """
-    return _mean(
-        samples, 1.0 - _all_of(_right(samples, wrong=True), samples.counts, _checked(samples, k)), level
-    )
+    return _mean(samples, 1.0 - _all_of(_right(samples, wrong=True), samples.counts, _checked(samples, k)), level)
 
 
 def pass_hat_k(samples: Samples, k: int, *, level: float = 0.95) -> Estimate:
@@ -39,9 +37,7 @@ def pass_hat_k(samples: Samples, k: int, *, level: float = 0.95) -> Estimate:
     return _mean(samples, _all_of(_right(samples, wrong=False), samples.counts, _checked(samples, k)), level)
 
 
-def maj_at_k(
-    samples: Samples, answer_groups: Sequence[ArrayLike], k: int, *, level: float = 0.95
-) -> Estimate:
+def maj_at_k(samples: Samples, answer_groups: Sequence[ArrayLike], k: int, *, level: float = 0.95) -> Estimate:
     """The chance that the most frequent answer of k samples is right, ties shared equally.
 
     `answer_groups` holds one 1-D integer array a problem: samples whose answers the verifier takes for the
@@ -124,9 +120,7 @@ def _chance_to_win(size: int, others: tuple[int, ...], blanks: int, k: int) -> f
     return won
 
 
-def _draw(
-    ways: dict[tuple[int, int], int], size: int, *, most: int, top: int, k: int
-) -> dict[tuple[int, int], int]:
+def _draw(ways: dict[tuple[int, int], int], size: int, *, most: int, top: int, k: int) -> dict[tuple[int, int], int]:
     after: dict[tuple[int, int], int] = {}
     for (drawn, tied), count in ways.items():
         for taken in range(min(size, most, k - drawn) + 1):

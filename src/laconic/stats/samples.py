@@ -203,14 +203,10 @@ def _pick(rows: Sequence[object] | None, indices: Sequence[int]) -> tuple[object
 
 def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) -> None:
     if not ids:
-        raise InputError(
-            "samples of no problem", "at least one problem", "check the filter or the benchmark's name"
-        )
+        raise InputError("samples of no problem", "at least one problem", "check the filter or the benchmark's name")
     if len(set(ids)) != len(ids):
         twice = next(p for i, p in enumerate(ids) if p in ids[:i])
-        raise InputError(
-            f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row"
-        )
+        raise InputError(f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row")
     if clusters is not None and len(clusters) != len(ids):
         raise InputError(
             f"{len(clusters)} cluster labels for {len(ids)} problems",
@@ -231,9 +227,7 @@ def _rows(
         return tuple(ones[length] for length in lengths or ())
     arrays = tuple(_frozen(np.array(row, dtype=dtype)) for row in rows)
     if len(arrays) != len(ids):
-        raise InputError(
-            f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them"
-        )
+        raise InputError(f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
     for i, array in enumerate(arrays):
         wanted = array.size if lengths is None else lengths[i]
         if array.ndim != 1 or array.size != wanted or array.size == 0:

@@ -40,9 +40,7 @@ class SeedSpread:
     """What a report says about it."""
 
 
-def seed_spread(
-    samples: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 2_000
-) -> SeedSpread:
+def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 2_000) -> SeedSpread:
     """What the training seed does to accuracy, from samples whose `seed_index` tells the students apart.
 
     The interval is value ± t SD of a nested bootstrap (seeds, then clusters of problems, then samples), with
@@ -113,9 +111,7 @@ def _degrees(squares: tuple[float, float, float], shape: tuple[int, ...], cluste
     return max(1.0, above / below) if below > 0 else 1.0
 
 
-def _nested(
-    shares: FloatArray, counts: IntArray, clusters: IntArray, seed: int, n_resamples: int
-) -> FloatArray:
+def _nested(shares: FloatArray, counts: IntArray, clusters: IntArray, seed: int, n_resamples: int) -> FloatArray:
     """Means of resamples; a cell's resampled samples are one binomial draw, and each seed drawn twice gets
     its own.
     """

@@ -71,9 +71,7 @@ def betting_interval(
     value = float(values.mean())
     p_value = None if sequence.p_value is None else float(sequence.p_value[-1])
     low, high = min(value, float(sequence.low[-1])), max(value, float(sequence.high[-1]))
-    return Estimate(
-        value, low, high, "betting confidence sequence, anytime-valid", len(values), len(values), p_value
-    )
+    return Estimate(value, low, high, "betting confidence sequence, anytime-valid", len(values), len(values), p_value)
 
 
 def _unit(x: ArrayLike, lower: float, upper: float) -> FloatArray:

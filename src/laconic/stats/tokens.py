@@ -62,9 +62,7 @@ def geometric_token_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> Est
     return _exponentiated(float(logs.mean()), logs, cluster_index(left), level, method, n_samples)
 
 
-def median_ratio(
-    a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 4_000
-) -> Estimate:
+def median_ratio(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 4_000) -> Estimate:
     """The median of `a`'s per-problem means over that of `b`, with a paired percentile bootstrap over
     clusters.
 

@@ -13,9 +13,7 @@ SPLITS = ("pretrain", "train", "held-out")
 def test_the_same_seed_gives_the_same_problems_and_another_seed_others() -> None:
     first = list(generate(50, seed=3, min_steps=2, max_steps=6))
     assert first == list(generate(50, seed=3, min_steps=2, max_steps=6))
-    assert not {one.prompt for one in first} & {
-        one.prompt for one in generate(50, seed=4, min_steps=2, max_steps=6)
-    }
+    assert not {one.prompt for one in first} & {one.prompt for one in generate(50, seed=4, min_steps=2, max_steps=6)}
 
 
 def test_more_problems_begin_with_the_same_ones() -> None:
@@ -30,9 +28,7 @@ def test_step_counts_are_spread_evenly_and_true() -> None:
 
 
 def test_nothing_is_asked_twice_even_under_other_names() -> None:
-    signatures = [
-        parse(problem.prompt).signature for problem in generate(600, seed=0, min_steps=1, max_steps=2)
-    ]
+    signatures = [parse(problem.prompt).signature for problem in generate(600, seed=0, min_steps=1, max_steps=2)]
     assert len(set(signatures)) == 600
 
 

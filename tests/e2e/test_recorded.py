@@ -1,0 +1,123 @@
+"""The `recorded` study on files: five hand-made problems, and the real traces where they are at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from e2e_study import cli_in
+
+from laconic import api
+from laconic.core.records import Example, Exclusion, Outcome, Score, Verdict
+from laconic.loading import load_study
+from laconic.store.artifacts import Artifact
+
+REAL = Path(os.environ.get("LACONIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+
+
+def artifacts(study: Path) -> dict[str, Artifact]:
+    """Step to artifact of a finished study."""
+    states = api.plan(load_study(study), store=study.parent / ".laconic")
+    return {state.step.name: state.artifact for state in states if state.artifact is not None}
+
+
+def recorded(folder: Path, **replacements: str) -> Path:
+    """A copy of the shipped study with its words replaced, as a user would edit it."""
+    path = api.new(folder / "mine.toml", source="recorded")
+    text = path.read_text(encoding="utf-8")
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def trace(problem: str, teacher: str, answer: str) -> dict[str, object]:
+    return {
+        "problem": problem,
+        "teacher": teacher,
+        "thinking": "hmm",
+        "answer_text": f"It is $\\boxed{{{answer}}}$.",
+        "completion_tokens": 9,
+    }
+
+
+def test_two_recorded_teachers_are_verified_paired_and_compared(tmp_path: Path):
+    references = ["2", "\\frac{1}{2}", "x+1", "90^\\circ", "7"]
+    write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": a} for i, a in enumerate(references)])
+    first = [trace(f"q{i}", "first", a) for i, a in enumerate(["2", "0.5", "1+x", "90", "8"])]
+    second = [trace(f"q{i}", "second", a) for i, a in enumerate(["3", "\\dfrac12", "x + 1", "90^\\circ"])]
+    write(tmp_path / "traces.jsonl", [*first, *second])
+    study = recorded(tmp_path)
+    done = cli_in(tmp_path)("run", "mine.toml")
+    assert "report: reports/recorded/report.html" in done.stdout
+    made = artifacts(study)
+    outcomes = [v.outcome for v in made["verify/first"].read("verdicts", Verdict)]
+    assert outcomes == ["correct", "correct", "correct", "correct", "incorrect"]
+    assert [e.rule for e in made["curate/pool"].read("exclusions", Exclusion)] == [
+        "teacher_incorrect",
+        "several_teachers_fail",
+    ]
+    for arm in ("first", "second"):
+        assert len(list(made[f"curate/{arm}"].read("examples", Example))) == 3
+    scores = {(s.author, s.metric): s for s in made["evaluate/scores"].read("scores", Score) if s.group is None}
+    assert scores["first (teacher)", "accuracy"].estimate == pytest.approx(0.8)
+    assert scores["second (teacher)", "accuracy"].n_problems == 4
+    assert scores["second (teacher)", "accuracy_difference"].n_problems == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("traces.jsonl", "{oops\n", "traces.jsonl:1"),
+        ("traces.jsonl", '{"problem": "q"}\n', "no row with teacher = 'first'"),
+        ("traces.jsonl", '{"problem": "q", "teacher": "first"}\n', "no field 'answer_text'"),
+        ("problems.jsonl", "\n", "an empty problem set"),
+        ("problems.jsonl", '{"question": "q", "answer": "1"}\n', "no field 'problem'"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_to_do(tmp_path: Path, file: str, content: str, says: str):
+    write(tmp_path / "problems.jsonl", [{"problem": "q", "answer": "1"}])
+    write(tmp_path / "traces.jsonl", [trace("q", "first", "1"), trace("q", "second", "1")])
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    recorded(tmp_path)
+    said = cli_in(tmp_path)("run", "mine.toml", "-q", expect=1).stderr
+    assert says in said
+    assert "to do:" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not (REAL / "traces_real.jsonl").is_file(), reason="no real traces at hand (set LACONIC_DATA)")
+def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
+    study = recorded(
+        tmp_path,
+        **{
+            '"problems.jsonl"': json.dumps(str(REAL / "math500.jsonl")),
+            '"traces.jsonl"': json.dumps(str(REAL / "traces_real.jsonl")),
+            'teacher = "first" }': 'teacher = "deepseek-reasoner" }',
+            'teacher = "second" }': 'teacher = "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B" }\nmax_tokens = 32_768',
+            "teachers.first": "teachers.deepseek-reasoner",
+            "teachers.second": "teachers.r1-qwen-7b",
+            'teacher = "first"\n': 'teacher = "deepseek-reasoner"\n',
+            'teacher = "second"\n': 'teacher = "r1-qwen-7b"\n',
+        },
+    )
+    cli_in(tmp_path)("run", "mine.toml", "-q")
+    made = artifacts(study)
+    seven = list(made["verify/r1-qwen-7b"].read("verdicts", Verdict))
+    assert len(seven) == 20
+    assert sum(v.outcome == Outcome.TRUNCATED for v in seven) == 1
+    deep = list(made["verify/deepseek-reasoner"].read("verdicts", Verdict))
+    assert len(deep) == 20
+    pool = made["curate/first"].manifest.rows["examples"]
+    assert pool == made["curate/second"].manifest.rows["examples"]
+    assert 15 <= pool <= 20
+    scores = list(made["evaluate/scores"].read("scores", Score))
+    (ratio,) = [s for s in scores if s.metric == "token_ratio"]
+    assert ratio.n_problems == 20
+    assert ratio.estimate > 1
