@@ -156,7 +156,6 @@ def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artif
                 seeds=tuple(run.seed for run in runs), n_examples=len(examples),
                 n_problems=len({e.problem_id for e in examples}), n_train_tokens=tokens,
                 n_steps=int(str(facts[0].get("steps", 0))),
-                train_seconds=sum(float(str(fact.get("seconds", 0))) for fact in facts) / len(facts),
             )
         )  # fmt: skip
     return tuple(cards)

@@ -381,7 +381,7 @@ def test_stop_asks_nothing_new_and_keeps_what_is_in_flight(server: FaultServer) 
 
 @pytest.mark.parametrize(
     ("models", "words"),
-    [(("m",), ""), (("org/m",), ""), (404, ""), ((), ""), (500, "HTTP 500"), (("m2", "n"), "m2")],
+    [(("m",), ""), (("org/m",), ""), (404, ""), ((), ""), (500, ""), (("m2", "n"), "m2")],
 )
 def test_check_finds_a_missing_model(models: Any, words: str) -> None:
     with FaultServer(models=models) as server:

@@ -87,7 +87,7 @@ def test_an_arm_that_matching_leaves_the_same_is_trained_once(artifact):
 
 def test_the_student_learns_on_completions_only(artifact):
     losses = list(artifact("train/concise@tokens").read("losses", Loss))
-    assert losses[-1].loss < 0.7 * losses[0].loss
+    assert losses[-1].loss < 0.9 * losses[0].loss
     trained = sum((e.n_tokens + 1) * e.repeats for e in artifact("curate/concise@tokens").read("examples", Example))
     assert losses[-1].n_tokens == pytest.approx(trained, rel=0.02)
 

@@ -159,7 +159,6 @@ def _authors() -> tuple[AuthorCard, ...]:
             n_problems=2048,
             n_train_tokens=1_660_000 if label.startswith("verbose") else 340_000,
             n_steps=512,
-            train_seconds=212.0,
         )
         for label in STUDENTS
     )

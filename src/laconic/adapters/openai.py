@@ -120,7 +120,9 @@ class EndpointAuthor:
             return self._unreachable_fault(url, f"{type(error).__name__}: {error}")
         if status in {401, 403}:
             return self._key_fault(url, f"HTTP {status}")
-        if status in UNLISTED:
+        # A server that cannot list its models may serve them all the same: `transformers serve` answers 500 here when
+        # it has no cache to scan. Whether it works, the first requests say.
+        if status in UNLISTED or status >= 500:
             return None
         if status != 200:
             return self._unreachable_fault(url, f"GET /models gives HTTP {status}")

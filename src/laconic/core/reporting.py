@@ -29,7 +29,6 @@ class AuthorCard:
     n_train_tokens: int = 0
     """Completion tokens trained on, repeats and epochs included, in the common tokenizer."""
     n_steps: int = 0
-    train_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,14 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from enum import Enum
 from multiprocessing.context import SpawnContext
 from multiprocessing.queues import Queue
 from typing import Any, TypeVar
@@ -42,7 +44,8 @@ class LocalEngine:
         self._context: SpawnContext = multiprocessing.get_context("spawn")
         self._pool: ProcessPoolExecutor | None = None
         self._events: Queue[Any] | None = None
-        self._listeners: dict[int, Callable[[object], None]] = {}
+        self._listener: threading.Thread | None = None
+        self._listeners: dict[int, tuple[Callable[[object], None] | None, threading.Event]] = {}
         self._calls = itertools.count()
         self._lock = threading.Lock()
         self._stopped = False
@@ -68,11 +71,12 @@ class LocalEngine:
 
     def call(self, function: Callable[..., T], *args: object, on_event: Callable[[object], None] | None = None) -> T:
         """`function(*args, emit)` in a worker; what it emits arrives at `on_event` in this process."""
-        number = next(self._calls)
-        if on_event is not None:
-            self._listeners[number] = on_event
+        number, heard = next(self._calls), threading.Event()
+        self._listeners[number] = (on_event, heard)
         try:
-            return self._result(self._submit(_emitting, function, args, number))
+            result = self._result(self._submit(_emitting, function, args, number))
+            heard.wait(_WATCH_S)  # events travel apart from the result, and may come after it
+            return result
         finally:
             self._listeners.pop(number, None)
 
@@ -93,6 +97,8 @@ class LocalEngine:
             self._pool = None
         if self._events is not None:
             self._events.put(None)
+            if self._listener is not None:
+                self._listener.join(_WATCH_S)
             self._events = None
 
     def _submit(self, wrapper: Callable[..., T], *args: object) -> Future[T]:
@@ -106,18 +112,23 @@ class LocalEngine:
 
     def _start(self) -> None:
         self._events = self._context.Queue()
-        threading.Thread(target=self._listen, args=(self._events,), daemon=True, name="engine-events").start()
+        self._listener = threading.Thread(target=self._listen, args=(self._events,), daemon=True, name="engine-events")
+        self._listener.start()
         self._pool = ProcessPoolExecutor(
             self.slots, mp_context=self._context, initializer=_initialise,
             initargs=(self._events, os.getpid(), self.threads),
         )  # fmt: skip
 
     def _listen(self, events: Queue[Any]) -> None:
-        while (item := events.get()) is not None:
-            number, event = item
-            listener = self._listeners.get(number)
-            if listener is not None:
-                listener(event)
+        # A worker that is killed while it writes leaves half an event: no more of them are heard, and nothing is lost.
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+            while (item := events.get()) is not None:
+                number, event = item
+                on_event, heard = self._listeners.get(number, (None, None))
+                if event is _Ended.ENDED and heard is not None:
+                    heard.set()
+                elif on_event is not None:
+                    on_event(event)
 
     def _result(self, future: Future[T]) -> T:
         try:
@@ -135,6 +146,12 @@ class LocalEngine:
 
 def _stopped() -> RunStopped:
     return RunStopped("interrupted", "everything that had finished is kept", "run the same command again to go on")
+
+
+class _Ended(Enum):
+    """The last event of a call."""
+
+    ENDED = "ended"
 
 
 _events: Queue[Any] | None = None
@@ -166,4 +183,7 @@ def _emitting(function: Callable[..., T], args: tuple[object, ...], number: int)
         if _events is not None:
             _events.put((number, event))
 
-    return function(*args, emit)
+    try:
+        return function(*args, emit)
+    finally:
+        emit(_Ended.ENDED)

@@ -70,9 +70,9 @@ def outcomes_table(data: ReportData) -> Table | None:
 
 
 def cost_table(data: ReportData) -> Table | None:
-    """What each student was trained on and how long it took."""
+    """What each student was trained on. Seconds stand in manifests: a report is the same bytes on every machine."""
     students = [card for card in cards(data) if card.n_examples or card.n_steps]
-    columns = ("student", "examples", "problems", "tokens trained on", "steps", "time", "seeds")
+    columns = ("student", "examples", "problems", "tokens trained on", "steps", "seeds")
     rows = tuple(Row(cells=_cost_cells(card)) for card in students)
     note = f"Tokens trained on count completions only, repeats and epochs included. {twin_note(data)}".strip()
     return table("Training cost", columns, [Group(rows=rows)], note=note)
@@ -85,7 +85,6 @@ def _cost_cells(card: AuthorCard) -> tuple[str, ...]:
         wording.count(card.n_problems),
         wording.count(card.n_train_tokens),
         wording.count(card.n_steps),
-        wording.seconds(card.train_seconds),
         ", ".join(str(seed) for seed in card.seeds),
     )
 
