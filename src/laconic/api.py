@@ -19,6 +19,7 @@ from typing import Any
 
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.records import RECORDS, Problem, Trace, Verdict
+from laconic.estimate import Work, estimate
 from laconic.loading import find_study, load_study, run_faults
 from laconic.plan import Plan, build
 from laconic.store.artifacts import Artifact, Store, remove
@@ -88,6 +89,16 @@ def plan(
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
+
+
+def bill(
+    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
+) -> tuple[list[StepState], dict[str, Work]]:
+    """The plan with what each owed step will take, from stated rates: step name to requests, tokens and money."""
+    loaded = _study(study, overrides)
+    with _planned(loaded) as (_, planned):
+        states = inspect(open_store(loaded, store), [planned.report])
+        return states, estimate(planned, states)
 
 
 def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:

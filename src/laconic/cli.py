@@ -98,18 +98,44 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
 
 @app.command()
 def plan(study: StudyArg, store: StoreOpt = None, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
-    """Show every step of a study and whether it is in the store, would run, or waits for others."""
-    from laconic import api
+    """Show every step of a study: in the store, would run, or waits for others; and what it would take."""
+    from dataclasses import asdict
 
-    states = api.plan(study, store=store, overrides=_overrides(overrides))
+    from laconic import api
+    from laconic.estimate import total
+
+    states, works = api.bill(study, store=store, overrides=_overrides(overrides))
     if as_json:
-        _print_json([{"step": s.step.name, "state": s.state, "key": s.key} for s in states])
+        rows = [{"step": s.step.name, "state": s.state, "key": s.key} for s in states]
+        _print_json([{**row, "work": asdict(works[row["step"]]) if row["step"] in works else None} for row in rows])
         return
     width = max(len(state.step.name) for state in states)
     for state in states:
-        typer.echo(f"{state.state:<8} {state.step.name:<{width}} {state.key[:12] if state.key else ''}".rstrip())
+        work = works.get(state.step.name)
+        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {_work(work) if work else ''}".rstrip())
     counts = {kind: sum(state.state == kind for state in states) for kind in ("cached", "missing", "waiting")}
-    typer.echo(f"{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    typer.echo(f"\n{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    for kind, what in (("ask", "to sample or ask for"), ("train", "to train on, at most")):
+        whole = total(list(works.values()), kind)
+        if whole.rows:
+            typer.echo(f"{what}: {_work(whole)}")
+    if any(work.tokens is None for work in works.values()):
+        typer.echo("tokens are counted where run.prices states them; the rest is unknown until it runs")
+
+
+def _work(work: Any) -> str:
+    rows = "an unknown number" if work.rows is None else f"{work.rows:,}"
+    tokens = f", about {_short(work.tokens)} tokens" if work.tokens else ""
+    money = f", {work.money:,.2f} in the stated currency" if work.money else ""
+    return f"{rows}{' traces' if work.kind == 'ask' else ' examples'}{tokens}{money}"
+
+
+def _short(n: int) -> str:
+    """`1.05 billion`, `4.2 million`, `8,100`."""
+    for size, name in ((10**9, "billion"), (10**6, "million")):
+        if n >= size:
+            return f"{n / size:,.3g} {name}"
+    return f"{n:,}"
 
 
 @app.command()

@@ -18,6 +18,7 @@ import orjson
 
 from laconic import arms as arms_room
 from laconic.adapters import chat
+from laconic.adapters.checkpoint import CheckpointAuthor
 from laconic.adapters.counting import counter
 from laconic.core.digest import digest, file_digest
 from laconic.core.errors import AuthorError, LaconicError
@@ -147,9 +148,8 @@ class Wiring:
     ) -> None:
         problems = ctx.inputs["problems"].read("problems", Problem)
         asked = generate_stage.requests(problems, author, template=template, sampling=sampling, samples=samples)
-        plan = getattr(author, "plan", None)
-        if plan is not None:
-            plan(asked)
+        if isinstance(author, CheckpointAuthor):
+            author.plan(asked)
         errors = 0
 
         def counted(traces: Iterator[Trace]) -> Iterator[Trace]:
@@ -231,8 +231,6 @@ class Wiring:
         return author
 
     def _sampler(self, folder: str, identity: object, sampling: Any) -> Author:
-        from laconic.adapters.checkpoint import CheckpointAuthor
-
         return CheckpointAuthor(
             folder, identity, engine=self.engine, temperature=sampling.temperature, top_p=sampling.top_p,
             top_k=sampling.top_k, threads=self.engine.threads, stop=self.stop,

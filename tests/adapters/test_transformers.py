@@ -88,6 +88,11 @@ def test_choosing_follows_the_trimmed_distribution() -> None:
     trimmed = torch.bincount(_choose(rows, aims, 1.0, 0.7), minlength=4).tolist()
     assert trimmed == pytest.approx([0, 667, 0, 333], abs=1)
     assert set(_choose(rows, aims, 0, 0.7).tolist()) == {1}
+    two = torch.bincount(_choose(rows, aims, 1.0, 1.0, 2), minlength=4)
+    assert int((two > 0).sum()) == 2
+    assert int(two[1]) == max(two.tolist())
+    share = torch.softmax(rows[0], dim=-1).topk(2).values
+    assert abs(int(two[1]) / len(aims) - float(share[0] / share.sum())) < 0.02
 
 
 def test_choosing_looks_beyond_the_head_when_the_mass_lies_there() -> None:

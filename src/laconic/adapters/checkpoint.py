@@ -112,7 +112,7 @@ def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
     model = load(batch.checkpoint, batch.threads)
     replies = sample(
         model, [r.prompt for r in batch.requests], [r.seed for r in batch.requests],
-        temperature=batch.temperature, top_p=batch.top_p, max_tokens=batch.requests[0].max_tokens,
+        temperature=batch.temperature, top_p=batch.top_p, top_k=batch.top_k, max_tokens=batch.requests[0].max_tokens,
     )  # fmt: skip
     return [
         (

@@ -11,7 +11,7 @@ import functools
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +70,7 @@ def sample(
     *,
     temperature: float,
     top_p: float,
+    top_k: int | None = None,
     max_tokens: int,
 ) -> list[Sampled]:
     """One reply for each prompt and its seed, all in one batch; temperature 0 takes the likeliest token.
@@ -86,7 +87,8 @@ def sample(
     encoded = {prompt: encode_prompt(model.tokenizer, prompt) for prompt in dict.fromkeys(prompts)}
     room = model.context - max(len(ids) for ids in encoded.values())
     with torch.inference_mode():
-        replies = _decode(model, encoded, prompts, seeds, temperature, top_p, min(max_tokens, room))
+        choose = functools.partial(_choose, temperature=temperature, top_p=top_p, top_k=top_k)
+        replies = _decode(model, encoded, prompts, seeds, choose, min(max_tokens, room))
     return [_finish(model, tokens) for tokens in replies]
 
 
@@ -95,8 +97,7 @@ def _decode(
     encoded: dict[str, list[int]],
     prompts: Sequence[str],
     seeds: Sequence[int],
-    temperature: float,
-    top_p: float,
+    choose: Callable[[Any, list[float]], Any],
     max_tokens: int,
 ) -> list[list[int]]:
     """The generated tokens of each row, the end token included."""
@@ -114,7 +115,7 @@ def _decode(
     finished: set[int] = set()
     for step in range(max_tokens):
         uniforms = [streams[row].random() for row in active]
-        chosen = _choose(logits, uniforms, temperature, top_p)
+        chosen = choose(logits, uniforms)
         for row, token in zip(active, chosen.tolist(), strict=True):
             if row not in finished:
                 replies[row].append(token)
@@ -159,18 +160,20 @@ def _forward(model: Model, ids: Any, mask: Any, positions: Any, cache: Any) -> A
     return output.logits[:, -1].float()
 
 
-def _choose(logits: Any, uniforms: list[float], temperature: float, top_p: float) -> Any:
+def _choose(logits: Any, uniforms: list[float], temperature: float, top_p: float, top_k: int | None = None) -> Any:
     """A token for each row: the likeliest, or where the row's uniform number falls in its trimmed
-    distribution.
+    distribution (the top k first, then the nucleus of what is left, as in the library).
     """
     import torch
 
     if temperature == 0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits / temperature, dim=-1)
-    values, tokens = probabilities.topk(min(_HEAD, logits.shape[-1]), dim=-1)
+    values, tokens = probabilities.topk(min(top_k or _HEAD, logits.shape[-1]), dim=-1)
+    if top_k:
+        values = values / values.sum(dim=-1, keepdim=True)
     sums = values.cumsum(dim=-1)
-    if values.shape[-1] < logits.shape[-1] and bool((sums[:, -1] < top_p).any()):
+    if not top_k and values.shape[-1] < logits.shape[-1] and bool((sums[:, -1] < top_p).any()):
         values, tokens = probabilities.sort(dim=-1, descending=True)
         sums = values.cumsum(dim=-1)
     kept = (sums - values < top_p).sum(dim=-1, keepdim=True)

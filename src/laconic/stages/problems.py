@@ -31,7 +31,7 @@ class JsonlProblems(Spec):
     reference_field: str = "answer"
     tag_fields: tuple[str, ...] = ()
     """Fields to keep as tags, for instance `level`."""
-    domain: str = "math"
+    domain: Literal["math"] = "math"
     count: Annotated[int, Field(ge=1)] | None = None
     """Sample so many, seeded; None takes all."""
 
@@ -47,7 +47,7 @@ class SyntheticProblems(Spec):
     split: Literal["train", "held-out"] = "train"
     """Splits are disjoint by construction."""
     seed: int = 0
-    domain: str = "math"
+    domain: Literal["math"] = "math"
 
 
 class HuggingFaceProblems(Spec):
@@ -65,7 +65,7 @@ class HuggingFaceProblems(Spec):
     reference_after: str | None = None
     """Keep what follows the last occurrence of this, for instance `####` in GSM8K."""
     tag_fields: tuple[str, ...] = ()
-    domain: str = "math"
+    domain: Literal["math"] = "math"
     count: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -125,8 +125,18 @@ def _standings(study: Scored, family: list[Pair]) -> str:
         text = f"Established: accuracy is {', '.join(told)}{rest}."
     else:
         text = "This difference is not established." if len(family) == 1 else "No difference is established."
+    if _at_floor(study, family):
+        return f"{text} All of them are near zero here, which says little about the styles."
     margin = f" By the margin of {study.margin_words}, not inferior: {wording.joined(close)}." if close else ""
     return f"{text}{margin}"
+
+
+def _at_floor(study: Scored, family: list[Pair]) -> bool:
+    """Whether nobody does well enough for "not inferior" to mean anything: all below twice the margin."""
+    benchmark = family[0].difference.benchmark
+    labels = {label for pair in family for label in _labels(pair)}
+    found = [study.find(benchmark, label, "accuracy") for label in sorted(labels)]
+    return all(score is not None and score.estimate < 2 * study.margin for score in found)
 
 
 def _listed(study: Scored, benchmark: str, alone: list[Score], *, short: bool) -> Sentence:

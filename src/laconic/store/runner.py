@@ -7,6 +7,7 @@ Two steps that turn out to have one key (an arm that two matching rules leave th
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -22,6 +23,7 @@ from laconic.store.step import Step, StepContext, in_order
 
 Mode = Literal["cached", "force", "retry"]
 SIDE_BY_SIDE = 8
+_STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class Watcher(Protocol):
@@ -128,6 +130,8 @@ class _Run:
         self._store, self._watcher, self._result = store, watcher, result
         self._mode, self._forced, self._stop = mode, forced, stop
         self._running: dict[Future[Artifact], tuple[Step, str, float]] = {}
+        self._made: set[str] = set()
+        """Keys executed in this run: with `force`, a twin of such a step is not executed again."""
         self._error: BaseException | None = None
 
     def walk(self, steps: list[Step]) -> None:
@@ -160,8 +164,7 @@ class _Run:
         if any(key == running for _, running, _ in self._running.values()):
             return False
         artifact = self._store.find(step.stage, step.label, key)
-        executed_now = artifact is not None and f"{artifact.manifest.stage}/{key}" in self._executed_keys
-        if artifact is not None and (executed_now or not self._again(step, artifact)):
+        if artifact is not None and (key in self._made or not self._again(step, artifact)):
             self._result.artifacts[step] = artifact
             self._watcher.finished(step, artifact, cached=True, seconds=0.0)
             return True
@@ -169,16 +172,6 @@ class _Run:
         future = pool.submit(self._execute, step, key, contents)
         self._running[future] = (step, key, time.perf_counter())
         return True
-
-    @property
-    def _executed_keys(self) -> set[str]:
-        return {
-            f"{a.manifest.stage}/{a.manifest.key}" for s, a in self._result.artifacts.items() if s.name in self._ran
-        }
-
-    @property
-    def _ran(self) -> set[str]:
-        return set(self._result.executed)
 
     def _again(self, step: Step, artifact: Artifact) -> bool:
         if self._mode == "force":
@@ -200,7 +193,9 @@ class _Run:
                 stage=step.stage, label=step.label, version=step.version, key=key, payload=step.payload, inputs=contents
             )
         except OSError as error:
-            raise unwritable(self._store.root, error) from error
+            if error.errno in _STORE_FAULTS:
+                raise unwritable(self._store.root, error) from error
+            raise
 
     def _collect(self) -> None:
         """Wait for any running step and file its result or its error."""
@@ -208,7 +203,7 @@ class _Run:
             return
         finished, _ = wait(self._running, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in finished:
-            step, _, began = self._running.pop(future)
+            step, key, began = self._running.pop(future)
             try:
                 artifact = future.result()
             except RunStopped as error:
@@ -220,6 +215,7 @@ class _Run:
             else:
                 self._result.artifacts[step] = artifact
                 self._result.executed.append(step.name)
+                self._made.add(key)
                 self._watcher.finished(step, artifact, cached=False, seconds=time.perf_counter() - began)
 
     def _fail(self, step: Step, error: BaseException) -> None:
