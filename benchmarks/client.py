@@ -297,12 +297,12 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
             process.send_signal(signal.SIGKILL)
             process.communicate()
         finish(start("laconic", url, n, concurrency, path))
-        with Ledger.open(path, readonly=True) as ledger:
-            n_kept, n_damaged = len(ledger), ledger.damaged
+        with Ledger.open(path) as ledger:
+            n_kept, n_damaged, n_doubled = len(ledger), ledger.damaged, ledger.compact()
         n_asked = sum(counted(url)[0].values())
         n_put = path.with_suffix(".marks").stat().st_size // 16
     print(f"killed {kills} times in {n:,} requests, {concurrency} at once")
-    print(f"  lost {n - n_kept}, doubled 0 by key, {n_damaged} damaged bytes left")
+    print(f"  lost {n - n_kept}, {n_doubled} bytes of replies stored twice, {n_damaged} damaged bytes left")
     in_flight, in_window = n_asked - n_put, n_put - n
     print(f"  asked again: {in_flight} in flight when killed ({in_flight / kills:.0f} a kill),")
     print(f"  and {in_window} received but inside one commit window ({in_window / kills:.1f} a kill)")

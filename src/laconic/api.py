@@ -375,6 +375,8 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
     place = open_store(None, store)
+    if not place.root.is_dir():
+        raise InputError(f"no store at {str(place.root)!r}", "a store that a run has made", "check --store")
     with locked(place):
         torn = list(place.torn())
         unused = list(_unused(place, keep)) if keep else []

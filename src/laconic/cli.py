@@ -371,21 +371,18 @@ def main() -> None:
     sys.exit(_guarded(app))
 
 
-def _guarded(command: Callable[..., Any]) -> int:
+def _guarded(command: Callable[[], Any]) -> int:
+    """Run a command that ends with `SystemExit` by itself; what is the user's to mend becomes a message and a code."""
     from laconic.core.errors import LaconicError, RunStopped
 
     try:
-        command(standalone_mode=False)
+        command()
     except RunStopped as error:
         typer.echo(f"stopped: {error}", err=True)
         return 130
     except LaconicError as error:
         typer.echo(f"error: {error}", err=True)
         return 1
-    except typer.Exit as error:
-        return error.exit_code
-    except typer.Abort:
-        return 130
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)
         return 130

@@ -20,6 +20,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
+_LISTED = 12
+
+
 class Fault(NamedTuple):
     """One thing that is wrong, where it is, and how to mend it."""
 
@@ -102,9 +105,10 @@ def _rebuild_study(faults: Sequence[Fault], study: str) -> StudyError:
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'? ` when a known name is close, else the list of known names."""
+    """`did you mean 'x'?` when a known name is close, else the known names (the first dozen of them)."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"one of: {', '.join(names)}" if names else "none is defined"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"one of: {', '.join(names[:_LISTED])}{more}" if names else "none is defined"

@@ -1,0 +1,74 @@
+"""The command line itself: usage, help, messages without tracebacks, exit codes. Runs are in `e2e/`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VERBS = {
+    "check", "explain", "gc", "miniature", "new", "plan", "report", "run", "show", "status", "studies", "version",
+}  # fmt: skip
+
+
+def laconic(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "laconic", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_help_names_every_verb(tmp_path: Path):
+    done = laconic("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(verb in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["bogus"], 2, "No such command"),
+        (["run"], 2, "Missing argument"),
+        (["run", "minature"], 1, "did you mean 'miniature'?"),
+        (["run", "miniature", "--mode", "fast"], 1, "one of: cached, force, retry"),
+        (["run", "miniature", "--set", "training.epoch=2"], 1, "did you mean 'epochs'?"),
+        (["run", "miniature", "--set", "training.epochs"], 1, "KEY=VALUE"),
+        (["run", "miniature", "--store", "/dev/null/x"], 1, "cannot be locked"),
+        (["run", "miniature", "--mode", "force", "--step", "trian"], 1, "did you mean 'train'?"),
+        (["show", "miniature", "-t", "tracs"], 1, "did you mean 'traces'?"),
+        (["explain", "miniature", "nosuch"], 1, "more"),
+        (["gc", "--store", "none"], 1, "no store at"),
+        (["report", "miniature"], 1, "laconic run miniature"),
+        (["new", "a.toml", "--from", "papr"], 1, "did you mean 'paper'?"),
+    ],
+)
+def test_a_mistake_gets_a_message_and_no_traceback(args: list[str], code: int, says: str, tmp_path: Path):
+    done = laconic(*args, cwd=tmp_path)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".laconic").exists()
+
+
+def test_what_a_script_would_read_is_json(tmp_path: Path):
+    assert "miniature" in json.loads(laconic("studies", "--json", cwd=tmp_path).stdout)
+    assert json.loads(laconic("version", "--json", cwd=tmp_path).stdout)["laconic"]
+    plan = json.loads(laconic("plan", "miniature", "--json", cwd=tmp_path).stdout)
+    assert {"step", "state", "key", "work"} == set(plan[0])
+    assert json.loads(laconic("status", "miniature", "--json", cwd=tmp_path).stdout)["state"] == "never run"
+    assert json.loads(laconic("check", "miniature", "--json", cwd=tmp_path).stdout) == []
+
+
+def test_a_broken_study_lists_its_faults_and_fails(tmp_path: Path):
+    (tmp_path / "bad.toml").write_text('name = "bad"\n[problems]\nkind = "jsonl"\npath = "none.jsonl"\n')
+    done = laconic("check", "bad.toml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "bad.toml has" in done.stderr
+    faults = json.loads(laconic("check", "bad.toml", "--json", cwd=tmp_path).stdout)
+    assert {fault["where"] for fault in faults} == {"teachers", "problems.path"}
+
+
+def test_new_writes_a_study_that_checks(tmp_path: Path):
+    assert laconic("new", "mine.toml", cwd=tmp_path).returncode == 0
+    assert laconic("check", "mine.toml", cwd=tmp_path).stdout == "mine.toml: no fault found\n"
