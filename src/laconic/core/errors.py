@@ -19,7 +19,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-
 _LISTED = 12
 
 
