@@ -74,7 +74,7 @@ def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
     assert made.chosen == {"a": {IDS[0]: "a0.0", IDS[2]: "a2.0"}, "b": {IDS[0]: "b0.0", IDS[2]: "b2.1"}}
     assert made.pass_rate == {IDS[0]: 1.0, IDS[2]: 2 / 3}
     assert [(e.subject, e.rule, e.detail) for e in made.exclusions] == [
-        (IDS[1], "several_teachers_fail", "a: teacher_incorrect; b: teacher_incorrect"),
+        (IDS[1], "teacher_incorrect", "a: teacher_incorrect; b: teacher_incorrect"),
         (IDS[3], "teacher_unparsed", "b: teacher_unparsed"),
         (IDS[4], "no_trace", "b: no_trace"),
     ]

@@ -77,7 +77,8 @@ def pool(
     for problem in problems:
         lacking = [(name, why) for name, tally in tallies.items() if (why := tally.lacks(problem.problem_id))]
         if lacking:
-            rule = lacking[0][1] if len(lacking) == 1 else "several_teachers_fail"
+            rules = {why for _, why in lacking}
+            rule = rules.pop() if len(rules) == 1 else "several_teachers_fail"
             detail = "; ".join(f"{name}: {why}" for name, why in lacking)
             exclusions.append(Exclusion(subject=problem.problem_id, arm="", rule=rule, detail=detail))
         else:

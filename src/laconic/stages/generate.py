@@ -195,7 +195,7 @@ def _putter(author: Author, log: CallLog, progress: Progress) -> Callable[[str, 
             before = log.get(key)
             payload = {**payload, "attempts": 1 + (_attempts(before) if before is not None else 0)}
         log.put(key, payload, note=SETTLED if reply.error is None and reply.finish_reason != "length" else 0)
-        progress.advance(1, tokens=reply.completion_tokens or 0, errors=int(reply.error is not None))
+        progress.advance(1, tokens=reply.completion_tokens or 0, errors=int(reply.error not in (None, ABSENT)))
 
     return keep
 
