@@ -195,7 +195,8 @@ def _interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
         del frame
         if wiring.stop.is_set():
             wiring.halt()
-            return
+            watch.abandon("dropped what was in flight; run the same command again to go on from here")
+            os._exit(130)  # a request may hang for an hour: nothing is waited for, and nothing that came is lost
         wiring.stop.set()
         watch.say(f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it")
 

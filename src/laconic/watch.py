@@ -182,6 +182,11 @@ class Watch:
         stopped = kind is not None and issubclass(kind, (RunStopped, KeyboardInterrupt))
         self._status.close("finished" if error is None else "stopped" if stopped else "failed")
 
+    def abandon(self, text: str) -> None:
+        """A last word before the process ends at once."""
+        self._say(text)
+        self._status.close("stopped")
+
     def progress(self, step: Step) -> Meter:
         """The meter that the step advances."""
         return self._status.meter(step)

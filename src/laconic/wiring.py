@@ -70,9 +70,11 @@ class Wiring:
             self._verifier.close()
 
     def halt(self) -> None:
-        """Stop now: no new work, workers are ended, whatever is in a ledger stays."""
+        """Drop what is in flight: workers are ended, and every reply that has arrived is made durable."""
         self.stop.set()
         self.engine.stop()
+        for ledger, _ in list(self._ledgers.values()):
+            ledger.flush()
 
     # -- shared things ---------------------------------------------------------------------------------------
 

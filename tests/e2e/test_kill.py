@@ -99,3 +99,25 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
     assert json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)["state"] == "stopped"
+
+
+def test_a_second_ctrl_c_drops_what_is_in_flight(tmp_path: Path):
+    (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "laconic", "run", "small.toml"], cwd=tmp_path, env=clean_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while not list((tmp_path / ".laconic").glob("verify/*/manifest.json")) and time.monotonic() < until:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert time.monotonic() - began < 15
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    assert json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)["state"] == "stopped"
+    assert json.loads(cli_in(tmp_path)("run", "small.toml", "--json").stdout)["executed"]

@@ -108,7 +108,14 @@ def test_a_budget_curve_rises_to_the_accuracy():
 def test_several_training_seeds_are_pooled_and_shown_apart():
     rows = [*sheet("a", A, 10).rows, *sheet("a", B, 10, seed=1).rows]
     scores = scored(Sheet(author="a", benchmark="b", rows=rows, family="f"))
-    assert one(scores, "a", "accuracy").estimate == pytest.approx((0.5 + 0.3) / 2)
+    pooled = one(scores, "a", "accuracy")
+    assert pooled.estimate == pytest.approx((0.5 + 0.3) / 2)
+    assert "training seed" in pooled.method
+    assert pooled.low is not None
+    assert pooled.low < 0.4
+    # pass@2 of each student, not of four samples of two students: 3/5 and 2/5
+    assert one(scores, "a", "pass_at_k", at=2).estimate == pytest.approx(0.5)
+    assert not [s for s in scores if s.metric == "pass_at_k" and s.at == 4]
     assert one(scores, "a", "accuracy", group="training seed=1").estimate == pytest.approx(0.3)
 
 

@@ -27,6 +27,7 @@ from laconic.stats import (
     mean_tokens,
     non_inferiority,
     pass_at_k,
+    seed_spread,
     token_ratio,
     tokens_per_correct,
     truncation_rate,
@@ -107,14 +108,13 @@ def _own(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[
     """The figures of one author alone."""
     level = spec.confidence
     given: list[tuple[str, float | None, Estimate | None]] = [
-        ("accuracy", None, accuracy(samples, level=level)),
+        ("accuracy", None, _accuracy(sheet, samples, spec, seed)),
         ("accuracy_fixed", None, accuracy_fixed(samples, level=level)),
         ("tokens", None, mean_tokens(samples, level=level)),
         ("truncation_rate", None, truncation_rate(samples, level=level)),
         ("ungraded_rate", None, ungraded_rate(samples, level=level)),
     ]
-    most = int(samples.counts.min())
-    given += [("pass_at_k", k, pass_at_k(samples, k, level=level)) for k in spec.pass_at or (most,) if 1 < k <= most]
+    given += [("pass_at_k", k, estimate) for k, estimate in _pass_at(samples, spec)]
     if samples.flat_tokens.any():
         given.append(("tokens_per_correct", None, tokens_per_correct(samples, level=level)))
     for name, at, estimate in given:
@@ -123,6 +123,41 @@ def _own(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[
     yield from _parts(sheet, samples)
     yield from _seeds(sheet, samples, spec)
     yield from _within_budget(sheet, samples, spec, seed)
+
+
+def _accuracy(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Estimate:
+    """avg@k; with several training seeds the interval holds their spread, too, and is never the narrower one."""
+    plain = accuracy(samples, level=spec.confidence)
+    own_seed = derive_seed(seed, "spread", sheet.author, sheet.benchmark) % 2**32
+    spread = seed_spread(samples, seed=own_seed, level=spec.confidence).estimate
+    if spread is None:
+        return plain
+    return replace(spread, low=min(spread.low, plain.low), high=max(spread.high, plain.high))
+
+
+def _pass_at(samples: Samples, spec: Evaluate) -> Iterator[tuple[int, Estimate]]:
+    """pass@k of one student: samples of different training seeds are never drawn together.
+
+    A problem is then a row for each seed, and its rows are one cluster.
+    """
+    apart = _by_seed(samples)
+    most = int(apart.counts.min())
+    for k in spec.pass_at or (most,):
+        if 1 < k <= most:
+            yield k, replace(pass_at_k(apart, k, level=spec.confidence), n_problems=samples.n_problems)
+
+
+def _by_seed(samples: Samples) -> Samples:
+    labels = samples.clusters or (None,) * samples.n_problems
+    rows: dict[tuple[int, int], list[bool]] = {}
+    flat = zip(samples.row.tolist(), samples.flat_seeds.tolist(), samples.flat_correct.tolist(), strict=True)
+    for row, seed, right in flat:
+        rows.setdefault((row, seed), []).append(right)
+    return Samples(
+        problem_ids=tuple(f"{samples.problem_ids[row]}#{seed}" for row, seed in rows),
+        correct=list(rows.values()),
+        clusters=tuple(labels[row] or samples.problem_ids[row] for row, _ in rows),
+    )
 
 
 def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:

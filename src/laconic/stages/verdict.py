@@ -222,6 +222,11 @@ def _seeds(study: Scored) -> Sentence | None:
     scored = {score.author for score in study.scores}
     students = [card for card in study.cards.values() if card.kind == "student" and card.label in scored]
     single = [card.label for card in students if len(card.seeds) <= 1]
+    if students and not single:
+        return Sentence(
+            text="Students were trained with several seeds: intervals of accuracies hold the spread between training "
+            "runs; those of differences and token ratios hold for these runs."
+        )
     if not single:
         return None
     who = f"{wording.joined(single)} {'was' if len(single) == 1 else 'were'}"
