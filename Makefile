@@ -36,6 +36,7 @@ $(VENV)/.dev: $(VENV)/.study
 	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+# The store is not touched: its ledgers hold what was paid for. `laconic gc` tidies it.
 clean:
-	rm -rf $(VENV) .laconic reports .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

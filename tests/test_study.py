@@ -100,7 +100,19 @@ def test_all_faults_come_at_once_with_near_misses(write):
         ('[[students]]\nbase = "miniature:base"', "evaluate.benchmarks", "at least one benchmark"),
         ('[run.endpoints.nobody]\nurl = "http://127.0.0.1:1/v1"', "run.endpoints", "no teacher is called 'nobody'"),
         ('[teachers."Bad Name"]\nkind = "procedural"\nprocedure = "verbose"', "teachers.Bad Name", "lower-case"),
-        ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"', "teachers.r.path", "no file"),
+        ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"\ntext_field = "t"', "teachers.r.path", "no file"),
+        ('[teachers.r]\nkind = "recorded"\ntext_field = "t"', "teachers.r.path", "no file"),
+        ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"', "teachers.r", "neither answer_field nor text_field"),
+        ("[training]\nseeds = [0, 1, 0]", "training.seeds", "0 twice"),
+        ('[benchmarks.problems]\nkind = "synthetic"\ncount = 1', "benchmarks.problems", "another name"),
+        ('[benchmarks.b]\nkind = "synthetic"\ncount = 1\nmin_steps = 7', "benchmarks.b", "min_steps = 7 above"),
+        ("[evaluate]\nsampling = { top_p = 0.0 }", "evaluate.sampling.top_p", "greater than 0"),
+        (
+            '[curate]\nmatch = ["problems", "tokens"]\ntoken_budget = "x"\n'
+            '[arms.x]\nteacher = "verbose"\nmatch = ["problems"]',
+            "curate.token_budget",
+            "opted out",
+        ),
         ('[teachers.r]\nkind = "procedral"', "teachers.r.kind", "did you mean 'procedural'"),
         ('[teachers.r]\nprocedure = "verbose"', "teachers.r", "no field 'kind'"),
         (

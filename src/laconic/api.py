@@ -20,7 +20,7 @@ from typing import Any
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.records import RECORDS, Problem, Trace, Verdict
 from laconic.estimate import Work, estimate
-from laconic.loading import find_study, load_study, run_faults
+from laconic.loading import faults_of, find_study, load_study, run_faults
 from laconic.plan import Plan, build
 from laconic.store.artifacts import Artifact, Store, remove
 from laconic.store.ledger import Ledger
@@ -34,7 +34,12 @@ StudyLike = Study | str | Path
 
 
 def _study(study: StudyLike, overrides: Mapping[str, str] | None = None) -> Study:
-    return study if isinstance(study, Study) else load_study(study, overrides=overrides)
+    if not isinstance(study, Study):
+        return load_study(study, overrides=overrides)
+    faults = faults_of(study)
+    if faults:
+        raise StudyError(faults, study=study.name)
+    return study
 
 
 def open_store(study: Study | None = None, store: str | Path | None = None) -> Store:
@@ -65,6 +70,8 @@ def studies() -> dict[str, str]:
 def new(file: str | Path, *, source: str = "miniature") -> Path:
     """Copy a shipped study to `file`, to edit. Raises `InputError` rather than overwrite."""
     target = Path(file)
+    if not target.parent.is_dir():
+        raise InputError(f"no folder {str(target.parent)!r}", "a folder that exists", "make it, or choose another")
     if target.exists():
         raise InputError(f"{str(target)!r} is there already", "a new file", "choose another name, or remove it")
     shutil.copyfile(find_study(source), target)
@@ -158,9 +165,6 @@ def run(
     Raises `StudyError` before anything starts, `RunStopped` when interrupted, and the first failing step's error.
     """
     loaded = _study(study, overrides)
-    faults = run_faults(loaded)
-    if faults:
-        raise StudyError(faults, study=loaded.name)
     place = open_store(loaded, store)
     stop = threading.Event()
     with _planned(loaded, stop) as (wiring, planned):
@@ -170,6 +174,9 @@ def run(
             artifact = states[-1].artifact
             assert artifact is not None
             return _summary(loaded, artifact, [], len(states), 0.0, Path(reports))
+        faults = run_faults(loaded)
+        if faults:
+            raise StudyError(faults, study=loaded.name)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
         with _interruptible(wiring, watch), watch:
             result = run_steps(place, [planned.report], watch, mode=mode, forced=frozenset(steps), stop=stop)
@@ -193,12 +200,15 @@ def _interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
 
     def on_signal(number: int, frame: object) -> None:
         del frame
+        # Written past every lock and buffer: the handler may have interrupted the very line that holds them.
         if wiring.stop.is_set():
-            wiring.halt()
-            watch.abandon("dropped what was in flight; run the same command again to go on from here")
+            last = threading.Thread(target=_drop, args=(wiring, watch), daemon=True)
+            last.start()
+            last.join(5)
+            os.write(2, b"dropped what was in flight; run the same command again to go on from here\n")
             os._exit(130)  # a request may hang for an hour: nothing is waited for, and nothing that came is lost
         wiring.stop.set()
-        watch.say(f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it")
+        os.write(2, f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it\n".encode())
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -206,6 +216,11 @@ def _interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _drop(wiring: Wiring, watch: Watch) -> None:
+    wiring.halt()
+    watch.abandon()
 
 
 def _summary(
@@ -340,7 +355,7 @@ def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = N
     loaded = _study(study)
     states = [state for state in plan(loaded, store=store) if state.artifact is not None]
     found: Problem | None = None
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[tuple[str, str], Verdict] = {}
     works: list[tuple[str, Trace]] = []
     for state in states:
         assert state.artifact is not None
@@ -349,7 +364,7 @@ def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = N
             found = next((row for row in rows if row.problem_id.startswith(problem)), None)
         for verdict in state.artifact.read("verdicts", Verdict):
             if verdict.problem_id.startswith(problem):
-                verdicts[verdict.trace_id] = verdict
+                verdicts[state.step.label, verdict.trace_id] = verdict
         for trace in state.artifact.read("traces", Trace):
             if trace.problem_id.startswith(problem) and trace.sample_index == 0:
                 works.append((state.step.label, trace))
@@ -360,10 +375,13 @@ def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = N
     return {
         "problem": asdict(found),
         "traces": [
-            {"author": label, **asdict(t), "outcome": verdicts[t.trace_id].outcome if t.trace_id in verdicts else None}
-            for label, t in works
+            {"author": label, **asdict(t), "outcome": _outcome(verdicts.get((label, t.trace_id)))} for label, t in works
         ],
     }
+
+
+def _outcome(verdict: Verdict | None) -> str | None:
+    return verdict.outcome if verdict is not None else None
 
 
 # -- tidying ---------------------------------------------------------------------------------------------------
@@ -375,8 +393,8 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
 
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
-    place = open_store(None, store)
-    if not place.root.is_dir():
+    place = _store_of(keep, store)
+    if not (place.root / "run.lock").is_file():
         raise InputError(f"no store at {str(place.root)!r}", "a store that a run has made", "check --store")
     with locked(place):
         torn = list(place.torn())
@@ -389,6 +407,16 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
     names = {"torn": torn, "unused": unused}
     listed = {name: [str(p.relative_to(place.root)) for p in paths] for name, paths in names.items()}
     return {**listed, "bytes": freed, "dry_run": dry_run}
+
+
+def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
+    """The one store of the studies to keep. Raises `InputError` when they name different ones."""
+    places = {open_store(_study(study), store).root for study in keep} or {open_store(None, store).root}
+    if len(places) > 1:
+        raise InputError(
+            f"studies in different stores: {', '.join(map(str, sorted(places)))}", "one store", "name it with --store"
+        )
+    return Store(places.pop())
 
 
 def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:

@@ -49,7 +49,7 @@ def _overrides(pairs: list[str] | None) -> dict[str, str]:
 
 
 def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    typer.echo(json.dumps(value, indent=2, default=str))
 
 
 @app.command()
@@ -378,10 +378,10 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
     except RunStopped as error:
-        typer.echo(f"stopped: {error}", err=True)
+        typer.echo(_printable(f"stopped: {error}"), err=True)
         return 130
     except LaconicError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(_printable(f"error: {error}"), err=True)
         return 1
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)

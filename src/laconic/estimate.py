@@ -44,7 +44,10 @@ def estimate(plan: Plan, states: Sequence[StepState]) -> dict[str, Work]:
             if traces in owed:
                 found[traces.name] = _student(plan.study, author.arm, sizes[benchmark])
         if author.checkpoint in owed and author.checkpoint is not None and author.arm is not None:
-            found[author.checkpoint.name] = _training(plan.study, author.arm, made.get(_of(author.examples)), sizes)
+            built = made.get(_of(author.examples))
+            unknown = author.match == "tokens" and built is None  # repeats are known once the arms are built
+            work = Work(kind="train", rows=None, tokens=None)
+            found[author.checkpoint.name] = work if unknown else _training(plan.study, author.arm, built, sizes)
     return found
 
 
@@ -71,9 +74,11 @@ def _student(study: Study, arm: str | None, problems: int | None) -> Work:
 
 
 def _training(study: Study, arm: str, made: dict[str, int] | None, sizes: dict[str, int | None]) -> Work:
-    """Examples of the arm if it is built; else one a problem, which is the most there can be."""
+    """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
     count = study.curate.count
     bound = min((n for n in (count, sizes["problems"]) if n is not None), default=None)
+    if bound is not None:
+        bound *= len(study.arms[arm].sequence or (arm,))
     rows = made["examples"] if made is not None else bound
     each = _tokens_each(study, arm)
     tokens = None if rows is None or each is None else round(rows * each * study.training.epochs)

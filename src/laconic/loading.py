@@ -7,6 +7,7 @@ and what to do; names that nothing has come with the nearest one that something 
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import tomllib
 import types
@@ -21,7 +22,7 @@ from laconic.benchmarks import BENCHMARKS
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.plugins import lookup
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, RecordedTeacher
-from laconic.stages.problems import JsonlProblems
+from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, SyntheticProblems
 from laconic.study import SHIPPED, Study
 from laconic.styles import STYLES
 
@@ -234,9 +235,9 @@ def _resolve_paths(study: Study, base: Path) -> Study:
     """Relative paths of files are relative to the study file."""
 
     def absolute(spec: Any) -> Any:
-        if isinstance(spec, (JsonlProblems, RecordedTeacher, CheckpointTeacher)) and spec.path:
+        if isinstance(spec, (JsonlProblems, RecordedTeacher, CheckpointTeacher, HuggingFaceProblems)) and spec.path:
             local = base / Path(spec.path).expanduser()
-            keep_hub_id = isinstance(spec, CheckpointTeacher) and not local.exists()
+            keep_hub_id = isinstance(spec, (CheckpointTeacher, HuggingFaceProblems)) and not local.exists()
             return spec if keep_hub_id else spec.model_copy(update={"path": str(local.resolve())})
         return spec
 
@@ -297,6 +298,21 @@ def _arm_faults(study: Study) -> list[Fault]:
     faults.extend(
         Fault(f"arms.{n}", f"an arm called {n!r}", "a name that is not taken", "rename the arm") for n in clash
     )
+    named = study.arms.get(budget) if isinstance(budget, str) else None
+    if named is not None and "tokens" not in (named.match or ("tokens",)):
+        todo = "name an arm that is built under `tokens`"
+        faults.append(
+            Fault("curate.token_budget", f"{budget!r}, an arm that opted out of `tokens`", "one that did not", todo)
+        )
+    if baseline in study.arms and study.arms[baseline].match is not None:
+        missing = sorted(set(study.curate.match) - set(study.arms[baseline].match or ()))
+        if missing:
+            found = f"{baseline!r}, which is not built under {', '.join(missing)}"
+            faults.append(Fault("evaluate.baseline", found, "an arm that every rule has", "name another arm"))
+    faults.extend(_twice("training.seeds", study.training.seeds))
+    faults.extend(_twice("evaluate.benchmarks", study.evaluate.benchmarks))
+    if "problems" in study.benchmarks:
+        faults.append(Fault("benchmarks.problems", "a benchmark called 'problems'", "another name", "rename it"))
     for name, arm in study.arms.items():
         extra = set(arm.match or ()) - set(study.curate.match)
         if extra:
@@ -311,6 +327,11 @@ def _arm_faults(study: Study) -> list[Fault]:
     return faults
 
 
+def _twice(where: str, values: Sequence[object]) -> list[Fault]:
+    seen = sorted({str(value) for value in values if list(values).count(value) > 1})
+    return [Fault(where, f"{value} twice", "each once", "remove one") for value in seen]
+
+
 def _file_faults(study: Study) -> list[Fault]:
     named: list[tuple[str, str | None]] = []
     if isinstance(study.problems, JsonlProblems):
@@ -321,6 +342,8 @@ def _file_faults(study: Study) -> list[Fault]:
     for name, teacher in study.teachers.items():
         if isinstance(teacher, RecordedTeacher):
             named.append((f"teachers.{name}.path", teacher.path))
+            if teacher.path is None and isinstance(study.problems, SyntheticProblems):
+                named.append((f"teachers.{name}.path", ""))
     return [
         Fault(where, f"no file {path!r}", "a file that exists", "check the path; it is relative to the study file")
         for where, path in named
@@ -329,7 +352,8 @@ def _file_faults(study: Study) -> list[Fault]:
 
 
 def _template_faults(study: Study) -> list[Fault]:
-    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.prompt for n, t in study.teachers.items()}}
+    asked = {n: t for n, t in study.teachers.items() if not isinstance(t, RecordedTeacher)}
+    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.prompt for n, t in asked.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
         for where, text in templates.items()
@@ -349,9 +373,24 @@ def _unknown(where: str, what: str, name: str, known: Mapping[str, Any]) -> Faul
     return Fault(where, f"no {what} is called {name!r}", near_miss(name, known), f"rename it or add the {what}")
 
 
+def _missing_extras(study: Study) -> list[Fault]:
+    sources = [study.problems, *(study.benchmark(name) for name in study.evaluate.benchmarks)]
+    needed: dict[str, str] = {}
+    if any(isinstance(source, HuggingFaceProblems) for source in sources):
+        needed["datasets"] = "a data set of the hub"
+    if study.students or any(isinstance(t, CheckpointTeacher) for t in study.teachers.values()):
+        needed |= dict.fromkeys(("torch", "transformers", "trl"), "a model to train or to sample")
+    return [
+        Fault("installation", f"no package {name!r}, and {why}", "the extra `train`", "pip install 'laconic[train]'")
+        for name, why in needed.items()
+        if importlib.util.find_spec(name) is None
+    ]
+
+
 def run_faults(study: Study) -> list[Fault]:
-    """What stands in the way of running (as opposed to planning): endpoints without a URL, key variables not set."""
-    faults: list[Fault] = []
+    """What stands in the way of running (as opposed to planning): endpoints without a URL, key variables that are not
+    set, extras that are not installed."""
+    faults = _missing_extras(study)
     for name, teacher in study.teachers.items():
         if not isinstance(teacher, EndpointTeacher):
             continue

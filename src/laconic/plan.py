@@ -17,7 +17,7 @@ from laconic.domains.math import VERSION as VERIFIER
 from laconic.results import AuthorId
 from laconic.stages import curate, evaluate, generate, problems, report, train, verify
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
-from laconic.stages.problems import JsonlProblems, ProblemSource, SyntheticProblems
+from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.step import Step
 from laconic.study import Study, resolved
 from laconic.wiring import Wiring, endpoint_identity, model_identity, model_path
@@ -80,11 +80,10 @@ class _Builder:
         return Plan(study, source, benchmarks, teachers, pool, arms, authors, scored, final)
 
     def _problems(self, label: str, source: ProblemSource) -> Step:
-        payload: dict[str, Any] = source.payload(
-            exclude=frozenset({"path"} if isinstance(source, JsonlProblems) else ())
-        )
-        if isinstance(source, JsonlProblems):
-            payload["file"] = _digest_of(source.path)
+        local = None if isinstance(source, SyntheticProblems) or not Path(source.path).exists() else source.path
+        payload: dict[str, Any] = source.payload(exclude=frozenset({"path"} if local else ()))
+        if local:
+            payload["file"] = _digest_of(local)
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
             stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
@@ -112,7 +111,9 @@ class _Builder:
 
     def _source_digest(self) -> str:
         source = self.study.problems
-        return _digest_of(source.path) if isinstance(source, JsonlProblems) else digest(source.payload())
+        if isinstance(source, SyntheticProblems) or not Path(source.path).exists():
+            return digest(source.payload())
+        return _digest_of(source.path)
 
     def _verify(self, label: str, source: Step, traces: Step) -> Step:
         return Step(
@@ -170,7 +171,7 @@ class _Builder:
         authors: list[Author] = []
         for student in self.study.students:
             prefix = f"{student.label}." if len(self.study.students) > 1 else ""
-            base = {"model": model_identity(student.base, student.revision)}
+            base = {"model": model_identity(student.base)}
             if self.study.evaluate.base:
                 author = Author(
                     label=f"{prefix}base", kind="base", arm=None, match=None, student=student.label, seed=0,
@@ -194,7 +195,7 @@ class _Builder:
         )
         return Step(
             stage="train", label=label, version=train.VERSION, payload=payload, inputs={"examples": examples},
-            run=self.wiring.train(base, seed), weight="heavy",
+            run=self.wiring.train(base, seed),
         )  # fmt: skip
 
     def _work(self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]) -> Author:
@@ -212,7 +213,7 @@ class _Builder:
             traces = Step(
                 stage="generate", label=f"{name}{rule}{seed}.{benchmark}", version=generate.VERSION,
                 payload=payload if author.checkpoint else {**payload, **model}, inputs=inputs,
-                run=self.wiring.sample(name, None if author.checkpoint else base), weight="heavy",
+                run=self.wiring.sample(name, None if author.checkpoint else base),
             )  # fmt: skip
             author.traces[benchmark] = traces
             author.verdicts[benchmark] = self._verify(f"{name}{rule}{seed}.{benchmark}", source, traces)
@@ -257,7 +258,13 @@ def _ids(authors: list[Author]) -> list[AuthorId]:
 
 
 def _digest_of(path: str | None) -> str:
-    return file_digest(Path(path)) if path and Path(path).is_file() else ""
+    """The digest of a file's bytes, or of all files of a folder; empty for what is not there."""
+    place = Path(path) if path else None
+    if place is None or not place.exists():
+        return ""
+    if place.is_file():
+        return file_digest(place)
+    return digest([[str(p.relative_to(place)), file_digest(p)] for p in sorted(place.rglob("*")) if p.is_file()])
 
 
 def _tokenizer_payload(name: str) -> str:

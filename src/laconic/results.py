@@ -10,6 +10,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 from laconic.core.records import Example, Exclusion, Loss, Problem, Score, Trace, Verdict
@@ -131,7 +132,7 @@ def report_data(
         verdict=verdict(cards, scores, margin=study.evaluate.margin, confidence=study.evaluate.confidence),
         authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
         losses=_losses(study, authors, inputs), funnel=_funnel(inputs), outcomes=outcomes,
-        showcases=_showcases(study, authors, benchmarks, inputs), tokenizer=study.counting,
+        showcases=_showcases(study, authors, benchmarks, inputs), tokenizer=_tokenizer_name(study),
         margin=study.evaluate.margin, confidence=study.evaluate.confidence,
         provenance=_provenance(study, inputs), resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
     )  # fmt: skip
@@ -147,7 +148,10 @@ def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artif
         if first.kind == "base":
             cards.append(AuthorCard(label=label, kind="base", student=student))
             continue
-        examples = list(inputs[f"examples:{first.arm}@{first.match}"].read("examples", Example))
+        trained = inputs[f"train:{first.key}"]
+        long = {e.subject for e in trained.read("exclusions", Exclusion)}
+        examples = inputs[f"examples:{first.arm}@{first.match}"].read("examples", Example)
+        examples = [example for example in examples if example.trace_id not in long]
         facts = [inputs[f"train:{run.key}"].manifest.facts for run in runs]
         tokens = sum(e.n_tokens * e.repeats for e in examples) * study.training.epochs
         cards.append(
@@ -181,12 +185,21 @@ def _funnel(inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...
     for name, artifact in inputs.items():
         if name.startswith("examples:"):
             label = name.removeprefix("examples:").removesuffix("@problems")
-            arms[label] = (artifact.manifest.rows["examples"], list(artifact.read("exclusions", Exclusion)))
+            left = list(artifact.read("exclusions", Exclusion))
+            long = _too_long(inputs, label)
+            arms[label] = (artifact.manifest.rows["examples"] - len(long), [*left, *long])
     left = list(pool.read("exclusions", Exclusion))
     n_problems = source.manifest.rows["problems"]
     return report_stage.funnel(
         n_problems, source.read("exclusions", Exclusion), n_problems - len(left), left, arms
     )  # fmt: skip
+
+
+def _too_long(inputs: Mapping[str, Artifact], label: str) -> list[Exclusion]:
+    """What the first training run on an arm's examples left out."""
+    runs = (a for name, a in inputs.items() if name.startswith("train:") and name[6:].rpartition("#")[0] == label)
+    first = next(runs, None)
+    return list(first.read("exclusions", Exclusion)) if first is not None else []
 
 
 def _showcases(
@@ -209,6 +222,10 @@ def _showcases(
     return tuple(out)
 
 
+def _tokenizer_name(study: Study) -> str:
+    return Path(study.counting).name if study.counting.startswith("/") else study.counting
+
+
 def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
     sampling = study.evaluate.sampling
     found = {
@@ -217,7 +234,7 @@ def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
         "verifier": next(
             (str(a.manifest.payload["verifier"]) for n, a in inputs.items() if n.startswith("verdicts:")), ""
         ),
-        "common tokenizer": study.counting,
+        "common tokenizer": _tokenizer_name(study),
         "sampling of students": f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most "
         f"{sampling.max_tokens} tokens, {study.evaluate.samples} samples a problem",
         "study seed": str(study.seed),

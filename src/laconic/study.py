@@ -47,8 +47,8 @@ class Endpoint(Spec):
 class Price(Spec):
     """Stated rates for the plan. Never part of any key."""
 
-    input_per_million: float = 0.0
-    output_per_million: float = 0.0
+    output_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Money for a million generated tokens."""
     tokens_per_trace: Annotated[float, Field(gt=0)] | None = None
     """Expected tokens of one trace, until a pilot or the ledger knows better."""
 
@@ -110,12 +110,16 @@ class Study(Spec):
             return self.tokenizer
         return self.students[0].base if self.students else "words"
 
-    def seeds_of(self, arm: str) -> tuple[int, ...]:
-        """The training seeds of an arm."""
-        del arm
-        return self.training.seeds
-
 
 def resolved(study: Study) -> dict[str, Any]:
     """The whole study with its defaults, as plain values: what stands beside every artifact."""
-    return cast("dict[str, Any]", study.model_dump(mode="json", exclude={"run"}))
+    return cast("dict[str, Any]", _without_folders(study.model_dump(mode="json", exclude={"run"})))
+
+
+def _without_folders(value: Any) -> Any:
+    """Where files lie on this machine is nobody's business: of an absolute path the last part is kept."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in cast("list[Any]", value)]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") and "\n" not in value else value

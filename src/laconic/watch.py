@@ -182,9 +182,8 @@ class Watch:
         stopped = kind is not None and issubclass(kind, (RunStopped, KeyboardInterrupt))
         self._status.close("finished" if error is None else "stopped" if stopped else "failed")
 
-    def abandon(self, text: str) -> None:
-        """A last word before the process ends at once."""
-        self._say(text)
+    def abandon(self) -> None:
+        """Write down that the run was stopped, before the process ends at once."""
         self._status.close("stopped")
 
     def progress(self, step: Step) -> Meter:
@@ -208,10 +207,6 @@ class Watch:
     def failed(self, step: Step, error: BaseException) -> None:
         """A step failed; the error itself is reported once, at the end."""
         self._say(f"failed {step.name}: {type(error).__name__}")
-
-    def say(self, text: str) -> None:
-        """A line of its own."""
-        self._say(text)
 
     def _say(self, text: str) -> None:
         if self._quiet:

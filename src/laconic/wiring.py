@@ -21,7 +21,7 @@ from laconic.adapters import chat
 from laconic.adapters.checkpoint import CheckpointAuthor
 from laconic.adapters.counting import counter
 from laconic.core.digest import digest, file_digest
-from laconic.core.errors import AuthorError, LaconicError
+from laconic.core.errors import AuthorError, InputError, LaconicError
 from laconic.core.plugins import lookup
 from laconic.core.protocols import Author, TokenCounter, Trained
 from laconic.core.records import Example, Loss, Problem, Trace, Verdict
@@ -126,7 +126,8 @@ class Wiring:
 
         def body(ctx: StepContext) -> None:
             self._generate(
-                ctx, name, self._teacher(name), template=teacher.prompt, samples=teacher.samples,
+                ctx, name, self._teacher(name), template=getattr(teacher, "prompt", "{problem}"),
+                samples=teacher.samples,
                 sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
             )  # fmt: skip
 
@@ -353,7 +354,13 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
         if step == 1 or step == total or step % 10 == 0:
             emit((step, total, loss, n_tokens))
 
-    return train(TrainJob(**job), on_step)
+    try:
+        return train(TrainJob(**job), on_step)
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"training cannot start: {str(error)[:300]}", "a base that can be loaded and examples that fit",
+            "check students.base and training.max_length", where="train",
+        ) from error  # fmt: skip
 
 
 def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
@@ -377,13 +384,12 @@ def model_path(name: str) -> str:
     return name
 
 
-def model_identity(name: str, revision: str | None = None) -> object:
-    """What a base model is, for keys: the digests of its files, or hub id and revision."""
+def model_identity(name: str) -> object:
+    """What a base model is, for keys: the digests of its files, or its name on the hub."""
     folder = Path(model_path(name))
     if not folder.is_dir():
-        return {"hub": name, "revision": revision}
-    kept = [p for p in sorted(folder.iterdir()) if p.suffix in (".json", ".safetensors", ".model", ".jinja")]
-    return {p.name: file_digest(p) for p in kept if p.name != "recipe.json"}
+        return {"hub": name}
+    return {p.name: file_digest(p) for p in sorted(folder.iterdir()) if p.is_file() and p.name != "recipe.json"}
 
 
 def endpoint_identity(teacher: EndpointTeacher) -> dict[str, Any]:

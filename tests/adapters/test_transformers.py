@@ -150,3 +150,11 @@ def test_completions_are_split(text: str, expected: tuple[str, str, bool]) -> No
 def test_rendering_and_splitting_are_inverse() -> None:
     assert split_completion(render_completion("a", "b")) == ("a", "b", True)
     assert render_completion("", "b") == "b"
+
+
+def test_a_prompt_that_fills_the_context_costs_its_neighbours_nothing(model: Model) -> None:
+    long = "Eli has 44 pens. " * 400
+    alone = sample(model, PROMPTS[:2], range(2), **WARM)
+    mixed = sample(model, [PROMPTS[0], long, PROMPTS[1]], [0, 9, 1], **WARM)
+    assert [mixed[0], mixed[2]] == alone
+    assert (mixed[1].text, mixed[1].finish_reason) == ("", "length")

@@ -35,7 +35,10 @@ class Scripted:
     def parse(self, payload: Payload) -> Reply:
         if "error" in payload:
             return Reply(error=str(payload["error"]))
-        return Reply(reasoning="think", answer=str(payload["answer"]), finish_reason=str(payload.get("finish", "stop")))
+        return Reply(
+            reasoning="think", answer=str(payload["answer"]), finish_reason=str(payload.get("finish", "stop")),
+            completion_tokens=30,
+        )  # fmt: skip
 
 
 class Letters:
@@ -148,3 +151,12 @@ def test_the_call_key_depends_on_everything_but_the_cap():
     assert not set(keys()) & set(keys(sampling=Sampling(temperature=0.5)))
     assert not set(keys()) & set(keys(template="Q {problem}"))
     assert keys(samples=2)[:5] == keys()
+
+
+def test_a_smaller_cap_asks_again_only_for_what_is_longer():
+    author, log = Scripted(answer), Log()
+    traces(author, log, cap=100)
+    traces(author, log, cap=30)
+    assert author.asked == []
+    traces(author, log, cap=29)
+    assert len(author.asked) == 5

@@ -5,6 +5,7 @@ Nothing is asked and nothing is paid. A problem that no row has is absent: no tr
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class RecordedAuthor:
         digest: str,
     ) -> None:
         self._fields, self._split, self._dig = fields, split, dig
-        self.identity: object = {"recorded": digest, "where": dict(fields.where)}
+        parts = {name: getattr(fields, name) for name in ("reasoning", "answer", "text")}
+        self.identity: object = {"recorded": digest, "where": dict(fields.where), "fields": parts}
         self._rows: dict[str, list[Payload]] = defaultdict(list)
         seen: set[str] = set()
         for where, row in rows:
@@ -75,7 +77,7 @@ class RecordedAuthor:
         if answer is None:
             reasoning, answer, finished = self._split(str(payload.get("text") or ""))
         tokens = payload.get("tokens")
-        n_tokens = int(tokens) if isinstance(tokens, (int, float, str)) and str(tokens).isdigit() else None
+        n_tokens = _whole(tokens)
         return Reply(
             reasoning=reasoning, answer=str(answer), completion_tokens=n_tokens,
             finish_reason=self._finish(payload, n_tokens, finished),
@@ -111,6 +113,8 @@ class RecordedAuthor:
 
     def _need(self, row: Mapping[str, object], name: str, where: str) -> str:
         value = self._dig(row, name)
+        if value is None and name.split(".")[0] in row:
+            return ""  # there, but null: an empty answer, to be graded as one
         if value is None:
             raise InputError(
                 f"no field {name!r}", near_miss(name, [str(key) for key in row]), "name the right field in the study",
@@ -122,6 +126,15 @@ class RecordedAuthor:
         name, value = next(iter(self._fields.where.items()), ("", ""))
         found = f"no row with {name} = {value!r}" if name else "no row at all"
         raise InputError(found, near_miss(value, seen) if seen else "at least one row", "check `where` and the path")
+
+
+def _whole(value: object) -> int | None:
+    """A count as files have it: 512, 512.0 or "512"; anything else is no count."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) else float("nan")
+    except ValueError:
+        return None
+    return int(number) if math.isfinite(number) and number >= 0 and number.is_integer() else None
 
 
 def _normal(text: str) -> str:

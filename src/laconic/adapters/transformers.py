@@ -85,10 +85,19 @@ def sample(
         return []
     torch.set_num_threads(model.threads)
     encoded = {prompt: encode_prompt(model.tokenizer, prompt) for prompt in dict.fromkeys(prompts)}
-    room = model.context - max(len(ids) for ids in encoded.values())
+    # A prompt that fills the context is cut off before its first token; it must not cost its neighbours theirs.
+    limits = [min(max_tokens, model.context - len(encoded[prompt])) for prompt in prompts]
+    fit = [row for row, limit in enumerate(limits) if limit > 0]
+    if len(fit) < len(prompts):
+        part = sample(
+            model, [prompts[row] for row in fit], [seeds[row] for row in fit],
+            temperature=temperature, top_p=top_p, top_k=top_k, max_tokens=max_tokens,
+        )  # fmt: skip
+        found = dict(zip(fit, part, strict=True))
+        return [found.get(row, Sampled("", 0, "length")) for row in range(len(prompts))]
     with torch.inference_mode():
         choose = functools.partial(_choose, temperature=temperature, top_p=top_p, top_k=top_k)
-        replies = _decode(model, encoded, prompts, seeds, choose, min(max_tokens, room))
+        replies = _decode(model, encoded, prompts, seeds, choose, limits)
     return [_finish(model, tokens) for tokens in replies]
 
 
@@ -98,9 +107,9 @@ def _decode(
     prompts: Sequence[str],
     seeds: Sequence[int],
     choose: Callable[[Any, list[float]], Any],
-    max_tokens: int,
+    limits: Sequence[int],
 ) -> list[list[int]]:
-    """The generated tokens of each row, the end token included."""
+    """The generated tokens of each row, the end token included; at most `limits` of them."""
     import torch
 
     place = {prompt: index for index, prompt in enumerate(encoded)}
@@ -113,16 +122,16 @@ def _decode(
     replies: list[list[int]] = [[] for _ in prompts]
     active = list(range(len(prompts)))
     finished: set[int] = set()
-    for step in range(max_tokens):
+    for step in range(max(limits)):
         uniforms = [streams[row].random() for row in active]
         chosen = choose(logits, uniforms)
         for row, token in zip(active, chosen.tolist(), strict=True):
             if row not in finished:
                 replies[row].append(token)
-                if token in model.end_ids:
+                if token in model.end_ids or len(replies[row]) >= limits[row]:
                     finished.add(row)
         unfinished = [index for index, row in enumerate(active) if row not in finished]
-        if not unfinished or step + 1 == max_tokens:
+        if not unfinished or step + 1 == max(limits):
             break
         if len(unfinished) <= _DROP_AT * len(active):
             keep = torch.tensor(unfinished, device=device)

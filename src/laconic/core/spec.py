@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A name that is safe as a folder, a label and a table key: lower case, digits, dots, dashes."""
@@ -34,11 +34,11 @@ class Spec(BaseModel):
 class Sampling(Spec):
     """How an author is sampled."""
 
-    temperature: Annotated[float, "units: none"] = 1.0
+    temperature: Annotated[float, Field(ge=0, le=5)] = 1.0
     """0 is greedy."""
-    top_p: float = 1.0
-    top_k: int | None = None
-    max_tokens: int = 32_768
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] = 32_768
     """Most tokens an author may generate for one problem, reasoning included."""
 
     def identity(self) -> dict[str, Any]:

@@ -159,9 +159,14 @@ def examples(
 
     `complete(reasoning, answer)` gives the text that is trained on; `count` counts its tokens.
     """
-    wanted = {pick.trace_id for pick in picks}
-    texts = {t.trace_id: (t.reasoning, t.answer) for rows in traces.values() for t in rows if t.trace_id in wanted}
-    completions = [complete(*style(*texts[pick.trace_id])) for pick in picks]
+    wanted = {(pick.teacher, pick.trace_id) for pick in picks}
+    texts = {
+        (teacher, t.trace_id): (t.reasoning, t.answer)
+        for teacher, rows in traces.items()
+        for t in rows
+        if (teacher, t.trace_id) in wanted
+    }
+    completions = [complete(*style(*texts[pick.teacher, pick.trace_id])) for pick in picks]
     counts = count(completions)
     return [
         Example(
@@ -184,11 +189,11 @@ def token_budget(rule: str | int, totals: Mapping[str, int]) -> int:
 
 def rematch(built: Sequence[Example], matched: Sequence[PickLike], arm: str) -> tuple[list[Example], list[Exclusion]]:
     """`built` with the repeats of `matched`; examples that matching left out become exclusions."""
-    repeats = {(pick.trace_id, pick.phase): pick.repeats for pick in matched}
+    repeats = {(pick.teacher, pick.trace_id, pick.phase): pick.repeats for pick in matched}
     kept: list[Example] = []
     left: list[Exclusion] = []
     for example in built:
-        n = repeats.get((example.trace_id, example.phase), 0)
+        n = repeats.get((example.teacher, example.trace_id, example.phase), 0)
         if n:
             kept.append(replace(example, repeats=n))
         else:

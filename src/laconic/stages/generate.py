@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from laconic.core.digest import derive_seed, digest
 from laconic.core.errors import RunStopped
@@ -19,8 +19,6 @@ from laconic.core.records import Problem, Trace
 from laconic.core.spec import PluginPath, Sampling, Spec
 
 VERSION = 1
-SETTLED = 1
-"""The ledger's note for a reply that nothing but a new request could change: a resumed run does not even read it."""
 RETRY_BUDGET = 3
 """How many runs ask a failed row again before it is left alone (until `--mode retry`)."""
 
@@ -30,11 +28,14 @@ _Samples = Annotated[int, Field(ge=1, le=1024)]
 class _Teacher(Spec):
     samples: _Samples = 1
     """Traces for each problem."""
+
+
+class _Asked(_Teacher):
     prompt: str = "{problem}"
     """What the teacher is shown; `{problem}` stands for the problem's text."""
 
 
-class ProceduralTeacher(_Teacher):
+class ProceduralTeacher(_Asked):
     """A function that writes traces: `(prompt, rng, error_rate) -> (reasoning, answer)`."""
 
     kind: Literal["procedural"] = "procedural"
@@ -65,8 +66,14 @@ class RecordedTeacher(_Teacher):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """The cap the traces were made with; a row whose provider count reaches it is a truncated one."""
 
+    @model_validator(mode="after")
+    def _some_text(self) -> RecordedTeacher:
+        if self.answer_field is None and self.text_field is None:
+            raise ValueError("found neither answer_field nor text_field; expected one; name where its text stands")
+        return self
 
-class EndpointTeacher(_Teacher):
+
+class EndpointTeacher(_Asked):
     """A model behind an OpenAI-compatible endpoint; its URL and key's variable stand in `run.endpoints`."""
 
     kind: Literal["endpoint"] = "endpoint"
@@ -80,7 +87,7 @@ class EndpointTeacher(_Teacher):
     sampling: Sampling = Sampling()
 
 
-class CheckpointTeacher(_Teacher):
+class CheckpointTeacher(_Asked):
     """A model in a local folder (or on the hub), sampled in this process's workers."""
 
     kind: Literal["checkpoint"] = "checkpoint"
@@ -134,7 +141,7 @@ def generate(
     what came.
     """
     log: CallLog = ledger if ledger is not None else _Memory()
-    owed = [r for r in asked if log.note(r.key) != SETTLED and owes(log.get(r.key), r, author, retry=retry)]
+    owed = [r for r in asked if not settled(log.note(r.key), r) and owes(log.get(r.key), r, author, retry=retry)]
     progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
     if owed:
         author.ask(owed, _putter(author, log, progress))
@@ -151,8 +158,22 @@ def generate(
     return _traces(asked, author, label, log, counter)
 
 
+def note_of(reply: Reply) -> int:
+    """The ledger's note about a reply, a byte: 0 when it must be read to know whether it is owed again, else one more
+    than the bits of its length, so that a resumed run need not read it."""
+    if reply.error is not None or reply.finish_reason == "length":
+        return 0
+    return 1 + (reply.completion_tokens or 0).bit_length()
+
+
+def settled(note: int | None, request: Request) -> bool:
+    """Whether a note alone says that the reply is whole and within the request's cap."""
+    return bool(note) and (1 << (note - 1)) - 1 <= request.max_tokens
+
+
 def owes(payload: Payload | None, request: Request, author: Author, *, retry: bool) -> bool:
-    """Whether a request must be asked (again): never asked, failed within the budget, or cut off by a smaller cap."""
+    """Whether a request must be asked (again): never asked, failed within the budget, cut off by a smaller cap, or
+    longer than the cap is now."""
     if payload is None:
         return True
     reply = author.parse(payload)
@@ -160,6 +181,8 @@ def owes(payload: Payload | None, request: Request, author: Author, *, retry: bo
         return False
     if reply.error is not None:
         return retry or _attempts(payload) < RETRY_BUDGET
+    if (reply.completion_tokens or 0) > request.max_tokens:
+        return True
     cap = payload.get("max_tokens")
     return reply.finish_reason == "length" and isinstance(cap, int) and cap < request.max_tokens
 
@@ -194,7 +217,7 @@ def _putter(author: Author, log: CallLog, progress: Progress) -> Callable[[str, 
         if reply.error is not None:
             before = log.get(key)
             payload = {**payload, "attempts": 1 + (_attempts(before) if before is not None else 0)}
-        log.put(key, payload, note=SETTLED if reply.error is None and reply.finish_reason != "length" else 0)
+        log.put(key, payload, note=note_of(reply))
         progress.advance(1, tokens=reply.completion_tokens or 0, errors=int(reply.error not in (None, ABSENT)))
 
     return keep

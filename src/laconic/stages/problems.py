@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from laconic.core.errors import InputError, near_miss
 from laconic.core.records import Exclusion, Problem
@@ -48,6 +48,13 @@ class SyntheticProblems(Spec):
     """Splits are disjoint by construction."""
     seed: int = 0
     domain: Literal["math"] = "math"
+
+    @model_validator(mode="after")
+    def _some_steps(self) -> SyntheticProblems:
+        if self.min_steps > self.max_steps:
+            found = f"min_steps = {self.min_steps} above max_steps = {self.max_steps}"
+            raise ValueError(f"found {found}; expected a range with something in it; change one of them")
+        return self
 
 
 class HuggingFaceProblems(Spec):
@@ -92,8 +99,9 @@ def problems(rows: Iterable[Problem], *, count: int | None, seed: int) -> tuple[
             kept[problem.problem_id] = problem
     chosen = list(kept.values())
     if count is not None and count < len(chosen):
-        indexes = sorted(random.Random(seed).sample(range(len(chosen)), count))
-        chosen = [chosen[i] for i in indexes]
+        indexes = set(random.Random(seed).sample(range(len(chosen)), count))
+        exclusions.extend(_excluded(p, "beyond_count") for i, p in enumerate(chosen) if i not in indexes)
+        chosen = [p for i, p in enumerate(chosen) if i in indexes]
     if not chosen:
         raise InputError(
             f"an empty problem set ({len(exclusions)} rows were left out)",
@@ -146,11 +154,18 @@ def problems_of_rows(rows: Rows, spec: JsonlProblems | HuggingFaceProblems) -> I
             reference = reference.rpartition(after)[2].strip()
         tags = tuple(f"{name}={_text(row, name, where)}" for name in spec.tag_fields)
         prompt = _text(row, spec.prompt_field, where)
-        yield Problem.of(prompt, reference, domain=spec.domain, source=where, tags=tags)
+        yield Problem.of(prompt, reference, domain=spec.domain, source=_short(where), tags=tags)
+
+
+def _short(where: str) -> str:
+    """`file:line` without the folders: where a file lies on this machine is no part of a problem."""
+    return Path(where).name if where.startswith("/") else where
 
 
 def _text(row: Mapping[str, object], name: str, where: str) -> str:
     value = dig(row, name)
+    if value is None and name.split(".")[0] in row:
+        return ""  # there, but null: the row is left out under its rule
     if value is None:
         known = [str(key) for key in row]
         raise InputError(f"no field {name!r}", near_miss(name, known), "name the right field in the study", where=where)

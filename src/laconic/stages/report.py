@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from laconic.core.records import Exclusion, Problem, Score, Trace, Verdict
-from laconic.core.reporting import AuthorCard, FunnelRow, Showcase
+from laconic.core.reporting import FunnelRow, Showcase
 
 VERSION = 1
 SHOWCASES = 2
@@ -63,13 +63,6 @@ def showcases(
         )
         for p in [*mixed[:1], *same[:1], *mixed[1:]][:SHOWCASES]
     )  # fmt: skip
-
-
-def loss_sentence(card: AuthorCard, losses: Sequence[float]) -> str:
-    """Where a loss curve starts and where it ends: means over its first and last twentieth."""
-    width = max(1, len(losses) // 20)
-    start, end = sum(losses[:width]) / width, sum(losses[-width:]) / width
-    return f"{card.label}: {start:.3f} at the start, {end:.3f} at the end"
 
 
 def benchmarks_of(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:

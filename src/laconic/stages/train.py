@@ -26,7 +26,6 @@ class Student(Spec):
     """A local folder (relative to the study), a hub id, or `miniature:base`."""
     name: Name | None = None
     """Stands in labels when a study has several students; the base's last part unless given."""
-    revision: str | None = None
 
     @property
     def label(self) -> str:
@@ -71,7 +70,7 @@ def train(examples: Sequence[Example], fit: Fit, *, progress: Progress) -> tuple
 
     trained = fit(examples, on_step)
     left = [
-        Exclusion(subject=e.problem_id, arm=e.arm, rule="too_long", detail=f"{e.n_tokens} tokens in the completion")
+        Exclusion(subject=e.trace_id, arm=e.arm, rule="too_long", detail=f"{e.n_tokens} tokens in the completion")
         for e in trained.dropped
     ]
     return trained, left

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -161,16 +162,29 @@ class Store:
                 yield artifact
 
     def torn(self) -> Iterator[Path]:
-        """Folders that an interrupted step left without a readable manifest."""
-        for stage in sorted(path for path in self.root.glob("*") if path.is_dir() and path.name not in _NOT_STAGES):
-            yield from (folder for folder in sorted(stage.iterdir()) if folder.is_dir() and not read_artifact(folder))
+        """Folders that an interrupted step left without a readable manifest: named as artifacts are, and no others.
+
+        An artifact of another schema is not torn: another version of Laconic may still read it.
+        """
+        for folder in sorted(self.root.glob("*/*-*")):
+            named = _ARTIFACT.fullmatch(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
+            if named and read_artifact(folder) is None and not _of_another_schema(folder):
+                yield folder
 
     def ledger_path(self, author: str, identity: str) -> Path:
         """The ledger of one author: readable label, then its identity's digest."""
         return self.root / "ledger" / f"{author}-{identity[:KEY_CHARS]}.ledger"
 
 
-_NOT_STAGES = {"ledger", "runs", "cache"}
+_ARTIFACT = re.compile(rf".+-[0-9a-f]{{{KEY_CHARS}}}")
+
+
+def _of_another_schema(folder: Path) -> bool:
+    try:
+        raw: object = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and cast("dict[str, object]", raw).get("schema") != SCHEMA
 
 
 def read_artifact(folder: Path) -> Artifact | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from laconic.core.digest import digest
 from laconic.core.protocols import Progress
@@ -39,10 +38,6 @@ class Step:
     payload: dict[str, object]
     inputs: dict[str, Step]
     run: Callable[[StepContext], None] = field(compare=False)
-    files: tuple[Path, ...] = ()
-    """Files outside the store that the step reads; their digests stand in the payload."""
-    weight: str = "light"
-    """`heavy` steps use the engine's worker processes."""
 
     @property
     def name(self) -> str:
