@@ -75,8 +75,12 @@ def test_two_recorded_teachers_are_verified_paired_and_compared(tmp_path: Path):
     ("file", "content", "says"),
     [
         ("traces.jsonl", "{oops\n", "traces.jsonl:1"),
-        ("traces.jsonl", '{"problem": "q"}\n', "no row with teacher = 'first'"),
-        ("traces.jsonl", '{"problem": "q", "teacher": "first"}\n', "no field 'answer_text'"),
+        ("traces.jsonl", '{"problem": "q"}\n', "no row with teacher = "),
+        (
+            "traces.jsonl",
+            '{"problem": "q", "teacher": "first"}\n{"problem": "q", "teacher": "second"}\n',
+            "no field 'answer_text'",
+        ),
         ("problems.jsonl", "\n", "an empty problem set"),
         ("problems.jsonl", '{"question": "q", "answer": "1"}\n', "no field 'problem'"),
     ],

@@ -53,7 +53,7 @@ class RecordedAuthor:
         self._rows: dict[str, list[Payload]] = defaultdict(list)
         seen: set[str] = set()
         for where, row in rows:
-            seen.update(str(dig(row, name)) for name in list(fields.where)[:1])
+            seen.update(str(value) for name in list(fields.where)[:1] if (value := dig(row, name)) is not None)
             if all(str(dig(row, name)) == value for name, value in fields.where.items()):
                 self._rows[_normal(self._need(row, fields.problem, where))].append(self._payload(row, where))
         if not self._rows:
