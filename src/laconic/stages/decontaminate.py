@@ -15,6 +15,7 @@ problem of MATH-500 with other numbers (two thirds of them) or with most of its 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, NamedTuple
@@ -23,12 +24,21 @@ from pydantic import Field
 
 from laconic.core.records import Exclusion, Problem
 from laconic.core.spec import Spec
-from laconic.stages.likeness import Tokens, covered, grams, skeleton, tokens
+from laconic.stages.likeness import NUMBER, Tokens, covered, grams, skeleton, tokens
 
-VERSION = 1
+VERSION = 2
 COMMON = 5
 """A run that stands in more problems than this is a turn of phrase. Plain copies, found by the first two rules, do not
 count, however many there are."""
+LONG = 25
+"""Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
+$\\binom{8}{4}$")."""
+_LABEL = re.compile(
+    r"\s*(?:(?:problem|question|exercise|example|task|q|ex)\b\.?\s*(?:no\.?\s*|#\s*)?[\d.]*\d\s*[.:)]?"
+    r"|[(\[]?(?:\d[\d.]*|[a-z])[.)\]:]+(?=\s))\s*",
+    re.IGNORECASE,
+)
+"""The number that a problem has where it stands: "12.", "(a)", "Problem 7:"."""
 
 
 class Decontaminate(Spec):
@@ -42,12 +52,20 @@ class Decontaminate(Spec):
     """Share of a benchmark problem's tokens that shared runs must cover."""
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
+    same_answer: bool = True
+    """Whether a changed copy must also have the answer of the benchmark problem. Without that, its neighbours leave,
+    too: problems with other numbers, or with another question about the same figure."""
 
 
 class _Known(NamedTuple):
     benchmark: str
     problem: Problem
     words: Tokens
+    answer: Tokens
+
+    def answered(self, answer: Tokens) -> bool:
+        """Whether `answer` may be this problem's. One that is not known may be any."""
+        return not answer or not self.answer or answer == self.answer
 
 
 class _Match(NamedTuple):
@@ -81,14 +99,16 @@ class _Index:
     def __init__(self, benchmarks: Mapping[str, Iterable[Problem]], spec: Decontaminate) -> None:
         self._spec = spec
         self._known = [
-            _Known(name, problem, tokens(problem.prompt)) for name, rows in benchmarks.items() for problem in rows
+            _Known(name, problem, _unlabelled(problem.prompt), tokens(problem.reference))
+            for name, rows in benchmarks.items()
+            for problem in rows
         ]
         self._exact: dict[Tokens, _Known] = {}
-        self._skeletons: dict[Tokens, _Known] = {}
+        self._skeletons: defaultdict[Tokens, list[_Known]] = defaultdict(list)
         self._runs: defaultdict[Tokens, list[tuple[int, int]]] = defaultdict(list)
         for number, known in enumerate(self._known):
             self._exact.setdefault(known.words, known)
-            self._skeletons.setdefault(skeleton(known.words), known)
+            self._skeletons[skeleton(known.words)].append(known)
             for at, run in enumerate(grams(known.words, spec.n)):
                 self._runs[run].append((number, at))
         self._sizes = sorted({len(run) for run in self._runs})
@@ -98,34 +118,48 @@ class _Index:
         whole: list[_Match | None] = []
         shared: list[set[Tokens]] = []
         seen: Counter[Tokens] = Counter()
-        for problem in problems:
-            words = tokens(problem.prompt)
-            whole.append(self._whole(words))
+        answers = [tokens(problem.reference) for problem in problems]
+        for problem, answer in zip(problems, answers, strict=True):
+            words = _unlabelled(problem.prompt)
+            whole.append(self._whole(words, answer))
             shared.append(set() if whole[-1] else {run for run in self._all(words) if run in self._runs})
             seen.update(shared[-1])
-        return [match or self._overlap(runs, seen) for match, runs in zip(whole, shared, strict=True)]
+        return [
+            match or self._overlap(runs, answer, seen)
+            for match, runs, answer in zip(whole, shared, answers, strict=True)
+        ]
 
-    def _whole(self, words: Tokens) -> _Match | None:
+    def _whole(self, words: Tokens, answer: Tokens) -> _Match | None:
         if words in self._exact:
             return _Match("exact", self._exact[words])
-        same = self._skeletons.get(skeleton(words)) if self._spec.renumbered else None
-        return _Match("renumbered", same) if same is not None else None
+        if not self._spec.renumbered:
+            return None
+        form = skeleton(words)
+        own = not self._spec.same_answer or sum(word != NUMBER for word in form) >= LONG
+        alike = self._skeletons.get(form, [])
+        same = [known for known in alike if known.answered(answer)] or (alike if own else [])
+        return _Match("renumbered", same[0]) if same else None
 
     def _all(self, words: Tokens) -> Iterator[Tokens]:
         for size in self._sizes:
             if size <= len(words):
                 yield from grams(words, size)
 
-    def _overlap(self, runs: set[Tokens], seen: Counter[Tokens]) -> _Match | None:
-        """The benchmark problem of which the runs cover most, if that is enough."""
+    def _overlap(self, runs: set[Tokens], answer: Tokens, seen: Counter[Tokens]) -> _Match | None:
+        """The benchmark problem of which the runs cover most, of those of which they cover enough."""
         starts: defaultdict[int, list[int]] = defaultdict(list)
         for run in runs:
             if seen[run] <= COMMON:
                 for number, at in self._runs[run]:
                     starts[number].append(at)
-        best = max(((self._share(number, at, seen), -number) for number, at in starts.items()), default=(0.0, 0))
-        enough = best[0] >= self._spec.overlap
-        return _Match("overlap", self._known[-best[1]], best[0]) if enough else None
+        shares = ((self._share(number, at, seen), -number) for number, at in starts.items())
+        best = max((each for each in shares if each[0] >= self._enough(-each[1], answer)), default=None)
+        return _Match("overlap", self._known[-best[1]], best[0]) if best is not None else None
+
+    def _enough(self, number: int, answer: Tokens) -> float:
+        """With another answer only the whole of a problem inside another text is a copy."""
+        loose = not self._spec.same_answer or self._known[number].answered(answer)
+        return self._spec.overlap if loose else 1.0
 
     def _share(self, number: int, starts: Sequence[int], seen: Counter[Tokens]) -> float:
         """Of the tokens of a benchmark problem that tell something, the share that the runs cover."""
@@ -133,3 +167,8 @@ class _Index:
         size = min(self._spec.n, len(words))
         telling = [at for at, run in enumerate(grams(words, size)) if seen[run] <= COMMON]
         return covered(starts, size) / covered(telling, size)
+
+
+def _unlabelled(text: str) -> Tokens:
+    """The tokens of a problem without its number; of what is nothing but a number, all of it."""
+    return tokens(_LABEL.sub("", text, count=1) if (found := _LABEL.match(text)) and found.end() < len(text) else text)
