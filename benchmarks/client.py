@@ -23,6 +23,7 @@ import os
 import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 CLIENTS = {
@@ -43,6 +45,8 @@ CLIENTS = {
 """Client to the module that it takes."""
 OURS = ("bare aiohttp", "laconic")
 MODEL = "m"
+MARK = struct.Struct("<16sd")
+"""A reply's key, and when it was put."""
 WORDS = "Let x be the number of apples, so that 2x + 3 = 11 and hence x = 4; check: 8 + 3 = 11. "
 
 
@@ -250,7 +254,7 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
             assert reply.answer
             ledger.put(key, payload)
             if marks:
-                marks.write(bytes.fromhex(key))
+                marks.write(MARK.pack(bytes.fromhex(key), time.monotonic()))
             n_tokens, n_done = n_tokens + (reply.completion_tokens or 0), n_done + 1
             if n_done == len(owed) // 20:
                 early_mb = peak_mb()
@@ -397,25 +401,36 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
 
     rng = random.Random(seed)
     moments = sorted(rng.sample(range(1, n), kills))
+    n_lost, ages = [0], [0.0]
     with serving(latency_s, n_bytes) as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "killed.ledger"
-        path.with_suffix(".marks").touch()
+        marks = path.with_suffix(".marks")
+        marks.touch()
+        n_before = 0
         for moment in moments:
             process = start("laconic", url, n, concurrency, path)
             while len(counted(url)[1]) < moment and process.poll() is None:
                 time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
             process.communicate()
+            with Ledger.open(path, readonly=True) as ledger:
+                put = [(key.hex(), at) for key, at in MARK.iter_unpack(marks.read_bytes()[n_before * MARK.size :])]
+                lost = [at for key, at in put if key not in ledger]
+            n_before += len(put)
+            n_lost.append(len(lost))
+            ages.append(put[-1][1] - lost[0] if lost else 0.0)
         finish(start("laconic", url, n, concurrency, path))
         with Ledger.open(path) as ledger:
             n_kept, n_damaged, n_doubled = len(ledger), ledger.damaged, ledger.compact()
         n_asked = sum(counted(url)[0].values())
-        n_put = path.with_suffix(".marks").stat().st_size // 16
+        n_put = marks.stat().st_size // MARK.size
     print(f"killed {kills} times in {n:,} requests, {concurrency} at once")
     print(f"  lost {n - n_kept}, {n_doubled} bytes of replies stored twice, {n_damaged} damaged bytes left")
-    in_flight, in_window = n_asked - n_put, n_put - n
+    in_flight, waiting = n_asked - n_put, n_put - n
+    oldest, usual = max(ages) * 1000, median(ages[1:]) * 1000
     print(f"  asked again: {in_flight} in flight when killed ({in_flight / kills:.0f} a kill),")
-    print(f"  and {in_window} received but inside one commit window ({in_window / kills:.1f} a kill)")
+    print(f"  and {waiting} received but not yet on the disk ({waiting / kills:.1f} a kill, {max(n_lost)} at most),")
+    print(f"  the oldest of them {oldest:.0f} ms before the last; {usual:.0f} ms at the median kill")
     if n_kept != n:
         raise SystemExit("replies were lost")
 
