@@ -39,8 +39,9 @@ from laconic.store.locks import WriterLock
 
 COMMIT_WINDOW_S = 0.02
 """How long records gather before one write and one fsync take them all."""
-PENDING_MAX = 8 << 20
-"""Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat."""
+PENDING_MAX = 2 << 20
+"""Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat. As many again may be in writing:
+with four times these, long replies that come as fast as they can left a heap of twice the size."""
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""
 CHECKED_WHOLE = 256 << 20
