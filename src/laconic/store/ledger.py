@@ -81,7 +81,8 @@ class Ledger:
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
         """The ledger at `path`. Raises `StoreError` when it is missing, locked or not a ledger.
 
-        `durable=False` leaves the disk to the system's own time: for what can be had again for nothing.
+        `durable=False` leaves the disk to the system's own time, and bodies as they are, which nobody keeps long enough
+        for deflating them to pay: for what can be had again for nothing.
         """
         if not create and not path.exists():
             raise StoreError("there is no ledger", "one from an earlier run", "run the study first", where=str(path))
@@ -292,7 +293,7 @@ class Ledger:
         chunk = bytearray()
         end = self._end
         for raw, waiting in records.items():
-            body = deflated(waiting.body)
+            body = deflated(waiting.body) if self._durable else waiting.body
             index[raw] = packed(Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note))
             chunk += record(raw, waiting.note, body)
             if len(chunk) >= CHUNK:
