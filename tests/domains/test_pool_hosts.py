@@ -1,4 +1,4 @@
-"""The verifier is the same in threads, in a notebook, in a Ray worker and under pytest-xdist: the real hosts, one by one.
+"""The verifier is the same in threads, in a notebook, in a Ray worker and under pytest-xdist: the real hosts, in turn.
 
 Timers that need the main thread, pools that daemonic processes may not start and forks of a caller with an event loop
 are how graders break there; each host grades the same rows, one of which hangs in C.
