@@ -23,6 +23,9 @@ def act(state: dict[str, int], row: str) -> str:
     state["seen"] += 1
     if row == "hang":
         return str(pow(7, 1 << 40).bit_length())  # one C call that holds the interpreter's lock
+    if row == "deaf":
+        signal.setitimer(signal.ITIMER_REAL, 0)  # a row that meddles with the worker's timer
+        return act(state, "hang")
     if row == "gmpy2":
         return str(gmpy2.fac(1 << 28).bit_length())  # the same in a C library, which also aborts when out of memory
     if row == "memory":

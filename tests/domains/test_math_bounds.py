@@ -20,8 +20,10 @@ from laconic.core.protocols import Answered, Grading
 from laconic.core.records import Outcome
 from laconic.domains.math import MathVerifier
 
-SLACK_S = 1.0
-"""Half a second is what a machine of its own needs."""
+OVERRUN_S = 0.5
+"""What a row may take beyond its limit, at worst: the promise of the verifier."""
+TRIES = 4
+"""A busy machine may not let this process run in time; a row that cannot end in time fails every try."""
 HUGE = 5_000_000
 
 
@@ -38,10 +40,14 @@ def verifier() -> Iterator[MathVerifier]:
 
 def one(verifier: MathVerifier, reference: str, answer: str) -> Grading:
     """The grading of one row, which must come within the limit."""
-    start = time.monotonic()
-    (grading,) = verifier.grade([row(reference, answer)])
-    assert time.monotonic() - start < verifier.limit_s + SLACK_S
-    return grading
+    taken: list[float] = []
+    for _ in range(TRIES):
+        start = time.monotonic()
+        (grading,) = verifier.grade([row(reference, answer)])
+        taken.append(time.monotonic() - start)
+        if taken[-1] < verifier.limit_s + OVERRUN_S:
+            return grading
+    raise AssertionError(f"longer than the limit and half a second each time: {taken}")
 
 
 PIECES = r"""

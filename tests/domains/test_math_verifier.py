@@ -76,10 +76,13 @@ HARD = [
 @pytest.mark.parametrize("answer", HARD, ids=range(len(HARD)))
 def test_no_answer_takes_longer_than_the_limit_or_passes(verifier: MathVerifier, answer: str) -> None:
     list(verifier.grade([row("x+1", r"\boxed{1+x}")]))
-    start = time.monotonic()
-    (grading,) = verifier.grade([row("5", rf"\boxed{{{answer}}}")])
-    assert grading.outcome is not Outcome.CORRECT
-    assert time.monotonic() - start < verifier.limit_s + 1.5  # half a second on a machine that is not shared
+    taken: list[float] = []
+    while len(taken) < 4 and (not taken or taken[-1] >= verifier.limit_s + 0.5):  # a busy machine gets further tries
+        start = time.monotonic()
+        (grading,) = verifier.grade([row("5", rf"\boxed{{{answer}}}")])
+        taken.append(time.monotonic() - start)
+        assert grading.outcome is not Outcome.CORRECT
+    assert min(taken) < verifier.limit_s + 0.5, taken
 
 
 def test_order_is_kept_around_a_row_that_hangs(verifier: MathVerifier) -> None:
@@ -128,7 +131,7 @@ def test_rows_are_read_as_gradings_leave(verifier: MathVerifier) -> None:
 
 def test_it_is_a_verifier_and_travels_without_its_workers(verifier: MathVerifier) -> None:
     contract: Verifier = verifier
-    assert contract.version == "math@2"
+    assert contract.version == "math@3"
     copy = pickle.loads(pickle.dumps(verifier))
     assert (copy.limit_s, copy.workers) == (verifier.limit_s, verifier.workers)
     copy.close()

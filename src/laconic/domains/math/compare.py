@@ -16,7 +16,7 @@ from laconic.domains.math import scalars, sets, symbolic
 from laconic.domains.math.chains import compatible, is_name, turned_round, values_of
 from laconic.domains.math.nodes import Based, Chain, Colon, Many, Matrix, Node, Scalar, SetOf, Span, Words
 from laconic.domains.math.normalise import clean, compact
-from laconic.domains.math.spelling import decimal_comma, same_text, with_unit
+from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit
 from laconic.domains.math.structure import read
 from laconic.domains.math.words import folded
 
@@ -39,6 +39,9 @@ def decide(reference: str, candidate: str) -> Decision:
         return Decision(True, "string")
     if max(len(ours), len(theirs)) > LONGEST:
         return Decision(None, "too-long")
+    veto = contradiction(ours, theirs)
+    if veto is not None:
+        return Decision(False, veto)
     if decimal_comma(ours, theirs):
         return Decision(True, "decimal-comma")
     theirs = with_unit(ours, theirs)

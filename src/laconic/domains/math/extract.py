@@ -77,6 +77,7 @@ _HIDDEN = re.compile("\\$\ue000(\\d+)\ue001")
 _PLAIN_LIST = re.compile(r"(?:[-+]?\\?\$?\d[\d.,/:e^%]*|,|and|or|to|\s)+", re.I)
 _LABELLED = re.compile(r"\A[A-Za-z][A-Za-z ]{0,40}:\s+(?=[-$€£\\]*\d)")
 _WITHOUT = re.compile(r"\bno\s+(?:\w+\s+){0,2}(?:solutions?|roots?)\W*\Z", re.I)
+_UNIT_WORD = re.compile(r"(?<=[\d\w)∞π½-¾²³])\s+(?:square\s+|cubic\s+)?[a-z]{2,12}\s*[.!]?\s*\Z")
 _HAN = re.compile(
     r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af].*[\d$\\]|[\d$\\].*[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}"
 )
@@ -328,7 +329,7 @@ def _shown_in(sentence: str) -> Extracted | None:
     if said and _MATH.match(sentence, said[-1].end()):
         return Extracted(_trim(_innermost(sentence[said[-1].end() :])), "last-is", stated=False)
     if said and _is_symbols(sentence[said[-1].end() :]):
-        return Extracted(_trim(sentence[said[-1].end() :]), "last-is", stated=False)
+        return Extracted(_trim(_UNIT_WORD.sub("", sentence[said[-1].end() :])), "last-is", stated=False)
     if said and _PLAIN_LIST.fullmatch(sentence, said[-1].end()):
         return Extracted(_trim(sentence[said[-1].end() :]), "last-is", stated=False)
     maths = [next(g for g in m.groups() if g) for m in _MATH.finditer(sentence)]
@@ -339,7 +340,8 @@ def _shown_in(sentence: str) -> Extracted | None:
 
 
 def _is_symbols(tail: str) -> bool:
-    """Whether an author ended on a short run of mathematics that no marks set apart: `∞`, `3√2`, `x²`."""
+    """Whether an author ended on a short run of mathematics that no marks set apart: `∞`, `3√2 units`, `x²`."""
+    tail = _UNIT_WORD.sub("", tail)
     return (
         len(tail) <= 40 and bool(re.search(r"[∞π√½-¾²³∅]|\d\s*[-+*/^]", tail)) and not re.search(r"[^\W\d_]{3,}", tail)
     )

@@ -48,3 +48,19 @@ def same_text(ours: str, theirs: str) -> bool:
     """Words and numbers that mean nothing but themselves: `\\text{July 4}` against `\\text{July }4`."""
     plain = [" ".join(_BRACED_TEXT.sub(r" \1 ", text).split()).casefold() for text in (ours, theirs)]
     return plain[0] == plain[1] and bool(re.fullmatch(r"[\w\s.,'-]*[^\W\d_]{3,}[\w\s.,'-]*", plain[0]))
+
+
+_MODULUS = re.compile(r"\\mod\s*\{?\s*(\w+)|\(?\s*\bmod(?:ulo)?\b\s*(\w+)")
+_IN_DEGREES = re.compile(r"\^\{\\circ\}|\bdegrees?\b")
+
+
+def contradiction(ours: str, theirs: str) -> str | None:
+    """What the readers leave out as decoration and two answers may yet differ in: a modulus, degrees of radians."""
+    if "mod" in ours and "mod" in theirs:
+        moduli = [{m[1] or m[2] for m in _MODULUS.finditer(text)} for text in (ours, theirs)]
+        if all(moduli) and moduli[0] != moduli[1]:
+            return "veto-modulus"
+    degrees = [bool(_IN_DEGREES.search(text)) for text in (ours, theirs)]
+    if degrees[0] != degrees[1] and "\\pi" in (ours if degrees[0] else theirs):
+        return "veto-degrees"
+    return None

@@ -26,7 +26,7 @@ from laconic.domains.math.nodes import (
 )
 from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.scan import balanced, enclosed, peeled, split, steps
-from laconic.domains.math.units import split_unit
+from laconic.domains.math.units import compound, split_unit
 from laconic.domains.math.words import means_nothing, plain_words, word_number
 
 _RELATIONS = {
@@ -44,6 +44,9 @@ _POINT = re.compile(r"[A-Z]'?\s*(?=\((?:[^(),;]|\([^()]*\))*\d[^;]*,)")
 _MATRIX = re.compile(
     r"(?P<factor>[^&=]{0,60}?)\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}",
     re.S,
+)
+_FRAMED = re.compile(
+    r"([\[(|])\s*\\begin\{array\}(?:\{[^{}]*\})?((?:(?!\\begin|\\end).){0,20000})\\end\{array\}\s*[\])|]", re.S
 )
 _BASE = re.compile(
     r"(?P<digits>(?:\\text\s*\{|[({])?\s*[0-9A-Fa-f]+\s*[})]?)\s*(?:_\s*(?:\{\s*\(?\s*(?:\\text\s*\{)?\s*(?:base\s*\}?\s*)?(?P<base>\w+)\s*\}?\s*\)?\s*\}"
@@ -85,6 +88,7 @@ def _read(text: str) -> Node:
         _nothing,
         _based,
         _colon,
+        _compound,
         _joined,
         _related,
         _set_algebra,
@@ -166,6 +170,15 @@ def _colon(text: str) -> Node | None:
     return Colon(tuple(part.strip() for part in match[1].replace("to", ":").split(":")), suffix)
 
 
+def _compound(text: str) -> Node | None:
+    """`5 \\text{ ft } 6 \\text{ in}`: one quantity, in the smaller of its units."""
+    found = compound(text) if _TWO_NUMBERS.search(text) else None
+    return Scalar(*found) if found else None
+
+
+_TWO_NUMBERS = re.compile(r"\d\D*[A-Za-z]\D*\d")
+
+
 def _joined(text: str) -> Node | None:
     """Bare answers joined by commas, semicolons, "and" or "or"."""
     separators = (
@@ -222,6 +235,8 @@ def _set_algebra(text: str) -> Node | None:
 
 
 def _matrix(text: str) -> Node | None:
+    if "\\begin{array}" in text:
+        text = _FRAMED.sub(_framed, text)
     match = _MATRIX.fullmatch(text)
     if not match or match["body"].count("\\begin"):
         return None
@@ -231,6 +246,11 @@ def _matrix(text: str) -> Node | None:
         return None
     cells = tuple(tuple(_scaled(scale, cell) for cell in row.split("&")) for row in rows)
     return Matrix(cells, bars=match["env"] in ("vmatrix", "Vmatrix"))
+
+
+def _framed(match: re.Match[str]) -> str:
+    name = {"[": "bmatrix", "(": "pmatrix", "|": "vmatrix"}[match[1]]
+    return rf"\begin{{{name}}}{match[2]}\end{{{name}}}"
 
 
 def _scaled(scale: str, cell: str) -> Node:

@@ -6,6 +6,7 @@ when both measure the same thing. An unknown word after a number is a unit that 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -103,6 +104,31 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         if match and _is_unit(match["words"]) and re.search(r"[\d}\w)]", text[: match.start()]):
             return text[: match.start()].strip(), unit_of(match["words"], int(match["power"] or 1))
     return text, None
+
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*([A-Za-z]{1,12})\s*(?:\\?and\b\s*)?\}?")
+_BETWEEN_QUANTITIES = re.compile(r"(?:\s|\\and\b)*")
+
+
+def compound(text: str) -> tuple[str, Unit] | None:
+    """A quantity written in descending units of one measure, such as feet and inches, in the last of them."""
+    parts: list[tuple[Fraction, Unit]] = []
+    position = 0
+    while position < len(text) and len(parts) < 4:
+        found = _QUANTITY.match(text, position)
+        if not found:
+            return None
+        parts.append((Fraction(found[1]), unit_of(found[2], 1)))
+        between = _BETWEEN_QUANTITIES.match(text, found.end())
+        position = between.end() if between else found.end()
+    units = [unit for _, unit in parts]
+    descending = all(a.size > b.size for a, b in itertools.pairwise(units))
+    if position < len(text) or len(parts) < 2 or not units[0].measures or not descending:
+        return None
+    if any(unit.measures != units[0].measures for unit in units):
+        return None
+    total = sum((number * unit.size for number, unit in parts), Fraction(0)) / units[-1].size
+    return (str(total.numerator) if total.denominator == 1 else f"{total.numerator}/{total.denominator}"), units[-1]
 
 
 def _written_together(text: str) -> str:
