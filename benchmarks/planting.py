@@ -1,4 +1,4 @@
-"""Ways in which a copy of a problem differs from it, for `decontaminate.py`: the thresholds never saw half of them."""
+"""Ways in which a copy of a problem differs from it, for `decontaminate.py`: the thresholds never saw some of them."""
 
 from __future__ import annotations
 
@@ -48,10 +48,9 @@ def lettered(text: str, rng: random.Random, others: Sequence[str]) -> str:
 
 
 def replaced(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """A sentence of at most 35% of the words replaced; where none is that short, one is added."""
+    """A sentence of at most 35% of the text replaced; where none is that short, one is added."""
     sentences = re.split(r"(?<=[.?!])\s+", text)
-    words = len(text.split())
-    short = [i for i, sentence in enumerate(sentences) if len(sentence.split()) <= 0.35 * words]
+    short = [i for i, sentence in enumerate(sentences) if len(sentence) <= 0.35 * len(text)]
     if not short:
         return f"{text} {_sentence(rng, others)}"
     sentences[rng.choice(short)] = _sentence(rng, others)
@@ -59,9 +58,12 @@ def replaced(text: str, rng: random.Random, others: Sequence[str]) -> str:
 
 
 def reworded(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """Two words of one sentence others."""
+    """Two words others, of a dozen or more; texts of fewer get a sentence more. What holds signs is no word."""
     words = text.split(" ")
-    for i in rng.sample(range(len(words)), min(2, len(words) // 4)):
+    plain = [i for i, word in enumerate(words) if word.isalpha() and len(word) > 1]
+    if len(plain) < 12:
+        return f"{_sentence(rng, others)} {text}"
+    for i in rng.sample(plain, 2):
         words[i] = rng.choice(rng.choice(others).split())
     return " ".join(words)
 
@@ -73,13 +75,56 @@ def inserted(text: str, rng: random.Random, others: Sequence[str]) -> str:
     return " ".join(sentences)
 
 
+def asked(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """Another verb asks, and a sentence follows."""
+    pairs = {"Find": "Determine", "Compute": "Calculate", "Evaluate": "Work out", "What is": "State"}
+    for verb, other in pairs.items():
+        text = text.replace(verb, other)
+    return f"{text} Show your work."
+
+
 def shortened(text: str, rng: random.Random, others: Sequence[str]) -> str:
-    """The shortest sentence left out; where there is but one, another opens the text."""
+    """The shortest sentence left out where it is at most 35% of the text; elsewhere another opens it."""
     sentences = re.split(r"(?<=[.?!])\s+", text)
-    if len(sentences) == 1:
+    shortest = min(sentences, key=len)
+    if len(shortest) > 0.35 * len(text):
         return f"{_sentence(rng, others)} {text}"
-    sentences.remove(min(sentences, key=len))
+    sentences.remove(shortest)
     return " ".join(sentences)
+
+
+def marked(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """Inline mathematics without its marks, displayed mathematics inline, powers as signs."""
+    text = re.sub(r"\\\[(.*?)\\\]", r"$\1$", text, flags=re.DOTALL).replace("$", "")
+    return text.replace("^2", "²").replace("^3", "³").replace("\\pi", "π").replace("\\sqrt", "√").replace("\\cdot", "·")
+
+
+def one_number(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """One number another."""
+    found = list(re.finditer(r"\d+", text))
+    if not found:
+        return text
+    at = rng.choice(found)
+    return f"{text[: at.start()]}{int(at[0]) + rng.randint(1, 30)}{text[at.end() :]}"
+
+
+def turned(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """The first sentence last."""
+    first, *rest = re.split(r"(?<=[.?!])\s+", text)
+    return " ".join([*rest, first])
+
+
+def told(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """In a prompt that asks for steps and a box."""
+    return f"Solve this problem step by step.\n\n{text}\n\nPut your final answer within \\boxed{{}}."
+
+
+def synonyms(text: str, rng: random.Random, others: Sequence[str]) -> str:
+    """Common words others."""
+    pairs = {"how many": "what number of", "suppose": "assume", "such that": "so that", "given": "known", "let": "say"}
+    for word, other in {**pairs, "the value of": "", "express": "write", "positive": "nonnegative"}.items():
+        text = re.sub(rf"\b{word}\b", other, text, flags=re.IGNORECASE)
+    return text
 
 
 def _sentence(rng: random.Random, others: Sequence[str]) -> str:
@@ -87,10 +132,12 @@ def _sentence(rng: random.Random, others: Sequence[str]) -> str:
 
 
 TUNED: dict[str, Way] = {
-    "exact": exact, "reformatted": relatexed, "renumbered (shifted)": shifted, "renumbered (label)": numbered,
-    "edited (replaced)": replaced, "edited (inserted)": inserted,
+    "exact": exact, "reformatted (delimiters)": relatexed, "reformatted (shouted)": shouted,
+    "renumbered (shifted)": shifted, "renumbered (redrawn)": redrawn, "renumbered (label)": numbered,
+    "renumbered (heading)": lettered, "edited (replaced)": replaced, "edited (inserted)": inserted,
+    "edited (asked)": asked, "edited (reworded)": reworded, "edited (shortened)": shortened,
 }  # fmt: skip
 HELD_OUT: dict[str, Way] = {
-    "reformatted (shouted)": shouted, "renumbered (redrawn)": redrawn, "renumbered (heading)": lettered,
-    "edited (reworded)": reworded, "edited (shortened)": shortened,
+    "reformatted (marked)": marked, "renumbered (one)": one_number, "edited (turned)": turned, "edited (told)": told,
+    "edited (synonyms)": synonyms,
 }  # fmt: skip
