@@ -29,7 +29,7 @@ from laconic.stages.duplicates import grouped
 
 TOTAL = 30_000
 CURVE = [
-    *({"overlap": overlap} for overlap in (0.3, 0.4, 0.45, 0.55, 0.6, 0.7)),
+    *({"overlap": overlap} for overlap in (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)),
     *({"n": n} for n in (2, 4, 8)),
     {"renumbered": False},
     {"same_answer": False},

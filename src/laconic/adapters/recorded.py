@@ -60,19 +60,19 @@ class RecordedAuthor:
 
     def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
         """Hand over the recorded row of each request, or that there is none. Raises `InputError` when no row fits."""
-        wanted: dict[str, dict[int, str]] = defaultdict(dict)
+        wanted: dict[str, dict[int, list[str]]] = defaultdict(dict)  # one text may stand with two references
         for request in requests:
-            wanted[_normal(request.prompt)][request.sample_index] = request.key
+            wanted[_normal(request.prompt)].setdefault(request.sample_index, []).append(request.key)
         met: Counter[str] = Counter()
         given: set[str] = set()
         for where, row in self._fitting():
             problem = _normal(self._need(row, self._fields.problem, where))
             if problem in wanted:
-                key = wanted[problem].get(met[problem])
+                keys = wanted[problem].get(met[problem], [])
                 met[problem] += 1
-                if key is not None:
+                for key in keys:
                     put(key, self._payload(row, where))
-                    given.add(key)
+                given.update(keys)
         for request in requests:
             if request.key not in given:
                 put(request.key, {"error": ABSENT})

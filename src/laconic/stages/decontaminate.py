@@ -59,7 +59,7 @@ class Decontaminate(Spec):
     """Without effect where the study has no benchmarks; when it is off, the report says so."""
     n: Annotated[int, Field(ge=2, le=50)] = 3
     """Tokens of a run; of a shorter problem, half of its tokens."""
-    overlap: Annotated[float, Field(gt=0, le=1)] = 0.46
+    overlap: Annotated[float, Field(gt=0, le=1)] = 0.48
     """Share of a benchmark problem's runs, by weight, that a copy of it has."""
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
