@@ -121,6 +121,41 @@ def test_a_broken_file_is_named_with_what_to_do(tmp_path: Path, file: str, conte
     assert "Traceback" not in said
 
 
+def test_a_source_that_shrinks_between_two_runs_loses_nothing_that_was_made(tmp_path: Path):
+    problems = [{"problem": f"Name the number {i}.", "answer": f"{i}"} for i in range(6)]
+    write(tmp_path / "problems.jsonl", [*problems])
+    write(
+        tmp_path / "traces.jsonl",
+        [trace(f"Name the number {i}.", who, f"{i}") for who in ("first", "second") for i in range(6)],
+    )
+    study = recorded(tmp_path)
+    laconic = cli_in(tmp_path)
+    laconic("run", "mine.toml", "-q")
+    before = artifacts(study)
+    write(tmp_path / "problems.jsonl", [*problems[:4]])
+    (reasons,) = [e.reasons for e in api.explain(study, store=tmp_path / ".laconic", step="problems/problems")]
+    assert reasons[0].startswith("file: ")
+    laconic("run", "mine.toml", "-q")
+    assert artifacts(study)["curate/first"].manifest.rows["examples"] == 4
+    write(tmp_path / "problems.jsonl", [*problems])
+    assert api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports").executed == []
+    assert {name: made.path.name for name, made in artifacts(study).items()} == {n: made.path.name for n, made in before.items()}
+
+    # Where the study says how many there are, a smaller source is a mistake, and what is there stays.
+    text = study.read_text(encoding="utf-8").replace(
+        'reference_field = "answer"', 'reference_field = "answer"\ncount = 6'
+    )
+    study.write_text(text, encoding="utf-8")
+    laconic("run", "mine.toml", "-q")
+    write(tmp_path / "problems.jsonl", [*problems[:4], problems[0]])
+    said = laconic("run", "mine.toml", "-q", expect=1).stderr
+    assert "4 problems in 5 rows (left out: duplicate_problem: 1)" in said
+    assert "to do:" in said
+    assert "lower `count`" in said
+    write(tmp_path / "problems.jsonl", [*problems])
+    assert api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports").executed == []
+
+
 @pytest.mark.skipif(not (REAL / "traces_real.jsonl").is_file(), reason="no real traces at hand (set LACONIC_DATA)")
 def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
     study = recorded(
