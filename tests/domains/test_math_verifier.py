@@ -86,7 +86,7 @@ def test_no_answer_takes_longer_than_the_limit_or_passes(verifier: MathVerifier,
 
 
 def test_order_is_kept_around_a_row_that_hangs(verifier: MathVerifier) -> None:
-    hangs = row("5", r"\boxed{\int_0^{100000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}")
+    hangs = row("5", r"\boxed{\int_0^{100000000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}")
     rows = [row("x", r"\boxed{x+0}"), row("1", r"\boxed{1}"), hangs, row("y", r"\boxed{y*1}"), row("2", r"\boxed{3}")]
     found = [grading.outcome for grading in verifier.grade(rows)]
     assert found[:2] == [Outcome.CORRECT, Outcome.CORRECT]
