@@ -8,7 +8,8 @@ import pytest
 
 from laconic import api
 from laconic.core.errors import InputError, LaconicError, StudyError
-from laconic.loading import load_study, run_faults
+from laconic.crosschecks import run_faults
+from laconic.loading import load_study
 from laconic.study import SHIPPED, Study
 
 BASE = """

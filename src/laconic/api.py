@@ -20,13 +20,14 @@ from typing import Any
 from laconic import looks
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
 from laconic.core.records import RECORDS, Outcome, Problem, Trace, Verdict
+from laconic.crosschecks import faults_of, run_faults
 from laconic.domains.math import MathVerifier
 from laconic.estimate import Work, estimate
 from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
 from laconic.kept import Kept, kept
-from laconic.loading import faults_of, find_study, load_study, run_faults
+from laconic.loading import find_study, load_study
 from laconic.plan import Plan, build, pilots
 from laconic.references import reference_faults
 from laconic.stages.generate import EndpointTeacher
