@@ -30,15 +30,15 @@ from laconic.store.ledger_frames import (
     encoded,
     header,
     headers,
-    packed,
     record,
     sound,
-    unpacked,
 )
+from laconic.store.ledger_index import Index
 from laconic.store.locks import WriterLock
 
 COMMIT_WINDOW_S = 0.02
-"""How long records gather before one write and one fsync take them all."""
+"""How long the oldest record waits before one write and one fsync take all that have gathered. Behind a slow fsync
+they have waited long enough and go at once."""
 PENDING_MAX = 2 << 20
 """Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat. As many again may be in writing:
 with four times these, long replies that come as fast as they can left a heap of twice the size."""
@@ -63,12 +63,13 @@ class Ledger:
         self._durable = durable
         self._fd = fd
         self._lock = lock
-        self._index: dict[bytes, int] = {}
+        self._index = Index()
         self._end = len(MAGIC)
         self._changed = threading.Condition()
         self._waiting: dict[bytes, Waiting] = {}
         self._writing: dict[bytes, Waiting] = {}
         self._waiting_bytes = 0
+        self._waiting_since = 0.0
         self._flushers = 0
         self._failure: Exception | None = None
         self._pid = os.getpid()
@@ -114,12 +115,14 @@ class Ledger:
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._index.keys() | self._waiting.keys() | self._writing.keys())
+            new = self._waiting.keys() | self._writing.keys()
+            return len(self._index) + sum(raw not in self._index for raw in new)
 
     def keys(self) -> list[str]:
         """The keys of all finished calls, as hexadecimal digits."""
         with self._changed:
-            return [raw.hex() for raw in {**self._index, **self._writing, **self._waiting}]
+            new = dict.fromkeys((*self._writing, *self._waiting))
+            return [raw.hex() for raw in (*self._index, *(raw for raw in new if raw not in self._index))]
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
@@ -135,18 +138,17 @@ class Ledger:
         with self._changed:
             if waiting := self._waiting.get(raw) or self._writing.get(raw):
                 return waiting.note
-            value = self._index.get(raw)
-        return None if value is None else unpacked(value).note
+            place = self._index.get(raw)
+        return None if place is None else place.note
 
     def _read(self, raw: bytes) -> bytes | None:
-        value = self._index.get(raw)
-        if value is None:
+        place = self._index.get(raw)
+        if place is None:
             return None
-        place = unpacked(value)
         data = os.pread(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
         found, body = header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
-            del self._index[raw]
+            self._index.drop(raw)
             self.damaged += place.length
             return None
         return body
@@ -165,6 +167,8 @@ class Ledger:
             self._changed.wait_for(lambda: self._waiting_bytes < PENDING_MAX or self._failure or self._closed)
             self._check_writable()
             idle = not self._waiting
+            if idle:
+                self._waiting_since = time.monotonic()
             before = self._waiting.get(raw)
             self._waiting_bytes += len(body) - (len(before.body) if before else 0)
             self._waiting[raw] = Waiting(body, note)
@@ -230,16 +234,16 @@ class Ledger:
             self._fd, self._index, self._end = fd, index, end
             return before - end
 
-    def _rewrite(self, scratch: Path) -> tuple[int, dict[bytes, int], int]:
+    def _rewrite(self, scratch: Path) -> tuple[int, Index, int]:
         fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            index: dict[bytes, int] = {}
+            index = Index()
             end = _write(fd, MAGIC, 0)
-            for raw in sorted(self._index, key=lambda raw: self._index[raw]):
-                note = unpacked(self._index[raw]).note
+            places = [(place, raw) for raw in self._index if (place := self._index.get(raw))]
+            for place, raw in sorted(places):
                 if (body := self._read(raw)) is not None:
-                    index[raw] = packed(Place(end + HEADER_BYTES, len(body), note))
-                    end = _write(fd, record(raw, note, body), end)
+                    index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
+                    end = _write(fd, record(raw, place.note, body), end)
             os.fsync(fd)
         except BaseException:
             os.close(fd)
@@ -264,12 +268,13 @@ class Ledger:
     def _commit_all(self) -> None:
         while self._gather():
             try:
-                index = self._commit(self._writing)
+                places = self._commit(self._writing)
             except Exception as error:  # whatever it is, whoever waits in `flush` must hear of it
                 self._give_up(error)
                 return
             with self._changed:
-                self._index.update(index)
+                for raw, place in places.items():
+                    self._index.put(raw, place)
                 self._writing = {}
                 self._changed.notify_all()
 
@@ -277,7 +282,7 @@ class Ledger:
         """Wait for one window's records and take them; false when the ledger is closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            deadline = time.monotonic() + COMMIT_WINDOW_S
+            deadline = self._waiting_since + COMMIT_WINDOW_S
             while not (self._flushers or self._closed or self._waiting_bytes >= PENDING_MAX):
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -287,14 +292,14 @@ class Ledger:
             self._changed.notify_all()
             return bool(self._writing) or not self._closed
 
-    def _commit(self, records: Mapping[bytes, Waiting]) -> dict[bytes, int]:
-        """Write the records in a few large writes and sync once; what they are indexed under."""
-        index: dict[bytes, int] = {}
+    def _commit(self, records: Mapping[bytes, Waiting]) -> dict[bytes, Place]:
+        """Write the records in a few large writes and sync once; where they lie."""
+        places: dict[bytes, Place] = {}
         chunk = bytearray()
         end = self._end
         for raw, waiting in records.items():
             body = deflated(waiting.body) if self._durable else waiting.body
-            index[raw] = packed(Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note))
+            places[raw] = Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note)
             chunk += record(raw, waiting.note, body)
             if len(chunk) >= CHUNK:
                 end = _write(self._fd, chunk, end)
@@ -303,7 +308,7 @@ class Ledger:
         if self._durable:
             os.fsync(self._fd)
         self._end = end
-        return index
+        return places
 
     def _give_up(self, error: Exception) -> None:
         # Cutting a file shorter works on a full disk; should it not, the next opening cuts it.
@@ -328,7 +333,7 @@ class Ledger:
             if found.body.offset >= checked_from and not sound(self._fd, found):
                 continue
             self.damaged += found.body.offset - HEADER_BYTES - end
-            self._index[found.key] = packed(found.body)
+            self._index.put(found.key, found.body)
             end = found.end
         self.damaged += size - end
         self._end = end
