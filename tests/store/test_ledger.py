@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
+from laconic.store import ledger_writer
 from laconic.store.ledger import MAGIC, Ledger
 from laconic.store.locks import WriterLock
 
@@ -111,7 +113,7 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
     path = tmp_path / "calls.ledger"
     fill(path, 5)
     with Ledger.open(path) as ledger, monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "_write", _full_disk)
+        patch.setattr(ledger_module, "write_at", _full_disk)
         with pytest.raises(StoreError):
             ledger.compact()
         patch.undo()
@@ -269,7 +271,7 @@ def test_a_full_disk_leaves_a_clean_prefix(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "calls.ledger"
     ends = fill(path, 3)
     ledger = Ledger.open(path)
-    monkeypatch.setattr(ledger_module, "_write", _full_disk)
+    monkeypatch.setattr(ledger_writer, "write_at", _full_disk)
     ledger.put(key(3), payload(3))
     with pytest.raises(StoreError, match="No space left"):
         ledger.flush()
@@ -291,6 +293,28 @@ def test_a_failing_fsync_surfaces_too(tmp_path: Path, monkeypatch: pytest.Monkey
         ledger.close()
     monkeypatch.undo()
     assert held(path) == set()
+
+
+def test_a_slow_sync_keeps_no_record_out_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, gate, sync = tmp_path / "calls.ledger", threading.Event(), os.fsync
+    ledger = Ledger.open(path)
+    monkeypatch.setattr(os, "fsync", lambda fd: (gate.wait(20), sync(fd)))
+    for i in range(3):
+        ledger.put(key(i), payload(i))
+        until = time.monotonic() + 10
+        while path.stat().st_size < len(MAGIC) + 60 * (i + 1) and time.monotonic() < until:
+            time.sleep(0.005)
+        with Ledger.open(path, readonly=True) as reader:
+            assert reader.get(key(i)) == payload(i), "a kill would not lose it"
+    flush = threading.Thread(target=ledger.flush)
+    flush.start()
+    flush.join(0.1)
+    assert flush.is_alive(), "a power cut might"
+    gate.set()
+    flush.join(10)
+    assert not flush.is_alive()
+    ledger.close()
+    assert held(path) == {0, 1, 2}
 
 
 def test_a_file_size_limit_behaves_like_a_full_disk(tmp_path: Path) -> None:
@@ -349,12 +373,12 @@ def test_what_was_put_is_written_at_exit_even_without_close(tmp_path: Path) -> N
 
 
 def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "PENDING_MAX", 10_000)
+    monkeypatch.setattr(ledger_writer, "PENDING_MAX", 10_000)
     largest = 0
     with Ledger.open(tmp_path / "calls.ledger") as ledger:
         for i in range(100):
             ledger.put(key(i), payload(i, 2_000))
-            largest = max(largest, ledger._waiting_bytes)
+            largest = max(largest, ledger._writer._waiting_bytes)
         assert largest < 13_000
     with Ledger.open(tmp_path / "calls.ledger") as ledger:
         assert len(ledger) == 100
