@@ -274,6 +274,9 @@ def _innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
+    bold = list(_BOLD.finditer(line))
+    if len(bold) == 1 and re.search(r"\d", bold[0][1]) and not re.search(r"[\d$\\]", _BOLD.sub(" ", line)):
+        line = bold[0][1].strip()  # nothing else in the statement could be meant
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
     tail = line[said[-1].end() :] if said else line
     tail = re.sub(r"\*\*|__", "", tail).strip()
@@ -304,7 +307,10 @@ def _shown(text: str) -> Extracted | None:
             if found:
                 return found
     numbers = _NUMBER.findall(text)
-    return Extracted(_trim(numbers[-1]), "last-number", stated=False) if numbers else None
+    if numbers:
+        return Extracted(_trim(numbers[-1]), "last-number", stated=False)
+    bold = _BOLD.findall(last)
+    return Extracted(_trim(bold[-1]), "last-bold", stated=False) if bold else None
 
 
 def _sentences(text: str) -> list[str]:

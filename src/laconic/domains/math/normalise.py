@@ -6,6 +6,7 @@ spelling is ambiguous (a comma between digits, a letter's case, brackets) it is 
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from functools import lru_cache
@@ -104,6 +105,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\prime(?![a-z])", "'"),
         (r"\^\s*\{\s*('+)\s*\}|\^\s*('+)", r"\1\2"),
         (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
+        (r"(\\(?:mathrm|text|mbox|rm)\s*\{[^{}]*)\^\s*\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1^\2"),
         (r"\\!", ""),
         (r"\{:\}", ":"),
         (r"\\[,;:> ]|\\q?quad(?![a-z])|\\(?:thin|med|thick|en)space(?![a-z])|~|\\\n", " "),
@@ -122,6 +124,7 @@ _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\[[^\]]*\])?\s*(\d(?!\d)|[A-Za-z](?![A-Za-z]))")
 _ONE_SCRIPT = re.compile(r"([\^_])\s*\{\s*(-?[\dA-Za-z]+)\s*\}")
 _SHORT_SCRIPT = re.compile(r"([\^_])\s*([\dA-Za-z])")
+_ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}|#\d{1,6});")
 _SPACES = re.compile(r"\s+")
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\\Z")
 _EMPHASIS = re.compile(r"\*\*|__(?=\S)|`")
@@ -134,6 +137,8 @@ _SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
 def clean(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
     if not text.isascii():
         text = _plain_letters(text)
     text = _LONE_BACKSLASH.sub("", _SPACES.sub(" ", text).strip())

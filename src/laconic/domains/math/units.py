@@ -68,7 +68,7 @@ _CURRENCY = re.compile(r"\\usd\s*")
 _DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
 _TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
 _PERCENT = re.compile(r"\s*\\?%\s*\Z")
-_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z")
+_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>-?\d)\s*\}?)?\s*\.?\s*\Z")
 _BARE = re.compile(
     r"(?<=[\d}).!])\s*(?P<words>(?:per\s+|square\s+|sq\.?\s*|cubic\s+)?[A-Za-z]{2,}(?:[\s./-]+[A-Za-z.]+)*)\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z"
 )
