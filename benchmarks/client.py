@@ -1,7 +1,7 @@
 """How fast the endpoint client is: beside a bare aiohttp loop, against one local server, in one run.
 
     python benchmarks/client.py            3,000 requests, 256 at once, 200 ms, 2 KB replies: ratios
-    python benchmarks/client.py --large    100,000 requests at 0 ms with 60 KB replies: is memory flat?
+    python benchmarks/client.py --large    100,000 requests at 0 ms with 60 KB replies, killed at half and resumed
     python benchmarks/client.py --kill 10  killed (kill -9) at ten random moments: what is paid twice?
 
 Every client runs in a process of its own; CPU seconds include its start, requests/s do not. Ours parses, counts
@@ -23,6 +23,7 @@ import os
 import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 CLIENTS = {
@@ -43,6 +45,8 @@ CLIENTS = {
 """Client to the module that it takes."""
 OURS = ("bare aiohttp", "laconic")
 MODEL = "m"
+MARK = struct.Struct("<16sd")
+"""A reply's key, and when it was put."""
 WORDS = "Let x be the number of apples, so that 2x + 3 = 11 and hence x = 4; check: 8 + 3 = 11. "
 
 
@@ -69,6 +73,8 @@ class Server(asyncio.Protocol):
     latency_s = 0.0
     asked: ClassVar[collections.Counter[str]] = collections.Counter()
     answered: ClassVar[collections.Counter[str]] = collections.Counter()
+    first_at: ClassVar[float | None] = None
+    """When the first request since the last look at the clock came, by the machine's monotonic clock."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -81,7 +87,7 @@ class Server(asyncio.Protocol):
             return
         if head.startswith(b"GET"):
             self.buffer = rest
-            self.send(json.dumps([self.asked, self.answered]).encode())
+            self.tell(clock=b"/clock" in head)
             return
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
         if len(rest) >= length:
@@ -89,7 +95,15 @@ class Server(asyncio.Protocol):
             messages = json.loads(rest[:length])["messages"]  # curator first asks with none, for the limits
             prompt = messages[-1]["content"] if messages else ""
             self.asked[prompt] += 1
+            Server.first_at = Server.first_at or time.monotonic()
             asyncio.get_running_loop().call_later(self.latency_s, self.answer, prompt)
+
+    def tell(self, *, clock: bool) -> None:
+        """The two counters; or the clock, which begins anew, and the number of replies."""
+        facts: list[Any] = [self.first_at, self.answered.total()] if clock else [self.asked, self.answered]
+        if clock:
+            Server.first_at = None
+        self.send(json.dumps(facts).encode())
 
     def answer(self, prompt: str) -> None:
         """Reply, unless the client is gone."""
@@ -130,6 +144,13 @@ def counted(url: str) -> tuple[collections.Counter[str], collections.Counter[str
     with urllib.request.urlopen(f"{url}/counts") as response:
         asked, answered = json.load(response)
     return collections.Counter(asked), collections.Counter(answered)
+
+
+def clock(url: str) -> tuple[float | None, int]:
+    """When the first request since the last call came, and how many replies there were in all."""
+    with urllib.request.urlopen(f"{url}/clock") as response:
+        first_at, answered = json.load(response)
+    return first_at, answered
 
 
 # -- the clients ---------------------------------------------------------------------------------------------
@@ -201,7 +222,10 @@ def curator(url: str, n: int, concurrency: int, folder: Path) -> None:
 
 
 def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
-    """Laconic with everything on: ledger, parsing, accounting. Asks what the ledger does not have yet."""
+    """Laconic with everything on: ledger, parsing, accounting. Asks what the ledger does not have yet.
+
+    Requests are made as the window wants them, so that the memory is the client's and the ledger's, not the problems'.
+    """
     from laconic.adapters.openai import EndpointAuthor
     from laconic.core.digest import digest
     from laconic.core.protocols import Payload, Request
@@ -210,16 +234,19 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
     began = time.perf_counter()
     author = EndpointAuthor(identity={"model": MODEL}, model=MODEL, urls=[url], concurrency=concurrency)
     marks = path.with_suffix(".marks").open("ab", buffering=0) if kept_marks(path) else None
-    requests = [
-        Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
-        for i in range(n)
-    ]
     n_tokens = n_done = 0
     early_mb = 0.0
     with Ledger.open(path) as ledger:
         opened_s = time.perf_counter() - began
-        owed = [request for request in requests if request.key not in ledger]
+        owed = [i for i in range(n) if digest([i]) not in ledger]
         ready_s = time.perf_counter() - began
+        batches = (owed[at : at + 1000] for at in range(0, len(owed), 1000))
+
+        def more() -> list[Request] | None:
+            return [
+                Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
+                for i in next(batches, ())
+            ] or None
 
         def keep(key: str, payload: Payload) -> None:
             nonlocal n_tokens, n_done, early_mb
@@ -227,12 +254,12 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
             assert reply.answer
             ledger.put(key, payload)
             if marks:
-                marks.write(bytes.fromhex(key))
+                marks.write(MARK.pack(bytes.fromhex(key), time.monotonic()))
             n_tokens, n_done = n_tokens + (reply.completion_tokens or 0), n_done + 1
             if n_done == len(owed) // 20:
                 early_mb = peak_mb()
 
-        author.ask(owed, keep)
+        author.ask_live(more, keep)
         assert len(ledger) == n
     return {"opened_s": opened_s, "ready_s": ready_s, "early_mb": early_mb}
 
@@ -313,20 +340,59 @@ def compare(n: int, concurrency: int, latency_s: float, n_bytes: int, rounds: in
 
 
 def large(n: int, concurrency: int, n_bytes: int) -> None:
-    """Many large replies as fast as they come, then the same again, resumed."""
+    """Many large replies as fast as they come: in one go, and killed at half and resumed; then the ledger alone."""
+    print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once", flush=True)
     with serving(0.0, n_bytes, varied=True) as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.ledger"
-        first = finish(start("laconic", url, n, concurrency, path))
+        facts = finish(start("laconic", url, n, concurrency, path))
         size = path.stat().st_size
-        again = finish(start("laconic", url, n, concurrency, path))
-        sent = sum(counted(url)[0].values())
-    rate = n / first["seconds"]
-    print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once: {rate:,.0f} requests/s,")
-    print(f"  {first['cpu_s'] / n * 1000:.2f} CPU s per 1,000, a ledger of {size / 1e6:,.0f} MB")
-    print(f"  peak RSS {first['early_mb']:.0f} MB after a twentieth, {first['rss_mb']:.0f} MB at the end")
-    opened, ready = again["opened_s"], again["ready_s"]
-    print(f"  resumed: opened after {opened:.2f} s, knew what is owed after {ready:.2f} s,")
-    print(f"  asked {sent - n} again; {again['rss_mb']:.0f} MB")
+        path.unlink()
+        print(f"  {n / facts['seconds']:,.0f} requests/s, {facts['cpu_s'] / n * 1000:.2f} CPU s per 1,000")
+        print(f"  peak RSS {facts['early_mb']:.0f} MB after a twentieth, {facts['rss_mb']:.0f} MB at the end")
+        rate = size / facts["seconds"]
+        print(f"  a ledger of {size / 1e6:,.0f} MB, written at {rate / 1e6:.0f} MB/s", flush=True)
+        process = start("laconic", url, n, concurrency, path)
+        half = clock(url)[1] + n // 2
+        while clock(url)[1] < half and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        clock(url)
+        began = time.monotonic()
+        facts = finish(start("laconic", url, n, concurrency, path))
+        first_at, sent = clock(url)
+        assert first_at, "the resumed run asked nothing"
+        print(f"  killed at half, resumed: opened after {facts['opened_s']:.2f} s and knew what is owed after", end=" ")
+        print(f"{facts['ready_s']:.2f} s;")
+        print(f"  its first request reached the server {first_at - began:.2f} s after the process was started;")
+        print(f"  {facts['rss_mb']:.0f} MB at the end, {sent - 2 * n} replies given twice", flush=True)
+        path.unlink()
+        disk(path, size, n_bytes)
+
+
+def disk(path: Path, size: int, n_bytes: int) -> None:
+    """The ledger's own speed with nobody else at work, beside a plain write and fsync of as many bytes."""
+    from laconic.core.digest import digest
+    from laconic.store.ledger import Ledger
+
+    block = os.urandom(1 << 20)
+    began = time.monotonic()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(size >> 20):
+            file.write(block)
+        os.fsync(file.fileno())
+    plain = (size >> 20 << 20) / (time.monotonic() - began)
+    path.unlink()
+    payload = {"body": json.loads(reply_body(n_bytes, varied=True))}
+    n = 5000
+    began = time.monotonic()
+    with Ledger.open(path) as ledger:
+        for i in range(n):
+            ledger.put(digest([i]), payload)
+    took = time.monotonic() - began
+    packed, whole = path.stat().st_size / took, n * n_bytes / took
+    print(f"  the ledger alone takes {whole / 1e6:.0f} MB/s of replies and writes {packed / 1e6:.0f} MB/s, packed;")
+    print(f"  this disk takes {plain / 1e6:.0f} MB/s written plainly and synced once")
 
 
 def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int, seed: int) -> None:
@@ -335,25 +401,36 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
 
     rng = random.Random(seed)
     moments = sorted(rng.sample(range(1, n), kills))
+    n_lost, ages = [0], [0.0]
     with serving(latency_s, n_bytes) as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "killed.ledger"
-        path.with_suffix(".marks").touch()
+        marks = path.with_suffix(".marks")
+        marks.touch()
+        n_before = 0
         for moment in moments:
             process = start("laconic", url, n, concurrency, path)
             while len(counted(url)[1]) < moment and process.poll() is None:
                 time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
             process.communicate()
+            with Ledger.open(path, readonly=True) as ledger:
+                put = [(key.hex(), at) for key, at in MARK.iter_unpack(marks.read_bytes()[n_before * MARK.size :])]
+                lost = [at for key, at in put if key not in ledger]
+            n_before += len(put)
+            n_lost.append(len(lost))
+            ages.append(put[-1][1] - lost[0] if lost else 0.0)
         finish(start("laconic", url, n, concurrency, path))
         with Ledger.open(path) as ledger:
             n_kept, n_damaged, n_doubled = len(ledger), ledger.damaged, ledger.compact()
         n_asked = sum(counted(url)[0].values())
-        n_put = path.with_suffix(".marks").stat().st_size // 16
+        n_put = marks.stat().st_size // MARK.size
     print(f"killed {kills} times in {n:,} requests, {concurrency} at once")
     print(f"  lost {n - n_kept}, {n_doubled} bytes of replies stored twice, {n_damaged} damaged bytes left")
-    in_flight, in_window = n_asked - n_put, n_put - n
+    in_flight, waiting = n_asked - n_put, n_put - n
+    oldest, usual = max(ages) * 1000, median(ages[1:]) * 1000
     print(f"  asked again: {in_flight} in flight when killed ({in_flight / kills:.0f} a kill),")
-    print(f"  and {in_window} received but inside one commit window ({in_window / kills:.1f} a kill)")
+    print(f"  and {waiting} received but not yet on the disk ({waiting / kills:.1f} a kill, {max(n_lost)} at most),")
+    print(f"  the oldest of them {oldest:.0f} ms before the last; {usual:.0f} ms at the median kill")
     if n_kept != n:
         raise SystemExit("replies were lost")
 

@@ -1,23 +1,36 @@
 """How much memory and time a corpus takes from source to arms, on recorded traces shaped like the paper's.
 
-Usage: python benchmarks/corpus.py [--problems 3000] [--folder DIR] [--peer] [--tokenizer words]. Two recorded teachers
-with lengths log-normal around 15,500 and 3,500 tokens; `api.run` from the file to two arms under two matching rules;
-peak resident memory is that of the run's process and its children. `--peer` does the same with `datasets` in a process
-of its own: load_dataset, map (tokens), filter (answer equals reference). 3,000 problems make 0.24 GB of text, 30,000
-ten times that; 300,000 need 100 GB of disk.
+Usage: python benchmarks/corpus.py [--problems 3000 30000] [--folder DIR] [--peer] [--tokenizer words]. Two recorded
+teachers with lengths log-normal around 15,500 and 3,500 tokens; `api.run` from the file to two arms under two matching
+rules. Peak memory is sampled over the run's process and its children: the largest one, and their sum. Processor time
+is given for each step, so that what the peer does not do (profiles, statistics, the report) can be told apart; what
+helper threads of a step take is in the total alone. `--peer` does the same with `datasets` in a process of its own:
+load_dataset, map (tokens), filter (answer equals reference). 3,000 problems make 0.24 GB of text, 30,000 ten times
+that; 300,000 need 100 GB of disk. With two sizes, the ratios of the second to the first are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from laconic.store.artifacts import Artifact
+    from laconic.store.step import Step
+
+Figures = dict[str, float]
 
 STUDY = """
 name = "corpus"
@@ -55,7 +68,7 @@ WORDS = (
 def main() -> None:
     """Make the source, run in a process of its own, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--problems", type=int, default=3_000)
+    parser.add_argument("--problems", type=int, nargs="+", default=[3_000])
     parser.add_argument("--folder", type=Path, help="where the source and the store lie; else a temporary one")
     parser.add_argument("--tokenizer", default="words")
     parser.add_argument("--peer", action="store_true", help="do it with `datasets` too")
@@ -64,13 +77,21 @@ def main() -> None:
     if options.part:
         {"ours": ours, "peer": peer}[options.part](options.folder)
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        n_bytes = make(folder, options.problems, options.tokenizer)
-        print(f"{options.problems:,} problems, {n_bytes / 1e9:.2f} GB of traces")
-        for part in ("ours", *(["peer"] if options.peer else [])):
-            command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
-            subprocess.run(command, check=True)
+    before: dict[str, Figures] = {}
+    for n in options.problems:
+        with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+            folder = Path(temporary)
+            n_bytes = make(folder, n, options.tokenizer)
+            print(f"{n:,} problems, {n_bytes / 1e9:.2f} GB of traces", flush=True)
+            for part in ("ours", *(["peer"] if options.peer else [])):
+                command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
+                subprocess.run(command, check=True)
+                found = json.loads((folder / f"{part}.json").read_text(encoding="utf-8")) | {"bytes": n_bytes}
+                print(f"  {part}: {n_bytes / found['seconds'] / 1e6:.0f} MB/s")
+                if part in before:
+                    ratios = ", ".join(f"{key} {found[key] / value:.2f}x" for key, value in before[part].items())
+                    print(f"  {part}, against the size before: {ratios}", flush=True)
+                before[part] = found
 
 
 def make(folder: Path, n: int, tokenizer: str) -> int:
@@ -99,13 +120,29 @@ def reasoning(rng: random.Random, mean: int) -> str:
 def ours(folder: Path) -> None:
     """From the file to arms, verdicts, screens and the report."""
     from laconic import api
+    from laconic.store import runner
 
+    taken: dict[str, float] = {}
+    execute = runner._Run._execute  # pyright: ignore[reportPrivateUsage]
+
+    def timed(run: Any, step: Step, key: str, contents: dict[str, str]) -> Artifact:
+        began = time.thread_time()
+        try:
+            return execute(run, step, key, contents)
+        finally:
+            taken[step.name] = time.thread_time() - began
+
+    runner._Run._execute = timed  # pyright: ignore[reportPrivateUsage]
+    watch = Watch()
     began = time.perf_counter()
     done = api.run(folder / "study.toml", store=folder / "store", reports=folder / "reports")
+    seconds = time.perf_counter() - began
     for state in api.plan(folder / "study.toml", store=folder / "store"):
         if state.step.stage == "curate" and state.artifact is not None:
             print(f"  {state.step.name}: {state.artifact.manifest.rows}")
-    print(figures("laconic, source to report", time.perf_counter() - began), f"({len(done.executed)} steps)")
+    for name, cpu in sorted(taken.items(), key=lambda item: -item[1]):
+        print(f"  {cpu:6.2f} CPU s  {name}")
+    watch.report(folder / "ours.json", f"laconic, source to report ({len(done.executed)} steps)", seconds)
 
 
 def peer(folder: Path) -> None:
@@ -113,6 +150,7 @@ def peer(folder: Path) -> None:
     import regex
     from datasets import load_dataset
 
+    watch = Watch()
     began = time.perf_counter()
     piece = regex.compile(r"[\p{L}\p{M}]+|\p{N}|[^\s\p{L}\p{M}\p{N}]+")
     box = regex.compile(r"\\boxed\{(.*?)\}")
@@ -127,15 +165,49 @@ def peer(folder: Path) -> None:
     shared = set.intersection(*(set(rows["problem"]) for rows in kept.values()))
     for name, rows in kept.items():
         rows.filter(lambda row: row["problem"] in shared).to_parquet(str(folder / f"{name}.parquet"))
-    print(figures("datasets, source to two files", time.perf_counter() - began))
+    watch.report(folder / "peer.json", "datasets, source to two files", time.perf_counter() - began)
 
 
-def figures(what: str, seconds: float) -> str:
-    """Time, processor time and peak memory of this process and its children."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(u.ru_utime + u.ru_stime for u in used)
-    peak = max(u.ru_maxrss for u in used) / 1e6
-    return f"{what}: {seconds:.1f} s, {cpu:.1f} CPU s, peak {peak:.2f} GB"
+class Watch:
+    """Samples the memory of this process and its children from its making on."""
+
+    def __init__(self) -> None:
+        self.largest = self.together = 0
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def _sample(self) -> None:
+        while True:
+            sizes = [0, *(resident(pid) for pid in tree(os.getpid()))]
+            self.largest, self.together = max(self.largest, *sizes), max(self.together, sum(sizes))
+            time.sleep(0.05)
+
+    def report(self, path: Path, what: str, seconds: float) -> None:
+        """Print the figures, and leave them at `path`."""
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(u.ru_utime + u.ru_stime for u in used)
+        peak = max(self.largest / 1e9, *(u.ru_maxrss / 1e6 for u in used))
+        print(
+            f"{what}: {seconds:.1f} s, {cpu:.1f} CPU s, peak {peak:.2f} GB in one process,"
+            f" {self.together / 1e9:.2f} GB in all", flush=True
+        )  # fmt: skip
+        path.write_text(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}), encoding="utf-8")
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and all below it."""
+    yield pid
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # it has ended
+            for child in listed.read_text(encoding="ascii").split():
+                yield from tree(int(child))
+
+
+def resident(pid: int) -> int:
+    """The bytes of a process that are in memory; none when it has ended."""
+    with contextlib.suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+    return 0
 
 
 if __name__ == "__main__":

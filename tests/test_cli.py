@@ -37,6 +37,7 @@ def test_the_help_names_every_verb(tmp_path: Path):
         (["run", "miniature", "--set", "training.epochs"], 1, "KEY=VALUE"),
         (["run", "miniature", "--store", "/dev/null/x"], 1, "cannot be locked"),
         (["run", "miniature", "--mode", "force", "--step", "trian"], 1, "did you mean 'train'?"),
+        (["run", "miniature", "--until", "curat"], 1, "did you mean 'curate'?"),
         (["show", "miniature", "-t", "tracs"], 1, "did you mean 'traces'?"),
         (["explain", "miniature", "nosuch"], 1, "more"),
         (["gc", "--store", "none"], 1, "no store at"),

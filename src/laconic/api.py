@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import tomllib
@@ -23,6 +22,7 @@ from laconic.core.errors import Fault, InputError, LaconicError, StudyError, nea
 from laconic.core.records import RECORDS, Outcome, Problem, Trace, Verdict
 from laconic.domains.math import MathVerifier
 from laconic.estimate import Work, estimate
+from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
 from laconic.kept import Kept, kept
@@ -30,14 +30,14 @@ from laconic.loading import faults_of, find_study, load_study, run_faults
 from laconic.plan import Plan, build, pilots
 from laconic.references import reference_faults
 from laconic.stages.generate import EndpointTeacher
-from laconic.stages.moved import of_facts
 from laconic.store.artifacts import Artifact, Store, remove
 from laconic.store.ledger import Ledger
-from laconic.store.runner import Mode, StepState, inspect, locked
+from laconic.store.runner import Mode, RunResult, StepState, inspect, locked
 from laconic.store.runner import run as run_steps
+from laconic.store.step import Step
 from laconic.study import SHIPPED, Study
 from laconic.verify_file import Fields, FileSummary, grade_file
-from laconic.watch import StatusFile, Watch, metered
+from laconic.watch import StatusFile, Watch, interruptible, metered
 from laconic.wiring import Wiring
 
 StudyLike = Study | str | Path
@@ -172,7 +172,7 @@ def pilot(
         _raise_faults(loaded, wiring, list(steps))
         targets = list(steps.values())
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(targets) + 1), quiet=quiet)
-        with _interruptible(wiring, watch), watch:
+        with interruptible(wiring, watch), watch:
             result = run_steps(place, targets, watch, stop=stop)
     return [_pilot(name, result.artifacts[step]) for name, step in steps.items()]
 
@@ -232,7 +232,8 @@ class RunSummary:
     """What a run did and where its report lies."""
 
     study: str
-    report: Path
+    report: Path | None
+    """None for a run that was to end before the report."""
     executed: list[str]
     steps: int
     seconds: float
@@ -245,11 +246,13 @@ def run(
     store: str | Path | None = None,
     mode: Mode = "cached",
     steps: tuple[str, ...] = (),
+    until: str | None = None,
     overrides: Mapping[str, str] | None = None,
     reports: str | Path = "reports",
     quiet: bool = True,
 ) -> RunSummary:
-    """Run what is missing and put the report at `reports/<study>/`.
+    """Run what is missing and put the report at `reports/<study>/`; with `until`, only that step or stage and what it
+    stands on (`curate`: the corpus, without a student).
 
     Raises `StudyError` before anything starts, `RunStopped` when interrupted, and the first failing step's error.
     """
@@ -259,17 +262,20 @@ def run(
     with _planned(loaded, stop) as (wiring, planned):
         states = inspect(place, [planned.report])
         _check_steps(steps, states)
+        targets = [planned.report]
+        if until is not None:
+            _check_steps((until,), states)
+            targets = [state.step for state in states if until in (state.step.name, state.step.stage)]
+            states = inspect(place, targets)
         if mode == "cached" and all(state.state == "cached" for state in states):
-            artifact = states[-1].artifact
-            assert artifact is not None
-            return _summary(loaded, artifact, [], len(states), 0.0, Path(reports))
+            result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
+            return _summary(loaded, result, planned.report, len(states), Path(reports))
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
-        with _interruptible(wiring, watch), watch:
-            result = run_steps(place, [planned.report], watch, mode=mode, forced=frozenset(steps), stop=stop)
-    artifact = result.artifacts[planned.report]
-    return _summary(loaded, artifact, result.executed, len(states), result.seconds, Path(reports))
+        with interruptible(wiring, watch), watch:
+            result = run_steps(place, targets, watch, mode=mode, forced=frozenset(steps), stop=stop)
+    return _summary(loaded, result, planned.report, len(states), Path(reports))
 
 
 def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
@@ -279,41 +285,10 @@ def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
             raise InputError(f"no step or stage {name!r}", near_miss(name, known), "see `laconic plan STUDY`")
 
 
-@contextlib.contextmanager
-def _interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
-    """Ctrl-C (and a polite kill) once: finish what is in flight; twice: drop it. Both keep every finished row."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: object) -> None:
-        del frame
-        # Written past every lock and buffer: the handler may have interrupted the very line that holds them.
-        if wiring.stop.is_set():
-            last = threading.Thread(target=_drop, args=(wiring, watch), daemon=True)
-            last.start()
-            last.join(5)
-            os.write(2, b"dropped what was in flight; run the same command again to go on from here\n")
-            os._exit(130)  # a request may hang for an hour: nothing is waited for, and nothing that came is lost
-        wiring.stop.set()
-        os.write(2, f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it\n".encode())
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _drop(wiring: Wiring, watch: Watch) -> None:
-    wiring.halt()
-    watch.abandon()
-
-
-def _summary(
-    study: Study, artifact: Artifact, executed: list[str], steps: int, seconds: float, reports: Path
-) -> RunSummary:
+def _summary(study: Study, result: RunResult, last: Step, steps: int, reports: Path) -> RunSummary:
+    artifact = result.artifacts.get(last)
+    if artifact is None:
+        return RunSummary(study.name, None, result.executed, steps, result.seconds)
     folder = reports / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -325,7 +300,7 @@ def _summary(
             f"choose another with --reports; the report itself is {artifact.folder}",
         ) from error  # fmt: skip
     lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
-    return RunSummary(study.name, folder / "report.html", executed, steps, seconds, lines)
+    return RunSummary(study.name, folder / "report.html", result.executed, steps, result.seconds, lines)
 
 
 def report(
@@ -350,15 +325,6 @@ def report(
 # -- explaining ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a step is cached or would run."""
-
-    step: str
-    state: str
-    reasons: tuple[str, ...]
-
-
 def explain(
     study: StudyLike, *, store: str | Path | None = None, step: str | None = None,
     overrides: Mapping[str, str] | None = None,
@@ -371,52 +337,7 @@ def explain(
         _check_steps((step,), states)
         states = [state for state in states if step in (state.step.name, state.step.stage)]
     earlier = list(place.artifacts())
-    return [Explanation(s.step.name, s.state, tuple(_reasons(s, earlier))) for s in states]
-
-
-def _reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
-    step = state.step
-    if state.artifact is not None:
-        yield f"in the store as {step.stage}/{state.artifact.folder.name}"
-        made = of_facts(step.label, state.artifact.manifest.facts)
-        if made is not None:
-            total = sum(made.moves.values())
-            yield f"{total} verdicts moved since {made.since}" + "".join(f"; {k}: {n}" for k, n in made.moves.items())
-            yield from (
-                f"  trace {m.trace_id[:12]}: {m.before} ({m.method_before}) then, {m.after} ({m.method_after}) now"
-                for m in made.listed
-            )
-        return
-    if state.state == "waiting":
-        names = [source.name for source in step.inputs.values()]
-        yield f"waits for {', '.join(dict.fromkeys(names[:3]))}{' ...' if len(names) > 3 else ''}"
-    near = [a for a in earlier if (a.manifest.stage, a.manifest.label) == (step.stage, step.label)]
-    if not near:
-        yield "has never been run in this store"
-        return
-    last = max(near, key=lambda a: (a.folder / "manifest.json").stat().st_mtime)
-    if last.manifest.version != step.version:
-        yield f"stage version: {last.manifest.version} then, {step.version} now"
-    yield from _differences(last.manifest.payload, step.payload)
-    gone = set(last.manifest.inputs) ^ set(step.inputs)
-    if gone:
-        yield f"inputs: {', '.join(sorted(gone))}"
-    elif state.state == "missing":
-        yield "the content of its inputs changed"
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name in sorted({*old, *new}):
-        a, b = old.get(name, "the default"), new.get(name, "the default")
-        if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b, f"{prefix}{name}.")
-        elif json.dumps(a, sort_keys=True) != json.dumps(b, sort_keys=True):
-            yield f"{prefix}{name}: {_short(a)} then, {_short(b)} now"
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return [Explanation(s.step.name, s.state, tuple(reasons(s, earlier))) for s in states]
 
 
 # -- showing ---------------------------------------------------------------------------------------------------

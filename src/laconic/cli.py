@@ -6,13 +6,25 @@ interrupted.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from laconic.prints import (
+    cell,
+    pilot_line,
+    print_faults,
+    print_json,
+    print_look,
+    print_run,
+    print_side_by_side,
+    print_verified,
+    printable,
+    work_line,
+)
 
 app = typer.Typer(
     name="laconic",
@@ -49,10 +61,6 @@ def _overrides(pairs: list[str] | None) -> dict[str, str]:
     return out
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))
-
-
 @app.command()
 def studies(as_json: JsonOpt = False) -> None:
     """List the shipped studies."""
@@ -60,7 +68,7 @@ def studies(as_json: JsonOpt = False) -> None:
 
     found = api.studies()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     width = max(map(len, found))
     for name, title in found.items():
@@ -86,22 +94,11 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
 
     faults = api.check(study, overrides=_overrides(overrides))
     if as_json:
-        _print_json([fault._asdict() for fault in faults])
+        print_json([fault._asdict() for fault in faults])
     else:
-        _print_faults(study, faults)
+        print_faults(study, faults)
     if any(fault.level == "fault" for fault in faults):
         raise typer.Exit(1)
-
-
-def _print_faults(study: str, faults: list[Any]) -> None:
-    if all(fault.level == "warning" for fault in faults):
-        typer.echo(f"{study}: no fault found")
-    for level in ("fault", "warning"):
-        found = [fault for fault in faults if fault.level == level]
-        if found:
-            typer.echo(f"{study} has {len(found)} {level}{'s' if len(found) != 1 else ''}:", err=True)
-        for number, fault in enumerate(found, 1):
-            typer.echo(_printable(f"  {number}. {fault.render()}"), err=True)
 
 
 @app.command()
@@ -131,14 +128,14 @@ def plan(
     if as_json:
         rows = [{"step": s.step.name, "state": s.state, "key": s.key} for s in states]
         steps = [{**row, "work": asdict(works[row["step"]]) if row["step"] in works else None} for row in rows]
-        _print_json({"steps": steps, "pilot": [asdict(each) for each in tried]})
+        print_json({"steps": steps, "pilot": [asdict(each) for each in tried]})
         return
     for each in tried:
-        typer.echo(_pilot(each))
+        typer.echo(pilot_line(each))
     width = max(len(state.step.name) for state in states)
     for state in states:
         work = works.get(state.step.name)
-        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {_work(work) if work else ''}".rstrip())
+        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {work_line(work) if work else ''}".rstrip())
     counts = {kind: sum(state.state == kind for state in states) for kind in ("cached", "missing", "waiting")}
     typer.echo(f"\n{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
     for kind, what in (
@@ -150,43 +147,9 @@ def plan(
     ):
         whole = total(list(works.values()), kind)
         if whole.rows:
-            typer.echo(f"{what}: {_work(whole)}")
+            typer.echo(f"{what}: {work_line(whole)}")
     if any(work.kind == "ask" and work.tokens is None for work in works.values()):
         typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
-
-
-def _pilot(pilot: Any) -> str:
-    mean = f"{pilot.completion_tokens / pilot.asked:,.0f} tokens and {pilot.seconds:,.1f} s each" if pilot.asked else ""
-    failed = f", {pilot.errors} failed" if pilot.errors else ""
-    cut = f", {pilot.truncated} cut off" if pilot.truncated else ""
-    return f"pilot of {pilot.teacher}: {pilot.correct} of {pilot.asked} right{failed}{cut}, {mean}"
-
-
-def _work(work: Any) -> str:
-    rows = "an unknown number of" if work.rows is None else f"{'at most ' if work.at_most else ''}{work.rows:,}"
-    parts = [f"{rows} {_UNITS.get(work.kind, 'traces')}"]
-    if work.kept:
-        parts[0] += f" owed, {work.kept:,} in the ledger ({_short(work.spent.completion)} tokens)"
-    if work.tokens:
-        between = f" ({_short(work.low)} to {_short(work.high)})" if work.low is not None else ""
-        parts.append(f"about {_short(work.tokens)} tokens{between}")
-    if work.gpu_hours:
-        parts.append(f"{work.gpu_hours:,.1f} GPU hours")
-    if work.money:
-        between = f" ({work.money_low:,.2f} to {work.money_high:,.2f})" if work.money_low is not None else ""
-        parts.append(f"{work.money:,.2f}{between} in the stated currency")
-    return ", ".join(parts)
-
-
-_UNITS = {"train": "examples", "judge": "judgements"}
-
-
-def _short(n: int) -> str:
-    """`1.05 billion`, `4.2 million`, `8,100`."""
-    for size, name in ((10**9, "billion"), (10**6, "million")):
-        if n >= size:
-            return f"{n / size:,.3g} {name}"
-    return f"{n:,}"
 
 
 @app.command()
@@ -198,6 +161,9 @@ def run(
     ] = "cached",
     step: Annotated[
         list[str] | None, typer.Option("--step", help="With --mode force: only this step or stage.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only this step or stage and what it stands on: curate is the corpus.")
     ] = None,
     overrides: SetOpt = None,
     reports: ReportsOpt = Path("reports"),
@@ -211,25 +177,10 @@ def run(
     if mode not in ("cached", "force", "retry"):
         raise InputError(f"--mode {mode}", near_miss(mode, ("cached", "force", "retry")), "use one of the three")
     done = api.run(
-        study, store=store, mode=mode, steps=tuple(step or ()), overrides=_overrides(overrides), reports=reports,
-        quiet=quiet or as_json,
+        study, store=store, mode=mode, steps=tuple(step or ()), until=until, overrides=_overrides(overrides),
+        reports=reports, quiet=quiet or as_json,
     )  # fmt: skip
-    _finished(done, as_json)
-
-
-def _finished(done: Any, as_json: bool) -> None:
-    if as_json:
-        kept = ("study", "report", "executed", "steps", "seconds")
-        _print_json({name: getattr(done, name) for name in kept})
-        return
-    for line in done.summary:
-        typer.echo(line)
-    did = (
-        f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
-        if done.executed
-        else f"nothing to do: all {done.steps} steps are in the store"
-    )
-    typer.echo(f"\n{did}\nreport: {done.report}")
+    print_run(done, as_json)
 
 
 @app.command()
@@ -240,7 +191,7 @@ def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) ->
 
     facts = api.status(study, store=store)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     if facts["state"] == "never run":
         typer.echo(f"{facts['study']}: never run in this store")
@@ -264,7 +215,7 @@ def explain(
 
     rows = api.explain(study, step=step, store=store, overrides=_overrides(overrides))
     if as_json:
-        _print_json([{"step": r.step, "state": r.state, "reasons": r.reasons} for r in rows])
+        print_json([{"step": r.step, "state": r.state, "reasons": r.reasons} for r in rows])
         return
     for row in rows:
         typer.echo(f"{row.state:<8} {row.step}")
@@ -296,74 +247,19 @@ def show(
 
     if view is not None:
         found = api.look(study, view, store=store, limit=limit)
-        _print_json(found) if as_json else _look(found)
+        print_json(found) if as_json else print_look(found)
         return
     if problem is not None and table == "scores":
         value: Any = api.side_by_side(study, problem, store=store)
-        _print_json(value) if as_json else _side_by_side(value)
+        print_json(value) if as_json else print_side_by_side(value)
         return
     rows = api.show(study, table=table, step=step, problem=problem, limit=limit, store=store)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     for row in rows:
-        typer.echo("  ".join(f"{k}={_cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
+        typer.echo("  ".join(f"{k}={cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
     typer.echo(f"{len(rows)} rows" + (" (--limit for more)" if len(rows) == limit else ""))
-
-
-def _look(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        name, *rest = row.items()
-        typer.echo(name[1])
-        for key, value in rest:
-            if value not in (None, "", [], {}):
-                typer.echo(f"  {key}: {_printable(_look_value(value))}")
-    if not rows:
-        typer.echo("nothing yet: `laconic run STUDY`")
-
-
-def _look_value(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {n:,}" for key, n in value.items())
-    if isinstance(value, list):
-        mean, low, high = value
-        return f"{mean:,.4g} [{low:,.4g}, {high:,.4g}]"
-    return f"{value:,.6g}" if isinstance(value, (int, float)) else str(value)
-
-
-def _cell(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else _printable(str(value)).replace("\n", " ")
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _printable(text: str) -> str:
-    """What models write may hold terminal escapes: control characters but newline and tab are shown, not sent."""
-    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
-def _side_by_side(value: dict[str, Any]) -> None:
-    from rich.columns import Columns
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.text import Text
-
-    console = Console()
-    problem = value["problem"]
-    console.print(
-        Panel(
-            Text(f"{_printable(problem['prompt'])}\n\nreference: {_printable(problem['reference'])}"),
-            title=problem["problem_id"],
-        )
-    )
-    panels = [
-        Panel(
-            Text(_printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
-            title=f"{t['author']}: {t['outcome']}, {t['n_reasoning'] + t['n_answer']} tokens",
-            width=max(40, console.width // 2 - 2),
-        )
-        for t in value["traces"]
-    ]
-    console.print(Columns(panels))
 
 
 @app.command()
@@ -388,7 +284,7 @@ def export(
         typer.confirm(f"make {to} public?", abort=True)
     done = api.export(study, to, store=store, public=public)
     if as_json:
-        _print_json(asdict(done))
+        print_json(asdict(done))
         return
     for name, n in done.rows.items():
         typer.echo(f"{n:>10,} examples  {name}")
@@ -406,7 +302,7 @@ def report(
     """Put the report of a finished study at reports/STUDY/."""
     from laconic import api
 
-    _finished(api.report(study, store=store, reports=reports, overrides=_overrides(overrides)), as_json)
+    print_run(api.report(study, store=store, reports=reports, overrides=_overrides(overrides)), as_json)
 
 
 @app.command()
@@ -436,21 +332,7 @@ def verify(
     done = api.verify_file(
         file, out=out, gold=gold, prediction=prediction, finish=finish, workers=workers, limit_s=limit, quiet=as_json
     )
-    _print_json(asdict(done)) if as_json else _verified(done)
-
-
-def _verified(done: Any) -> None:
-    width = max(map(len, ("outcome", *done.outcomes, *done.methods)))
-    for title, counts in (("outcome", done.outcomes), ("method", done.methods)):
-        typer.echo(f"{title:<{width}}  {'rows':>12}   share")
-        for name, n in counts.items():
-            typer.echo(f"{name:<{width}}  {n:>12,}  {n / done.rows:>6.1%}")
-        typer.echo("")
-    new = done.rows - done.kept
-    before = f", {done.kept:,} were graded before" if done.kept else ""
-    typer.echo(f"{done.rows:,} rows: {new:,} graded in {done.seconds:.1f} s, {done.rows_per_s:,.0f} rows/s{before}")
-    typer.echo(f"{done.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
-    typer.echo(f"written to {done.out}")
+    print_json(asdict(done)) if as_json else print_verified(done)
 
 
 @app.command()
@@ -467,7 +349,7 @@ def gc(
 
     facts = api.gc(store=store, keep=tuple(keep or ()), dry_run=dry_run)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     for kind in ("torn", "unused"):
         for name in facts[kind]:
@@ -491,7 +373,7 @@ def version(as_json: JsonOpt = False) -> None:
             found[name] = version_of(name)
         except PackageNotFoundError:
             found[name] = "not installed"
-    _print_json(found) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in found.items()))
+    print_json(found) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in found.items()))
 
 
 miniature = typer.Typer(help="The embedded study's own tools.", no_args_is_help=True)
@@ -514,7 +396,7 @@ def miniature_pretrain(
             )
 
     facts = pretrain(out, seed=seed, steps=steps, on_step=on_step)
-    _print_json({key: value for key, value in facts.items() if key not in ("losses", "loss_curve")})
+    print_json({key: value for key, value in facts.items() if key not in ("losses", "loss_curve")})
 
 
 def main() -> None:
@@ -529,13 +411,13 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
     except BudgetSpent as error:
-        typer.echo(_printable(f"stopped: {error}"), err=True)
+        typer.echo(printable(f"stopped: {error}"), err=True)
         return 3
     except RunStopped as error:
-        typer.echo(_printable(f"stopped: {error}"), err=True)
+        typer.echo(printable(f"stopped: {error}"), err=True)
         return 130
     except LaconicError as error:
-        typer.echo(_printable(f"error: {error}"), err=True)
+        typer.echo(printable(f"error: {error}"), err=True)
         return 1
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)

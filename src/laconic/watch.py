@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 
 from laconic.store.artifacts import Artifact
 from laconic.store.step import Step
+from laconic.wiring import Wiring
 
 _STATUS_EVERY_S = 1.0
 _LINE_EVERY_S = 15.0
@@ -313,3 +315,35 @@ def metered(name: str, *, stream: TextIO | None = None, quiet: bool = False) -> 
 def _lines_of(meter: Meter, stream: TextIO, quit_: threading.Event) -> None:
     while not quit_.wait(_LINE_EVERY_S):
         print(f"...    {meter.name}  {meter.describe()}", file=stream, flush=True)
+
+
+@contextlib.contextmanager
+def interruptible(wiring: Wiring, watch: Watch) -> Iterator[None]:
+    """Ctrl-C (and a polite kill) once: finish what is in flight; twice: drop it. Both keep every finished row."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        del frame
+        # Written past every lock and buffer: the handler may have interrupted the very line that holds them.
+        if wiring.stop.is_set():
+            last = threading.Thread(target=_drop, args=(wiring, watch), daemon=True)
+            last.start()
+            last.join(5)
+            os.write(2, b"dropped what was in flight; run the same command again to go on from here\n")
+            os._exit(130)  # a request may hang for an hour: nothing is waited for, and nothing that came is lost
+        wiring.stop.set()
+        os.write(2, f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it\n".encode())
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _drop(wiring: Wiring, watch: Watch) -> None:
+    wiring.halt()
+    watch.abandon()

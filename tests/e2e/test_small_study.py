@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from e2e_study import cli_in
 
 from laconic import api
 from laconic.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
@@ -146,3 +147,19 @@ def test_a_report_of_an_unfinished_study_says_what_to_run(laconic, finished: str
     said = laconic("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
     assert "laconic run" in said
     assert "Traceback" not in said
+
+
+def test_a_run_can_end_at_the_corpus_and_goes_on_from_there(tmp_path: Path, place: Path):
+    study = tmp_path / "small.toml"
+    study.write_text((place / "small.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    call = cli_in(tmp_path)
+    first = call("run", "small.toml", "--until", "curate")
+    assert "laconic show small funnel" in first.stdout
+    assert not (tmp_path / "reports").exists()
+    states = {state.step.name: state.state for state in api.plan(study, store=tmp_path / ".laconic")}
+    arms = {name for name in states if name.startswith("curate/")}
+    assert arms >= {"curate/verbose", "curate/concise", "curate/concise@tokens"}
+    assert {states[name] for name in arms} == {"cached"}
+    assert not any(state == "cached" for name, state in states.items() if name.startswith("train/"))
+    again = json.loads(call("run", "small.toml", "--until", "curate", "--json").stdout)
+    assert (again["executed"], again["report"]) == ([], None)

@@ -51,6 +51,13 @@ def test_band_is_seeded_wider_than_a_pointwise_one_and_blind_to_the_order_of_pro
     assert t_quantile(0.975, 59) * 1.1 < curve.critical < 4
 
 
+def test_band_does_not_depend_on_how_many_multipliers_are_held_at_a_time(make, monkeypatch):
+    s = make.drawn(60, 4, 2)
+    whole = accuracy_within_budget(s, seed=3)
+    monkeypatch.setattr("laconic.stats.budget._CHUNK_CELLS", 60 * 999)
+    assert accuracy_within_budget(s, seed=3).critical == pytest.approx(whole.critical, rel=1e-12)
+
+
 def test_one_budget_needs_no_more_than_t(make):
     s = make.drawn(60, 4, 2)
     curve = accuracy_within_budget(s, [10**9], n_resamples=20_000)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from laconic.core.errors import StoreError
 from laconic.core.records import RECORDS, Exclusion, Problem, Trace
+from laconic.store import tables
 from laconic.store.tables import read_shard, schema_of, write_table
 
 PROBLEMS = [Problem.of("1+1?", "2", tags=("steps=1", "level=3")), Problem.of("ünïcode \u202e \x00", "½")]
@@ -30,6 +32,23 @@ def test_rows_come_back_as_they_were_over_several_shards(tmp_path: Path):
     shards = write_table(tmp_path, "problems", PROBLEMS * 3, rows_per_shard=4)
     assert [shard.name for shard in shards] == ["problems-00000.parquet", "problems-00001.parquet"]
     assert [row for shard in shards for row in read_shard(shard, Problem)] == PROBLEMS * 3
+
+
+def test_long_texts_are_row_groups_of_one_shard_and_come_back_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tables, "CHARS_PER_GROUP", 1_000)
+    monkeypatch.setattr(tables, "CHARS_PER_SHARD", 2_500)
+    traces = [
+        Trace(trace_id=f"{i}", problem_id="p", author="a", sample_index=i, answer=str(i) * 400) for i in range(10)
+    ]
+    shards = write_table(tmp_path, "traces", traces)
+    groups = [pq.ParquetFile(shard).metadata.num_row_groups for shard in shards]
+    assert groups == [3, 1], "a group ends at 1,000 characters, a shard at 2,500"
+    assert [row for shard in shards for row in read_shard(shard, Trace)] == traces
+
+
+def test_a_shard_that_ends_with_the_table_is_the_last_one(tmp_path: Path):
+    shards = write_table(tmp_path, "problems", PROBLEMS * 2, rows_per_shard=4)
+    assert [shard.name for shard in shards] == ["problems-00000.parquet"]
 
 
 def test_an_empty_table_is_a_shard_without_rows(tmp_path: Path):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from laconic.adapters.chat import split_completion
-from laconic.core.errors import RunStopped
+from laconic.core.errors import InputError, RunStopped
 from laconic.core.protocols import Engine, Payload, Reply, Request
 
 _BLOCK = 4
@@ -106,10 +106,17 @@ class CheckpointAuthor:
 
 
 def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
-    """In a worker: one reply for each request of the batch."""
+    """In a worker: one reply for each request of the batch. Raises `InputError` for a model that cannot be loaded."""
     from laconic.adapters.transformers import load, sample
 
-    model = load(batch.checkpoint, batch.threads)
+    try:
+        model = load(batch.checkpoint, batch.threads)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no model can be loaded from {batch.checkpoint!r}: {str(error)[:300]}",
+            "a folder with a causal model and its tokenizer, or a model's name on the hub",
+            "correct the path or name, then run again: every finished step is kept",
+        ) from error
     replies = sample(
         model, [r.prompt for r in batch.requests], [r.seed for r in batch.requests], system=batch.requests[0].system,
         temperature=batch.temperature, top_p=batch.top_p, top_k=batch.top_k, max_tokens=batch.requests[0].max_tokens,

@@ -44,13 +44,22 @@ def _classes() -> Any:
     return table
 
 
+@cache
+def _ascii_classes() -> bytes:
+    """The same for ASCII, as a table for `bytes.translate`: four times less memory is touched for each character."""
+    return bytes(_classes()[:128]) + bytes(128)
+
+
 def _pieces(text: str) -> int:
     """Single digits, and the beginnings of runs of letters and of other marks."""
     import numpy as np
 
     if not text:
         return 0
-    kinds = _classes()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
+    if text.isascii():
+        kinds = np.frombuffer(text.encode("ascii").translate(_ascii_classes()), dtype=np.uint8)
+    else:
+        kinds = _classes()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
     begins = np.count_nonzero((kinds[1:] != kinds[:-1]) & (kinds[1:] >= _LETTER))
     return int(begins) + int(kinds[0] >= _LETTER) + int(np.count_nonzero(kinds == _DIGIT))
 

@@ -254,7 +254,8 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     return keep
 
 
-_CHUNK = 256
+_CHUNK = 64
+"""Replies that are read and counted together: some megabytes, at the lengths of the paper's traces."""
 
 
 def _traces(

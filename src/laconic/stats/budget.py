@@ -30,6 +30,8 @@ from laconic.stats.samples import BoolArray, FloatArray, Samples, align, cluster
 from laconic.stats.tokens import mean_tokens
 
 _GRID = 64
+_CHUNK_CELLS = 8_000_000
+"""Multipliers held at a time: 64 MB. All at once took 2.4 GB for 30,000 problems."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,7 +166,14 @@ def _simultaneous(
     rng, df = np.random.default_rng(seed), errors[0].df
     # Normal multipliers over a chi: at one budget this is Student's t exactly, so 30 problems get a wide
     # enough band.
-    normal = rng.standard_normal((n_resamples, len(standardised))) @ standardised
+    n_clusters = len(standardised)
+    rows = max(1, _CHUNK_CELLS // n_clusters)
+    normal = np.concatenate(
+        [
+            rng.standard_normal((min(rows, n_resamples - start), n_clusters)) @ standardised
+            for start in range(0, n_resamples, rows)
+        ]
+    )
     scale = np.sqrt(rng.chisquare(df, size=n_resamples) / df)
     worst = np.abs(normal).max(axis=1) / scale
     return max(float(np.quantile(worst, level)), t_quantile(0.5 + level / 2, df))

@@ -39,8 +39,9 @@ from laconic.store.locks import WriterLock
 
 COMMIT_WINDOW_S = 0.02
 """How long records gather before one write and one fsync take them all."""
-PENDING_MAX = 8 << 20
-"""Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat."""
+PENDING_MAX = 2 << 20
+"""Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat. As many again may be in writing:
+with four times these, long replies that come as fast as they can left a heap of twice the size."""
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""
 CHECKED_WHOLE = 256 << 20
@@ -80,7 +81,8 @@ class Ledger:
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
         """The ledger at `path`. Raises `StoreError` when it is missing, locked or not a ledger.
 
-        `durable=False` leaves the disk to the system's own time: for what can be had again for nothing.
+        `durable=False` leaves the disk to the system's own time, and bodies as they are, which nobody keeps long enough
+        for deflating them to pay: for what can be had again for nothing.
         """
         if not create and not path.exists():
             raise StoreError("there is no ledger", "one from an earlier run", "run the study first", where=str(path))
@@ -291,7 +293,7 @@ class Ledger:
         chunk = bytearray()
         end = self._end
         for raw, waiting in records.items():
-            body = deflated(waiting.body)
+            body = deflated(waiting.body) if self._durable else waiting.body
             index[raw] = packed(Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note))
             chunk += record(raw, waiting.note, body)
             if len(chunk) >= CHUNK:

@@ -10,6 +10,7 @@ which changes nothing disturbs nothing downstream.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -29,9 +30,12 @@ R = TypeVar("R")
 
 ROWS_PER_SHARD = 20_000
 CHARS_PER_SHARD = 64 << 20
-"""A shard ends when its texts reach this: traces of 60 KB would fill memory long before there are 20,000 of them."""
+"""A shard ends when its texts reach this: traces of 60 KB would make files of a gigabyte."""
+CHARS_PER_GROUP = 8 << 20
+"""A shard is written and read in row groups of so many characters: steps run side by side, and each would hold a whole
+shard several times over (rows, columns, compressed pages)."""
 _READ_BATCH = 2_000
-_READ_BYTES = 16 << 20
+_READ_BYTES = 4 << 20
 """What a batch of rows may take when it is read, by the mean of its shard."""
 
 
@@ -65,32 +69,67 @@ def _arrow_type(hint: object, where: str) -> tuple[pa.DataType, bool]:
 
 def write_table(folder: Path, name: str, rows: Iterable[object], *, rows_per_shard: int = ROWS_PER_SHARD) -> list[Path]:
     """Write `rows` as `folder/name-00000.parquet` and so on; an empty table is one shard without rows."""
-    record = RECORDS[name]
-    texts = [field for field, kind in typing.get_type_hints(record).items() if kind is str]
-    shards: list[Path] = []
-    buffer: list[object] = []
-    chars = 0
-    for row in rows:
-        buffer.append(row)
-        chars += sum(len(getattr(row, field)) for field in texts)
-        if len(buffer) >= rows_per_shard or chars >= CHARS_PER_SHARD:
-            shards.append(_write_shard(folder, name, len(shards), buffer, record))
-            buffer, chars = [], 0
-    if buffer or not shards:
-        shards.append(_write_shard(folder, name, len(shards), buffer, record))
-    return shards
+    with _Shards(folder, name, rows_per_shard) as shards:
+        for row in rows:
+            shards.add(row)
+        shards.end()
+    return shards.paths
 
 
-def _write_shard(folder: Path, name: str, index: int, rows: list[object], record: type) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Shards(contextlib.AbstractContextManager["_Shards"]):
+    """A table's shards while rows come in: of these one row group is in memory."""
 
-    path = folder / f"{name}-{index:05d}.parquet"
-    schema = schema_of(record)
-    columns = [[_cell(getattr(row, field)) for row in rows] for field in schema.names]
-    arrays = [pa.array(column, type=kind) for column, kind in zip(columns, schema.types, strict=True)]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
-    return path
+    def __init__(self, folder: Path, name: str, most_rows: int) -> None:
+        self.paths: list[Path] = []
+        self._folder, self._name, self._most_rows = folder, name, most_rows
+        record = RECORDS[name]
+        self._schema = schema_of(record)
+        self._texts = [field for field, kind in typing.get_type_hints(record).items() if kind is str]
+        self._writer: pq.ParquetWriter | None = None
+        self._group: list[object] = []
+        self._group_chars = self._shard_chars = self._shard_rows = 0
+
+    def add(self, row: object) -> None:
+        """Take a row; whole groups and shards are written as they fill."""
+        chars = sum(len(getattr(row, field)) for field in self._texts)
+        self._group.append(row)
+        self._group_chars += chars
+        self._shard_chars += chars
+        self._shard_rows += 1
+        if self._shard_rows >= self._most_rows or self._shard_chars >= CHARS_PER_SHARD:
+            self._end_shard()
+        elif self._group_chars >= CHARS_PER_GROUP:
+            self._end_group()
+
+    def end(self) -> None:
+        """Write what is left; a table without rows gets its one shard."""
+        if self._shard_rows or not self.paths:
+            self._end_shard()
+
+    def __exit__(self, *exc: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _end_shard(self) -> None:
+        if self._group or not self._shard_rows:
+            self._end_group()
+        assert self._writer is not None
+        self._writer.close()
+        self._writer = None
+        self._shard_chars = self._shard_rows = 0
+
+    def _end_group(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self.paths.append(self._folder / f"{self._name}-{len(self.paths):05d}.parquet")
+            self._writer = pq.ParquetWriter(self.paths[-1], self._schema, compression="zstd")
+        columns = [[_cell(getattr(row, field)) for row in self._group] for field in self._schema.names]
+        arrays = [pa.array(column, type=kind) for column, kind in zip(columns, self._schema.types, strict=True)]
+        self._group = []
+        self._group_chars = 0
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 
 
 def _cell(value: object) -> object:
@@ -119,8 +158,10 @@ def read_shard(path: Path, record: type[R], without: Collection[str] = ()) -> It
             tuples = {name for name, kind in zip(expected.names, expected.types, strict=True) if pa.types.is_list(kind)}
             columns = [name for name in expected.names if name not in without]
             blank = dict.fromkeys(without, "")
-            for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata, columns), columns=columns):
-                yield from _records(batch.to_pylist(), record, tuples, blank)
+            at_once = _rows_at_once(file.metadata, columns)
+            for group in range(file.num_row_groups):  # one at a time: Arrow reads ahead within what it is given
+                for batch in file.iter_batches(batch_size=at_once, columns=columns, row_groups=[group]):
+                    yield from _records(batch.to_pylist(), record, tuples, blank)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"{type(error).__name__}: {error}",

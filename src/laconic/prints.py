@@ -1,0 +1,153 @@
+"""How what `api` returns looks on a terminal: lines for people, JSON for scripts.
+
+Invariant: what models or servers wrote goes through `printable` before it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+_UNITS = {"train": "examples", "judge": "judgements"}
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON that a script can read."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_faults(study: str, faults: list[Any]) -> None:
+    """Faults, then warnings, numbered; to stderr, so that a pipe gets none of them."""
+    if all(fault.level == "warning" for fault in faults):
+        typer.echo(f"{study}: no fault found")
+    for level in ("fault", "warning"):
+        found = [fault for fault in faults if fault.level == level]
+        if found:
+            typer.echo(f"{study} has {len(found)} {level}{'s' if len(found) != 1 else ''}:", err=True)
+        for number, fault in enumerate(found, 1):
+            typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
+
+
+def pilot_line(pilot: Any) -> str:
+    """What one endpoint did in a pilot."""
+    mean = f"{pilot.completion_tokens / pilot.asked:,.0f} tokens and {pilot.seconds:,.1f} s each" if pilot.asked else ""
+    failed = f", {pilot.errors} failed" if pilot.errors else ""
+    cut = f", {pilot.truncated} cut off" if pilot.truncated else ""
+    return f"pilot of {pilot.teacher}: {pilot.correct} of {pilot.asked} right{failed}{cut}, {mean}"
+
+
+def work_line(work: Any) -> str:
+    """What a step will take, in one line."""
+    rows = "an unknown number of" if work.rows is None else f"{'at most ' if work.at_most else ''}{work.rows:,}"
+    parts = [f"{rows} {_UNITS.get(work.kind, 'traces')}"]
+    if work.kept:
+        parts[0] += f" owed, {work.kept:,} in the ledger ({_short(work.spent.completion)} tokens)"
+    if work.tokens:
+        between = f" ({_short(work.low)} to {_short(work.high)})" if work.low is not None else ""
+        parts.append(f"about {_short(work.tokens)} tokens{between}")
+    if work.gpu_hours:
+        parts.append(f"{work.gpu_hours:,.1f} GPU hours")
+    if work.money:
+        between = f" ({work.money_low:,.2f} to {work.money_high:,.2f})" if work.money_low is not None else ""
+        parts.append(f"{work.money:,.2f}{between} in the stated currency")
+    return ", ".join(parts)
+
+
+def _short(n: int) -> str:
+    """`1.05 billion`, `4.2 million`, `8,100`."""
+    for size, name in ((10**9, "billion"), (10**6, "million")):
+        if n >= size:
+            return f"{n / size:,.3g} {name}"
+    return f"{n:,}"
+
+
+def print_run(done: Any, as_json: bool) -> None:
+    """The verdict of a run, what it did, and where its report lies; without a report, how to look at what there is."""
+    if as_json:
+        kept = ("study", "report", "executed", "steps", "seconds")
+        print_json({name: getattr(done, name) for name in kept})
+        return
+    for line in done.summary:
+        typer.echo(line)
+    did = (
+        f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
+        if done.executed
+        else f"nothing to do: all {done.steps} steps are in the store"
+    )
+    look = f"a look at it: laconic show {done.study} funnel"
+    typer.echo(f"\n{did}\n{f'report: {done.report}' if done.report else look}")
+
+
+def print_look(rows: list[dict[str, Any]]) -> None:
+    """Rows of a view: the first value as a heading, the others below it."""
+    for row in rows:
+        name, *rest = row.items()
+        typer.echo(name[1])
+        for key, value in rest:
+            if value not in (None, "", [], {}):
+                typer.echo(f"  {key}: {printable(_look_value(value))}")
+    if not rows:
+        typer.echo("nothing yet: `laconic run STUDY`")
+
+
+def _look_value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {n:,}" for key, n in value.items())
+    if isinstance(value, list):
+        mean, low, high = value
+        return f"{mean:,.4g} [{low:,.4g}, {high:,.4g}]"
+    return f"{value:,.6g}" if isinstance(value, (int, float)) else str(value)
+
+
+def cell(value: object) -> str:
+    """A value of a table, at most 60 characters of it."""
+    text = f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", " ")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: str) -> str:
+    """What models write may hold terminal escapes: control characters but newline and tab are shown, not sent."""
+    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def print_side_by_side(value: dict[str, Any]) -> None:
+    """One problem with what every author wrote, in panels."""
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    console = Console()
+    problem = value["problem"]
+    console.print(
+        Panel(
+            Text(f"{printable(problem['prompt'])}\n\nreference: {printable(problem['reference'])}"),
+            title=problem["problem_id"],
+        )
+    )
+    panels = [
+        Panel(
+            Text(printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
+            title=f"{t['author']}: {t['outcome']}, {t['n_reasoning'] + t['n_answer']} tokens",
+            width=max(40, console.width // 2 - 2),
+        )
+        for t in value["traces"]
+    ]
+    console.print(Columns(panels))
+
+
+def print_verified(done: Any) -> None:
+    """Outcomes and methods of a graded file, as tables."""
+    width = max(map(len, ("outcome", *done.outcomes, *done.methods)))
+    for title, counts in (("outcome", done.outcomes), ("method", done.methods)):
+        typer.echo(f"{title:<{width}}  {'rows':>12}   share")
+        for name, n in counts.items():
+            typer.echo(f"{name:<{width}}  {n:>12,}  {n / done.rows:>6.1%}")
+        typer.echo("")
+    new = done.rows - done.kept
+    before = f", {done.kept:,} were graded before" if done.kept else ""
+    typer.echo(f"{done.rows:,} rows: {new:,} graded in {done.seconds:.1f} s, {done.rows_per_s:,.0f} rows/s{before}")
+    typer.echo(f"{done.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
+    typer.echo(f"written to {done.out}")
