@@ -118,13 +118,16 @@ _STYLED = re.compile(
 _VALUE_STYLES = frozenset(
     ("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold")
 )
+_UNIT_LETTERS = frozenset("msghLNJWVK")
+_AFTER_NUMBER = re.compile(r"(?:\d|[)}]|[)}\d]\s*\*|(?:TEXT|mathrm)\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?\s*)?[/*])\s*\Z")
+"""Before an upright letter that is a unit there and no unknown: a number, or another unit."""
 _ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
 _CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\[[^\]]*\])?\s*(\d(?!\d)|[A-Za-z](?![A-Za-z]))")
 _ONE_SCRIPT = re.compile(r"([\^_])\s*\{\s*(-?[\dA-Za-z]+)\s*\}")
 _SHORT_SCRIPT = re.compile(r"([\^_])\s*([\dA-Za-z])")
-_ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}|#\d{1,6});")
+_ENTITY = re.compile(r"&(?:amp;){0,9}([A-Za-z]{2,8}|#\d{1,6});")
 _SPACES = re.compile(r"\s+")
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\\Z")
 _EMPHASIS = re.compile(r"\*\*|__(?=\S)|`")
@@ -138,7 +141,7 @@ def clean(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
     if "&" in text:
-        text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
+        text = _ENTITY.sub(lambda m: html.unescape(f"&{m[1]};"), text)
     if not text.isascii():
         text = _plain_letters(text)
     text = _LONE_BACKSLASH.sub("", _SPACES.sub(" ", text).strip())
@@ -232,6 +235,8 @@ def _restyled(match: re.Match[str]) -> str:
         return f" {body} "
     if word in FUNCTIONS:
         return f" \\{word} "
+    if command == "mathrm" and word in _UNIT_LETTERS and _AFTER_NUMBER.search(match.string[: match.start()][-20:]):
+        return f" \\TEXT{{{word}}} "
     if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "
     if re.fullmatch(r"[-+]?[\d.,/]+", word):

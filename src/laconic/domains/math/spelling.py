@@ -17,9 +17,8 @@ _GROUPED = re.compile(r"-?[1-9]\d{0,2},\d{3}")
 _BRACED_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _SYMBOL = r"(?:m|s|g|h|[lLNJWVK]|\\text\s*\{[^{}]*\})"
-_ONE_LETTER_UNIT = re.compile(
-    rf"(?<=[\d}}])\s*({_SYMBOL}(?:\s*[/*]\s*{_SYMBOL})?)(?=\s*(?:\^\s*\{{?\s*[23]\s*\}}?\s*)?\Z)"
-)
+_POWER = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
+_ONE_LETTER_UNIT = re.compile(rf"(?<=[\d}}])\s*({_SYMBOL}(?:{_POWER}\s*[/*]\s*{_SYMBOL}){{0,4}})(?={_POWER}\s*\Z)")
 """A unit of one letter is a unit where the reference has no unknown: `15 m` against 15, but never 15 against `15m`."""
 
 
@@ -41,7 +40,8 @@ def with_unit(ours: str, theirs: str) -> str:
 
 
 def _in_text(match: re.Match[str]) -> str:
-    return f" \\text{{{_BRACED_TEXT.sub(lambda m: m[1], match[1])}}}"
+    inside = re.sub(r"[{}\s]", "", _BRACED_TEXT.sub(lambda m: m[1], match[1]))
+    return f" \\text{{{inside}}}"
 
 
 def same_text(ours: str, theirs: str) -> bool:
