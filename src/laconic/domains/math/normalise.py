@@ -102,6 +102,18 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:small|large|Large|bf|rm|it|boldmath)(?![A-Za-z])", " "),
         (r"\\(?:phantom|hspace|vspace|label|tag)\*?\s*\{[^{}]*\}", " "),
         (r"\\(?:pmod|mod|bmod)(?![a-z])", r"\\mod "),
+        (r"\\#\s*(?=\d)", ""),
+        (r"(?<=\d)\s*\^\s*\{?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?", r"\\text{\1}"),
+        (r"\\text\s*\{\s*to\s*\}", " to "),
+        (
+            r"(?:\{\s*\}\s*)?[\^_]\s*\{?\s*(\d+)\s*\}?\s*\{?\s*C\s*\}?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))",
+            r"\\binom{\1}{\2\3}",
+        ),
+        (r"(?<![A-Za-z\\])C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"\\binom{\1}{\2}"),
+        (r"\\(arc)?(?:tg|tan)(?![a-z])", r"\\\1tan"),
+        (r"\\(arc)?(?:ctg|cotg)(?![a-z])", r"\\\1cot"),
+        (r"\\cosec(?![a-z])", r"\\csc"),
+        (r"\\([ij])math(?![a-z])", r"\1"),
         (r"\\prime(?![a-z])", "'"),
         (r"\^\s*\{\s*('+)\s*\}|\^\s*('+)", r"\1\2"),
         (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
@@ -118,6 +130,7 @@ _STYLED = re.compile(
 _VALUE_STYLES = frozenset(
     ("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold")
 )
+_SYNONYMS = {"tg": "tan", "arctg": "arctan", "ctg": "cot", "cotg": "cot", "arcctg": "arccot", "cosec": "csc"}
 _UNIT_LETTERS = frozenset("msghLNJWVK")
 _AFTER_NUMBER = re.compile(r"(?:\d|[)}]|[)}\d]\s*\*|(?:TEXT|mathrm)\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?\s*)?[/*])\s*\Z")
 """Before an upright letter that is a unit there and no unknown: a number, or another unit."""
@@ -233,6 +246,7 @@ def _restyled(match: re.Match[str]) -> str:
         return f" \\{word} "
     if command in _VALUE_STYLES and not re.fullmatch(r"[A-Za-z]{2,}", word):
         return f" {body} "
+    word = _SYNONYMS.get(word, word)
     if word in FUNCTIONS:
         return f" \\{word} "
     if command == "mathrm" and word in _UNIT_LETTERS and _AFTER_NUMBER.search(match.string[: match.start()][-20:]):

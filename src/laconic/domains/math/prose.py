@@ -66,6 +66,14 @@ _DENIED = re.compile(
     r"(?:\*\*[^*\n]{1,80}\*\*|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)|[-−]?[$€£]?\d[\d.,/]*)"
 )
 """What a text says that something is not: `not **5**`, `rather than $7$`."""
+_CHOSEN = re.compile(
+    r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]tatement)\s+(?:\*\*)?\(?([A-J])\)?(?:\*\*)?(?:\s*\([^()]{0,40}\))?,?\s+is\s+(?:the\s+)?"
+    r"(?:only\s+)?(?:correct|right|true)\b"
+)
+_BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it))\b.*", re.S)
+_ROUGHLY = re.compile(
+    r"[,;]?\s*\(?\s*\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*", re.S
+)
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -144,6 +152,7 @@ def innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
+    line = _principal(line)
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
     tail = line[said[-1].end() :] if said else line
@@ -205,6 +214,10 @@ def _sentences(text: str) -> list[str]:
 
 
 def _shown_in(sentence: str) -> Extracted | None:
+    chosen = _CHOSEN.findall(sentence)
+    if chosen:
+        return Extracted(chosen[-1], "choice")
+    sentence = _principal(sentence)
     if _WITHOUT.search(sentence) and not re.search(r"\d", sentence):
         return Extracted("no solution", "said-none", stated=False)
     bold = _BOLD.findall(sentence)
@@ -222,6 +235,15 @@ def _shown_in(sentence: str) -> Extracted | None:
         return Extracted(trim(maths[-1]), "last-math", stated=False)
     numbers = _NUMBER.findall(_ASIDE.sub(" ", sentence)) or _NUMBER.findall(sentence)
     return Extracted(trim(numbers[-1]), "last-number", stated=False) if numbers else None
+
+
+def _principal(sentence: str) -> str:
+    """A sentence without the reason or the rounding that it ends on, where an answer stands before that."""
+    for pattern in (_BECAUSE, _ROUGHLY):
+        match = pattern.search(sentence)
+        if match and re.search(r"[\d$\\]", sentence[: match.start()]):
+            sentence = sentence[: match.start()]
+    return sentence
 
 
 def _is_symbols(tail: str) -> bool:

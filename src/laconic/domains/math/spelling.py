@@ -47,7 +47,40 @@ def _in_text(match: re.Match[str]) -> str:
 def same_text(ours: str, theirs: str) -> bool:
     """Words and numbers that mean nothing but themselves: `\\text{July 4}` against `\\text{July }4`."""
     plain = [" ".join(_BRACED_TEXT.sub(r" \1 ", text).split()).casefold() for text in (ours, theirs)]
+    dates = [_date(text) for text in plain]
+    if dates[0] is not None and dates[0] == dates[1]:
+        return True
     return plain[0] == plain[1] and bool(re.fullmatch(r"[\w\s.,'-]*[^\W\d_]{3,}[\w\s.,'-]*", plain[0]))
+
+
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+_ORDINAL = re.compile(r"(?<=\d)\s*(?:st|nd|rd|th)\b")
+
+
+def _date(text: str) -> tuple[str, ...] | None:
+    """Month, day and year of `July 4th, 2023` or `the 4th of July`, sorted; None for what is no date."""
+    words = re.findall(r"[a-z]+|\d+", _ORDINAL.sub("", text))
+    parts = [word for word in words if word not in ("the", "of", "on", "and")]
+    months = [
+        word for word in parts if word in _MONTHS or (len(word) == 3 and any(m.startswith(word) for m in _MONTHS))
+    ]
+    others = [word for word in parts if word not in months]
+    if len(months) != 1 or not 1 <= len(others) <= 2 or not all(word.isdigit() for word in others):
+        return None
+    return (months[0][:3], *sorted(others, key=len))
 
 
 _MODULUS = re.compile(r"\\mod\s*\{?\s*(\w+)|\(?\s*\bmod(?:ulo)?\b\s*(\w+)")

@@ -80,7 +80,7 @@ _FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*)?"
 _FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
 _FACTOR = re.compile(r"(?:(square|sq|cubic|cu) )?([a-z]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?")
 _RAISED = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm"
+_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm st nd rd th"
 _SHORT_UNITS = frozenset(_SHORT_LISTED.split())
 _HAN = re.compile(r"(?<=[\d})])\s*(?P<words>[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,6})(?P<power>)\s*\Z")
 _JOINING = "pi theta alpha beta infty mod base and or if for where when"
@@ -94,6 +94,8 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
+    if text.count("^{\\circ}") > 1 and not _TRIGONOMETRIC.search(text) and "\\pi" not in text:
+        return text.replace("^{\\circ}", " "), unit_of("degree", 1)
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
         match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
         if match and text[: match.start()].strip():
