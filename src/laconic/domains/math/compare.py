@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from laconic.domains.math import scalars, sets, symbolic
 from laconic.domains.math.chains import compatible, is_name, turned_round, values_of
-from laconic.domains.math.families import without_parameters
+from laconic.domains.math.families import renamed_constants, without_parameters
 from laconic.domains.math.nodes import Based, Chain, Colon, Many, Matrix, Node, Pieces, Scalar, SetOf, Span, Words
 from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit
@@ -66,6 +66,8 @@ def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") 
         verdict = symbolic.equal(our_text, their_text)
         if verdict is True and _veto(ours, theirs):
             return Decision(False, "veto-shape")
+        if verdict is False and "\\ldots" in our_text + their_text:
+            return Decision(None, "ellipsis")
         if verdict is not None:
             return Decision(verdict, "math-verify")
     return rule or Decision(False, "shape")
@@ -96,7 +98,12 @@ def _shapes(ours: Node, theirs: Node) -> Decision | None:
 def _scalars(ours: Node, theirs: Node) -> Decision | None:
     if not (isinstance(ours, Scalar) and isinstance(theirs, Scalar)):
         return None
-    return Decision(*scalars.compare(ours, theirs))
+    decision = Decision(*scalars.compare(ours, theirs))
+    if decision.equal is False and "\\ldots" in ours.text + theirs.text:
+        return Decision(None, "ellipsis")
+    if decision.equal is False and renamed_constants(ours.text, theirs.text):
+        return Decision(True, "constants")
+    return decision
 
 
 def _words(ours: Node, theirs: Node) -> Decision | None:

@@ -30,14 +30,14 @@ _TURN_ENDS = re.compile(
 )
 _FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _BARE_HARMONY = re.compile(r"\A\s*analysis(?=[A-Z\"'\s]).*?assistant\s*final", re.S)
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s*")
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,80}\])?)(?![A-Za-z])\s*")
 _JOINT = re.compile(
     r"(?:[\s$.,;]|\\[()\[\],;!]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\(?:land|lor)\b"
     r"|[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=(?!=)){1,40}"
 )
 _JOINING_WORD = re.compile(r"\band\b|\bor\b|,|\\land|\\lor")
 _HASHES = re.compile(r"^[ \t]*#{4}[ \t]*(\S.*)$", re.M)
-_ANSWER_TAG = re.compile(r"<answer>((?:(?!<answer>).){0,20000}?)</answer>", re.S | re.I)
+_ANSWER_TAG = re.compile(r"<(?:final_?)?answer>((?:(?!answer>).){0,20000}?)</(?:final_?)?answer>", re.S | re.I)
 
 
 def extract(answer_text: str) -> Extracted:

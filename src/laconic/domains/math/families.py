@@ -7,6 +7,7 @@ as sets of numbers: `-\\frac{\\pi}{4} + k\\pi` is `\\frac{3\\pi}{4} + n\\pi`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from fractions import Fraction
@@ -125,6 +126,40 @@ def _same_families(ours: str, theirs: str, name: str) -> bool:
     return all(any(_close(x, y) for y in found[1]) for x in found[0]) and all(
         any(_close(x, y) for x in found[0]) for y in found[1]
     )
+
+
+def renamed_constants(ours: str, theirs: str) -> bool:
+    """Whether two expressions differ only in what their arbitrary constants are called: `C_1 e^x`, `A e^x`."""
+    if "C" not in ours and "c" not in ours:
+        return False
+    left, right = scalars.tree(ours), scalars.tree(theirs)
+    if left is None or right is None:
+        return False
+    mine = sorted(numeric.symbols(left) - numeric.symbols(right))
+    others = sorted(numeric.symbols(right) - numeric.symbols(left))
+    shared = numeric.symbols(left) & numeric.symbols(right)
+    if not 0 < len(mine) == len(others) <= 3 or not any(name[0] == "\\" or name.islower() for name in shared):
+        return False
+    usual = _ARBITRARY if len(mine) == 1 else _SEVERAL
+    if not all(_ARBITRARY.fullmatch(name) for name in mine) or not all(usual.fullmatch(name) for name in others):
+        return False
+    try:
+        return any(
+            numeric.same(left, _renamed(right, dict(zip(others, order, strict=True))))
+            for order in itertools.permutations(mine)
+        )
+    except (ArithmeticError, KeyError, TypeError, AttributeError):
+        return False
+
+
+_ARBITRARY = re.compile(r"[CcKk](?:_\w)?")
+_SEVERAL = re.compile(r"[ABCDKck](?:_\w)?")
+
+
+def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
+    if tree[0] == "sym" and tree[1] in names:
+        return ("sym", names[str(tree[1])])
+    return tuple(_renamed(part, names) if isinstance(part, tuple) else part for part in tree)
 
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:

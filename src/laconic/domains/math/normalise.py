@@ -131,7 +131,7 @@ _VALUE_STYLES = frozenset(
     ("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold")
 )
 _SYNONYMS = {"tg": "tan", "arctg": "arctan", "ctg": "cot", "cotg": "cot", "arcctg": "arccot", "cosec": "csc"}
-_UNIT_LETTERS = frozenset("msghLNJWVK")
+_UNIT_LETTERS = frozenset("msghLNJWVKCAT")
 _AFTER_NUMBER = re.compile(r"(?:\d|[)}]|[)}\d]\s*\*|(?:TEXT|mathrm)\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?\s*)?[/*])\s*\Z")
 """Before an upright letter that is a unit there and no unknown: a number, or another unit."""
 _ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
@@ -249,7 +249,13 @@ def _restyled(match: re.Match[str]) -> str:
     word = _SYNONYMS.get(word, word)
     if word in FUNCTIONS:
         return f" \\{word} "
-    if command == "mathrm" and word in _UNIT_LETTERS and _AFTER_NUMBER.search(match.string[: match.start()][-20:]):
+    follows = match.string[match.end() : match.end() + 1]
+    if (
+        command == "mathrm"
+        and word in _UNIT_LETTERS
+        and follows not in ("_", "(")
+        and _AFTER_NUMBER.search(match.string[: match.start()][-20:])
+    ):
         return f" \\TEXT{{{word}}} "
     if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "

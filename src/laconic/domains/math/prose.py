@@ -74,6 +74,19 @@ _BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it))\
 _ROUGHLY = re.compile(
     r"[,;]?\s*\(?\s*\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*", re.S
 )
+_SPELT = (
+    (re.compile(r"(?:\bthe\s+)?\bsquare\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt{\1}$"),
+    (re.compile(r"(?:\bthe\s+)?\bcube\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt[3]{\1}$"),
+    (re.compile(r"(?<![\w.$\\])(\d{1,9}|pi|π)\s+over\s+(\d{1,9})\b(?!\.\d)"), r"$\\frac{\1}{\2}$"),
+    (re.compile(r"(?<=\b(?:is|be)\s)(?:negative|minus)\s+(?=[$€£]?\d)"), "-"),
+)
+_NONE_SUCH = re.compile(r"\b(?:does|do)(?:\s+not|n['’]t)\s+exist\W*\Z")
+_COUNT_IN_WORDS = re.compile(
+    r"\b(?:has|have|are|is|exactly|takes?|costs?|gets?|needs?|sold|bought|of)\s+((?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|two|three"
+    r"|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{3,5}teen|hundred|thousand|and)\b[ -]?){1,8})"
+)
+_MARKER = re.compile(r"\A\s*[-*•]\s+")
+_LISTED = re.compile(r":\s*\n\s*((?:[-*•][ \t]+[^\n]{1,80}(?:\n+|\Z)){2,20})\s*\Z")
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -89,8 +102,15 @@ def in_prose(text: str) -> Extracted:
     bare = _bare(text)
     if bare:
         return bare
-    text = _DENIED.sub(" ", text)
+    text = _spelt_out(_DENIED.sub(" ", text))
     return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
+
+
+def _spelt_out(text: str) -> str:
+    """Roots, quotients and signs in words as mathematics, so that no number in them is taken for the answer."""
+    for pattern, replacement in _SPELT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _bare(text: str) -> Extracted | None:
@@ -152,7 +172,7 @@ def innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
-    line = _principal(line)
+    line = re.sub(r"(?<=\d)!\Z", "", _principal(line))  # joy, not a factorial, outside of mathematics
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
     tail = line[said[-1].end() :] if said else line
@@ -184,6 +204,10 @@ def _lone_bold(line: str) -> str | None:
 
 def _shown(text: str) -> Extracted | None:
     """No statement of an answer at all: the mathematics, bold text or number that ends the text."""
+    listed = _LISTED.search(text)
+    items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
+    if items and all(_bare(item) for item in items):
+        return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
     sentences = _sentences(text)
     last = sentences[-1] if sentences else ""
     found = _shown_in(last)
@@ -198,7 +222,10 @@ def _shown(text: str) -> Extracted | None:
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)
-    return Extracted(trim(bold[-1]), "last-bold", stated=False) if bold else None
+    if bold:
+        return Extracted(trim(bold[-1]), "last-bold", stated=False)
+    counted = _COUNT_IN_WORDS.findall(last)
+    return Extracted(counted[0].strip(), "count-in-words", stated=False) if len(counted) == 1 else None
 
 
 def _sentences(text: str) -> list[str]:
@@ -220,6 +247,8 @@ def _shown_in(sentence: str) -> Extracted | None:
     sentence = _principal(sentence)
     if _WITHOUT.search(sentence) and not re.search(r"\d", sentence):
         return Extracted("no solution", "said-none", stated=False)
+    if _NONE_SUCH.search(sentence) and not re.search(r"\d", sentence):
+        return Extracted("does not exist", "said-none", stated=False)
     bold = _BOLD.findall(sentence)
     if bold and (re.search(r"[\d$\\]", bold[-1]) or re.search(r"(?:\*\*|__)[.!]?\s*\Z", sentence)):
         return Extracted(trim(innermost(bold[-1])), "last-bold", stated=False)

@@ -55,6 +55,10 @@ _COLON = re.compile(
 )
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-z])")
 _CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?(.*?)\\end\{[a-z]+\}", re.S)
+_ALIGNED = re.compile(
+    r"\\begin\{(align\*?|aligned|gathered|gather\*?|split|equation\*?|eqnarray\*?)\}(?P<body>.*?)\\end\{\1\}", re.S
+)
+_RELATED = re.compile(r"=|<|>|\\(?:le|ge|approx)(?![a-z])")
 _REASON = re.compile(r"(?<=\S)\s*\(?\s*\\text\s*\{\s*\(?\s*(?:since|because)\b.*\Z")
 _COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+|(?:st|nd|rd|th)\b)?\s+[A-Za-z][A-Za-z ]*\.?\s*")
 _HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\s*\{)?\s*([ap])(?:\.\s*m\.?|m)\s*\}?\.?", re.I)
@@ -98,6 +102,9 @@ def _read(text: str) -> Node:
 
 def _tidy(text: str) -> str:
     text = _REASON.sub("", text) if "\\text" in text else text
+    lines = _ALIGNED.fullmatch(text) if "\\begin" in text else None
+    if lines and len(rows := _rows(lines["body"].replace("&", " "))) and all(_RELATED.match(row) for row in rows[1:]):
+        text = " ".join(rows)
     system = _CASES.fullmatch(text) if "\\begin" in text else None
     rows = _rows(re.sub(r"&\s*(?==)|(?<==)\s*&", "", system[1])) if system else []
     if rows and all("=" in row and "&" not in row for row in rows):
@@ -222,6 +229,9 @@ def _set_algebra(text: str) -> Node | None:
         parts = split(text, (operator,)) if operator in text else []
         if len(parts) > 1:
             return SetOf(operator, tuple(read(part) for part in parts))
+    but = _EXCEPT.fullmatch(text)
+    if but:
+        return SetOf("\\setminus", (Words("\\mathbb{R}"), _as_set(but[1])))
     half = re.fullmatch(r"\\mathbb\s*\{\s*R\s*\}\s*([_^])\s*\{?\s*([-+]|[<>]\s*0|\\[lg]e\s*0)\s*\}?", text)
     if half:
         return _half_line(half[2].removesuffix("0").strip())
@@ -229,6 +239,21 @@ def _set_algebra(text: str) -> Node | None:
     if minus:
         return SetOf("\\setminus", (read(minus[1]), read(minus[2])))
     return Words("\\mathbb{R}") if re.fullmatch(r"\\mathbb\s*\{\s*R\s*\}", text) else None
+
+
+_EXCEPT = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:all\s+)?(?:the\s+)?(?:real\s+numbers?|reals)(?:\s+[a-z])?,?\s+(?:except|other\s+than|excluding|but|besides)"
+    r"(?:\s+for)?[\s}:]+(.{1,200})|\\mathbb\s*\{\s*R\s*\}\s*\^\s*\{?\s*(?:\*|\\ast|\\times)\s*\}?",
+    re.S,
+)
+
+
+def _as_set(text: str | None) -> Node:
+    """What is left out: numbers one by one; zero where a star says so."""
+    node = read(text) if text else Scalar("0")
+    items = node.items if isinstance(node, Many) and node.kind in ("list", "set") else (node,)
+    values = tuple(read(n.terms[-1]) if isinstance(n, Chain) and n.relations == ("=",) else n for n in items)
+    return Many("set", values)
 
 
 def _half_line(sign: str) -> Node:

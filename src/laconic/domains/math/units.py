@@ -67,6 +67,7 @@ for _row in (
 _SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
 _CURRENCY = re.compile(r"\\usd\s*")
 _DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
+_MINUTES = re.compile(r"(\d{1,4})\s*\^\s*\{\s*\\circ\s*\}\s*(\d{1,2})\s*'\s*(?:(\d{1,2})\s*(?:''|\"))?")
 _TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
 _PERCENT = re.compile(r"\s*\\?%\s*\Z")
 _WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>-?\d)\s*\}?)?\s*\.?\s*\Z")
@@ -94,6 +95,9 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
+    minutes = _MINUTES.fullmatch(text)
+    if minutes:
+        return f"{minutes[1]}+{minutes[2]}/60+{minutes[3] or 0}/3600", unit_of("degree", 1)
     if text.count("^{\\circ}") > 1 and not _TRIGONOMETRIC.search(text) and "\\pi" not in text:
         return text.replace("^{\\circ}", " "), unit_of("degree", 1)
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):

@@ -15,7 +15,11 @@ _NOTHING = re.compile(
 _EVERYTHING = frozenset(
     ("all real numbers", "all reals", "the real numbers", "real numbers", "the set of real numbers")
 )
-_SAME_WORDS: dict[str, str] = dict.fromkeys(["dne", "doesnt exist", "limit does not exist"], "does not exist")
+_SAME_WORDS: dict[str, str] = (
+    dict.fromkeys(["dne", "doesnt exist", "limit does not exist", "limit doesnt exist"], "does not exist")
+    | dict.fromkeys(["convergent", "converge", "is convergent"], "converges")
+    | dict.fromkeys(["divergent", "diverge", "is divergent"], "diverges")
+)
 _UNITS = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen
