@@ -119,7 +119,7 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
         (r"(\\(?:mathrm|text|mbox|rm)\s*\{[^{}]*)\^\s*\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1^\2"),
         (r"\\!", ""),
-        (r"\{:\}", ":"),
+        (r"(?:\\text\s*)?\{\s*:\s*\}", ":"),
         (r"\\[,;:> ]|\\q?quad(?![a-z])|\\(?:thin|med|thick|en)space(?![a-z])|~|\\\n", " "),
     )
 )
@@ -139,7 +139,7 @@ _CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\[[^\]]*\])?\s*(\d(?!\d)|[A-Za-z](?![A-Za-z]))")
 _ONE_SCRIPT = re.compile(r"([\^_])\s*\{\s*(-?[\dA-Za-z]+)\s*\}")
-_SHORT_SCRIPT = re.compile(r"([\^_])\s*([\dA-Za-z])")
+_SHORT_SCRIPT = re.compile(r"([\^_])\s*(\d+(?:\.\d+)?|[A-Za-z])")
 _ENTITY = re.compile(r"&(?:amp;){0,9}([A-Za-z]{2,8}|#\d{1,6});")
 _SPACES = re.compile(r"\s+")
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\\Z")
@@ -259,6 +259,6 @@ def _restyled(match: re.Match[str]) -> str:
         return f" \\TEXT{{{word}}} "
     if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "
-    if re.fullmatch(r"[-+]?[\d.,/]+", word):
+    if not re.search(r"[^\W\d_]|[\\$%]", word):
         return body
     return f" \\TEXT{{{body}}} "

@@ -87,6 +87,8 @@ _COUNT_IN_WORDS = re.compile(
 )
 _MARKER = re.compile(r"\A\s*[-*•]\s+")
 _LISTED = re.compile(r":\s*\n\s*((?:[-*•][ \t]+[^\n]{1,80}(?:\n+|\Z)){2,20})\s*\Z")
+_THIN = re.compile("(?<=\\d)[\u00a0\u2009\u202f](?=\\d{3}(?!\\d))")
+"""Spaces that separate thousands and nothing else."""
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -95,7 +97,7 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
-    text = _CLOSING.sub("", text).strip()
+    text = _THIN.sub("", _CLOSING.sub("", text)).strip()
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
