@@ -70,11 +70,20 @@ _CHOSEN = re.compile(
     r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]tatement)\s+(?:\*\*)?\(?([A-J])\)?(?:\*\*)?(?:\s*\([^()]{0,40}\))?,?\s+is\s+(?:the\s+)?"
     r"(?:only\s+)?(?:correct|right|true)\b"
 )
-_BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it))\b.*", re.S)
+_BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it)|where\s+\$?[a-zA-Z]\$?)\b.*", re.S)
+_REJECTED = re.compile(
+    r"\s*[,;(]?\s*(?:(?:and\s+)?we\s+)?(?:reject|discard|ignor|exclud)(?:e|ed|ing)?\b"
+    r"(?!.{0,400}\b(?:so|thus|hence|therefore|leav\w+|giv\w+)\b).*",
+    re.S,
+)
+_FOR_ALL_THOSE = re.compile(
+    r"\s+(?:for|in|from|on|of)\s+(?:the|all|his|her|their|those|these|its)\s+\d+\s+[a-z]+(?:\s[a-z]+)?\s*[.!]?\s*\Z"
+)
 _ROUGHLY = re.compile(
     r"[,;]?\s*\(?\s*\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*", re.S
 )
 _SPELT = (
+    (re.compile(r"\$?\b(\d[\d,]*)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b"), lambda m: f"${m[1]}.{m[2]:0>2}"),
     (re.compile(r"(?:\bthe\s+)?\bsquare\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt{\1}$"),
     (re.compile(r"(?:\bthe\s+)?\bcube\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt[3]{\1}$"),
     (re.compile(r"(?<![\w.$\\])(\d{1,9}|pi|π)\s+over\s+(\d{1,9})\b(?!\.\d)"), r"$\\frac{\1}{\2}$"),
@@ -89,6 +98,12 @@ _MARKER = re.compile(r"\A\s*[-*•]\s+")
 _LISTED = re.compile(r":\s*\n\s*((?:[-*•][ \t]+[^\n]{1,80}(?:\n+|\Z)){2,20})\s*\Z")
 _THIN = re.compile("(?<=\\d)[\u00a0\u2009\u202f](?=\\d{3}(?!\\d))")
 """Spaces that separate thousands and nothing else."""
+_BOLD_TAG = re.compile(r"</?(?:b|strong)>", re.I)
+_TAG_OR_PICTURE = re.compile(
+    "</?(?:i|em|u|p|br|span|div|h[1-6])(?: [^<>]{0,80})?/?>"
+    "|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\ufe0f\u220e\u25a0\u25a1]+",
+    re.I,
+)
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -97,7 +112,8 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
-    text = _THIN.sub("", _CLOSING.sub("", text)).strip()
+    text = _BOLD_TAG.sub("**", _THIN.sub("", _CLOSING.sub("", text)))
+    text = _TAG_OR_PICTURE.sub(" ", text).strip()
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
@@ -270,7 +286,7 @@ def _shown_in(sentence: str) -> Extracted | None:
 
 def _principal(sentence: str) -> str:
     """A sentence without the reason or the rounding that it ends on, where an answer stands before that."""
-    for pattern in (_BECAUSE, _ROUGHLY):
+    for pattern in (_BECAUSE, _REJECTED, _ROUGHLY, _FOR_ALL_THOSE):
         match = pattern.search(sentence)
         if match and re.search(r"[\d$\\]", sentence[: match.start()]):
             sentence = sentence[: match.start()]

@@ -59,6 +59,7 @@ _ALIGNED = re.compile(
     r"\\begin\{(align\*?|aligned|gathered|gather\*?|split|equation\*?|eqnarray\*?)\}(?P<body>.*?)\\end\{\1\}", re.S
 )
 _RELATED = re.compile(r"=|<|>|\\(?:le|ge|approx)(?![a-z])")
+_SPELT_AGAIN = re.compile(r"(?<=\d)\s*\(\s*(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z -]{1,60})\}?\s*\)\Z")
 _REASON = re.compile(r"(?<=\S)\s*\(?\s*\\text\s*\{\s*\(?\s*(?:since|because)\b.*\Z")
 _COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+|(?:st|nd|rd|th)\b)?\s+[A-Za-z][A-Za-z ]*\.?\s*")
 _HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\s*\{)?\s*([ap])(?:\.\s*m\.?|m)\s*\}?\.?", re.I)
@@ -113,6 +114,8 @@ def _tidy(text: str) -> str:
     while True:
         before = text
         text = text.strip().rstrip(".,;:").strip()
+        spelt = _SPELT_AGAIN.search(text)
+        text = text[: spelt.start()] if spelt and word_number(spelt[1]) else text
         text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
         text = _one_number(text) if text.startswith("{") and "," in text else text
         text = peeled(peeled(text, "(", ")"), "{", "}")
