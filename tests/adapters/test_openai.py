@@ -70,6 +70,7 @@ def test_a_reply_comes_back_whole(server: FaultServer, api: str, stream: bool) -
     assert (reply.answer, reply.finish_reason, reply.error) == ("Say four, please.", "stop", None)
     assert (reply.prompt_tokens, reply.completion_tokens, reply.served_model) == (7, 5, "m")
     assert reply.latency_s
+    assert reply.first_token_s is not None if stream else reply.first_token_s is None
     assert reply.reasoning == ("Hm." if api == "responses" else "")
 
 
