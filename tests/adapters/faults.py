@@ -10,6 +10,7 @@ import asyncio
 import collections
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -26,11 +27,12 @@ class FaultServer:
 
     def __init__(
         self, *, delay_s: float = 0.0, models: Any = ("m",), key: str | None = None, parallel: int = 0,
-        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None,
+        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None, tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.delay_s = delay_s
         self.answers = answers
         """(body, how often its prompt has been asked) to the reply's text and its completion tokens."""
+        self.tls = tls
         self.models = models
         self.key = key
         self.parallel = parallel
@@ -48,7 +50,7 @@ class FaultServer:
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
@@ -88,7 +90,7 @@ class FaultServer:
         app.router.add_post("/v1/responses", self._responses)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls)
         await site.start()
         assert site._server is not None
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
