@@ -13,7 +13,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -28,11 +28,14 @@ class FaultServer:
     def __init__(
         self, *, delay_s: float = 0.0, models: Any = ("m",), key: str | None = None, parallel: int = 0,
         answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None, tls: ssl.SSLContext | None = None,
+        messages: Mapping[str, dict[str, object]] | None = None,
     ) -> None:  # fmt: skip
         self.delay_s = delay_s
         self.answers = answers
         """(body, how often its prompt has been asked) to the reply's text and its completion tokens."""
         self.tls = tls
+        self.messages = messages or {}
+        """A prompt that is one of these names gets this message of a chat completion."""
         self.models = models
         self.key = key
         self.parallel = parallel
@@ -135,6 +138,10 @@ class FaultServer:
         fault = getattr(self, f"_{word.replace('-', '_')}", None)
         if fault is not None:
             return await fault(request, body)
+        if prompt in self.messages:
+            reply = _reply(body, "")
+            reply["choices"][0]["message"] = {"role": "assistant", **self.messages[prompt]}
+            return await _send(request, body, reply)
         if self.answers is not None:
             text, n_tokens = self.answers(body, self._asked[prompt])
             reply = _reply(body, text)
@@ -243,11 +250,11 @@ async def _send(request: web.Request, body: dict[str, Any], reply: dict[str, Any
         return response
     await response.write(b": keep-alive\n\n")
     choice = reply["choices"][0]
-    text = choice["message"]["content"]
-    step = max(1, len(text) // 7)
-    for i in range(0, len(text), step):
-        delta = {"content": text[i : i + step]}
-        await response.write(_event({"model": reply["model"], "choices": [{"index": 0, "delta": delta}]}))
+    for name, value in choice["message"].items():
+        step = max(1, len(value or "") // 7)
+        for i in range(0, len(value or ""), step):
+            delta = {name: value[i : i + step]}
+            await response.write(_event({"model": reply["model"], "choices": [{"index": 0, "delta": delta}]}))
     await response.write(_event({"choices": [{"delta": {}, "finish_reason": choice["finish_reason"]}]}))
     await response.write(_event({"choices": [], "usage": reply["usage"]}) + b"data: [DONE]\n\n")
     return response
