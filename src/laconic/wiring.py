@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -250,6 +251,7 @@ class Wiring:
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
         failed: list[str] = []
+        served = Counter[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             if account is not None:
@@ -260,6 +262,8 @@ class Wiring:
             ):  # fmt: skip
                 if trace.error is not None:
                     failed.append(trace.trace_id)
+                if trace.served_model is not None:
+                    served[trace.served_model] += 1
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
             # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
@@ -267,7 +271,7 @@ class Wiring:
             owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
         ctx.out.facts.update(
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
-            completion_tokens=spent.completion,
+            completion_tokens=spent.completion, served=dict(served),
         )  # fmt: skip
 
     # -- verdicts --------------------------------------------------------------------------------------------

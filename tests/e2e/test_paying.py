@@ -132,6 +132,16 @@ def test_a_budget_is_never_exceeded_and_can_be_raised(tmp_path: Path, concurrenc
         assert asked(server) == dict.fromkeys(range(N), 1)
 
 
+def test_a_served_model_other_than_asked_is_said_in_the_report(tmp_path: Path):
+    with FaultServer() as server:
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
+        rows = [{"problem": prompt, "answer": "4"} for prompt in ("4", "other_model 1", "other_model 2")]
+        (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        run(study)
+    page = (tmp_path / "reports/asked/report.md").read_text()
+    assert "one was asked as m; its server says that these answered: m-turbo-quantized (2 traces)." in page
+
+
 def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_spent(tmp_path: Path):
     with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
         # What is spent counts once, although the step that finished is asked again: the budget has room for just this.

@@ -380,8 +380,15 @@ def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             ledger.put(key(i), payload(i, 2_000))
             largest = max(largest, ledger._writer._waiting_bytes)
         assert largest < 13_000
-    with Ledger.open(tmp_path / "calls.ledger") as ledger:
+    path = tmp_path / "calls.ledger"
+    with Ledger.open(path) as ledger:
         assert len(ledger) == 100
+        as_they_came = path.stat().st_size
+        assert as_they_came > 50 * 2_000, "behind the replies, nobody deflates"
+        assert ledger.compact() == as_they_came - path.stat().st_size
+        assert path.stat().st_size < 100 * 150
+    with Ledger.open(path, readonly=True) as ledger:
+        assert all(ledger.get(key(i)) == payload(i, 2_000) for i in range(100))
 
 
 def _script(code: str) -> str:

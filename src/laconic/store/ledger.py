@@ -22,6 +22,7 @@ from laconic.store.ledger_frames import (
     NOTE_MAX,
     Place,
     decoded,
+    deflated,
     encoded,
     header,
     headers,
@@ -172,7 +173,7 @@ class Ledger:
             self.close()
 
     def compact(self) -> int:
-        """Rewrite the file without superseded and damaged records; the bytes saved. Crash-safe."""
+        """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe."""
         with self._changed:
             self._check_writable()
             self._writer.drain()
@@ -198,6 +199,7 @@ class Ledger:
             places = [(place, raw) for raw in self._index if (place := self._index.get(raw))]
             for place, raw in sorted(places):
                 if (body := self._read(raw)) is not None:
+                    body = deflated(body)
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
                     end = write_at(fd, record(raw, place.note, body), end)
             os.fsync(fd)

@@ -112,8 +112,8 @@ def decoded(body: bytes) -> dict[str, object]:
 
 
 def deflated(body: bytes) -> bytes:
-    """The body as it goes into the file: compressed when that pays."""
-    if len(body) < COMPRESS_FROM:
+    """The body as it goes into the file: compressed when that pays and has not been done."""
+    if len(body) < COMPRESS_FROM or body[:1] != b"{":
         return body
     # Level 1: real traces shrink to a third; level 6 saves a sixth more for twice the time.
     small = zlib.compress(body, 1)

@@ -49,6 +49,9 @@ class Writer:
         self._writing: dict[bytes, Waiting] = {}
         self._waiting_bytes = 0
         self._waiting_since = 0.0
+        self._behind = False
+        """Whether records come faster than they can be deflated: then they are written as they are, at the disk's
+        speed, and compacting deflates them."""
         self._drainers = 0
         self._threads: list[threading.Thread] = []
 
@@ -145,6 +148,7 @@ class Writer:
                 self.changed.wait(left)
             if self.failure:
                 return False
+            self._behind = self._waiting_bytes >= PENDING_MAX
             self._writing, self._waiting, self._waiting_bytes = self._waiting, {}, 0
             self.changed.notify_all()
             return bool(self._writing) or not self.closed
@@ -155,7 +159,7 @@ class Writer:
         chunk = bytearray()
         end = self.end
         for key, waiting in records.items():
-            body = deflated(waiting.body) if self._durable else waiting.body
+            body = deflated(waiting.body) if self._durable and not self._behind else waiting.body
             places[key] = Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note)
             chunk += record(key, waiting.note, body)
             if len(chunk) >= CHUNK:
