@@ -39,8 +39,9 @@ def _classes() -> Any:
 
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
     table = np.full(sys.maxunicode + 1, _OTHER, dtype=np.uint8)
-    for pattern, kind in ((r"[\p{L}\p{M}]", _LETTER), (r"\p{N}", _DIGIT), (r"\s", _SPACE)):
-        table[[ord(char) for char in regex.findall(pattern, everything)]] = kind
+    for pattern, kind in ((r"[\p{L}\p{M}]+", _LETTER), (r"\p{N}+", _DIGIT), (r"\s+", _SPACE)):
+        for run in regex.finditer(pattern, everything):
+            table[run.start() : run.end()] = kind
     return table
 
 
