@@ -231,7 +231,7 @@ def _rows(
     if rows is None:
         ones = {length: _frozen(np.ones(length, dtype)) for length in set(lengths or ())}
         return tuple(ones[length] for length in lengths or ())
-    arrays = tuple(_frozen(np.array(row, dtype=dtype)) for row in rows)
+    arrays = tuple(_array(row, dtype) for row in rows)
     if len(arrays) != len(ids):
         raise InputError(f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
     for i, array in enumerate(arrays):
@@ -243,6 +243,13 @@ def _rows(
                 "leave a problem without samples out, and keep a failed call as an ungraded sample",
             )
     return arrays
+
+
+def _array(row: ArrayLike, dtype: type[Scalar]) -> NDArray[Scalar]:
+    """A read-only array that nobody else can write to: a row of other samples as it is, anything else as a copy."""
+    if isinstance(row, np.ndarray) and row.dtype == dtype and row.base is None and not row.flags.writeable:
+        return cast("NDArray[Scalar]", row)
+    return _frozen(np.array(row, dtype=dtype))
 
 
 def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
