@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -165,7 +166,7 @@ def _candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> list
     paired = dict.fromkeys(facts["problems"])
     return [
         Candidate(
-            problem_id=pid, tags=dict(_tag(tag) for tag in tags[pid]), pass_rate=facts["pass_rate"].get(pid, 0.0),
+            problem_id=pid, tags=_tags(tags[pid]), pass_rate=facts["pass_rate"].get(pid, 0.0),
             traces=_of(chosen, pid), rates=_of(facts["rates"], pid), lengths=_of(lengths, pid),
             agreement=agreement.get(pid, float("nan")), samples=_of(samples, pid), paired=pid in paired,
         )
@@ -173,13 +174,34 @@ def _candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> list
     ]  # fmt: skip
 
 
-def _of(by_teacher: Mapping[str, Mapping[str, Any]], problem_id: str) -> dict[str, Any]:
-    return {name: values[problem_id] for name, values in by_teacher.items() if problem_id in values}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def _tag(tag: str) -> tuple[str, str]:
-    name, _, value = tag.partition("=")
-    return name, value
+class _Of(Mapping[str, Any]):
+    """Teacher to value for one problem, seen in the columns that hold all problems: a dictionary for each candidate
+    would be most of what an arm's step keeps in memory."""
+
+    __slots__ = ("_by_teacher", "_problem_id")
+
+    def __init__(self, by_teacher: Mapping[str, Mapping[str, Any]], problem_id: str) -> None:
+        self._by_teacher, self._problem_id = by_teacher, problem_id
+
+    def __getitem__(self, teacher: str) -> Any:
+        return self._by_teacher[teacher][self._problem_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, values in self._by_teacher.items() if self._problem_id in values)
+
+    def __len__(self) -> int:
+        return sum(self._problem_id in values for values in self._by_teacher.values())
+
+
+def _of(by_teacher: Mapping[str, Mapping[str, Any]], problem_id: str) -> Mapping[str, Any]:
+    return _Of(by_teacher, problem_id) if by_teacher else _NOTHING
+
+
+def _tags(tags: Iterable[str]) -> Mapping[str, str]:
+    return {name: value for name, _, value in (tag.partition("=") for tag in tags)} or _NOTHING
 
 
 def _chosen_lengths(chosen: Mapping[str, Mapping[str, str]], inputs: Mapping[str, Artifact]) -> dict[str, Any]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from e2e_study import cli_in
+
+from laconic.miniature.student import base_path
 
 STUDY = """
 name = "checkpoint"
@@ -22,10 +26,20 @@ teacher = "local"
 """
 
 
-def test_a_folder_without_weights_is_the_users_to_mend(tmp_path: Path):
+@pytest.mark.parametrize("broken", ["no weights", "damaged weights", "no config", "an unknown model"])
+def test_what_is_no_model_is_the_users_to_mend(tmp_path: Path, broken: str):
     (tmp_path / "study.toml").write_text(STUDY, encoding="utf-8")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    folder = tmp_path / "model"
+    shutil.copytree(base_path(), folder)
+    weights = next(folder.glob("*.safetensors"))
+    if broken == "no weights":
+        weights.unlink()
+    elif broken == "damaged weights":
+        weights.write_bytes(b"not weights")
+    elif broken == "no config":
+        (folder / "config.json").unlink()
+    else:
+        (folder / "config.json").write_text(json.dumps({"model_type": "nobody"}), encoding="utf-8")
     done = cli_in(tmp_path)("run", "study.toml", expect=1)
     assert "no model can be loaded from" in done.stderr
     assert "a folder with a causal model and its tokenizer" in done.stderr

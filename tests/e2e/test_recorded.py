@@ -139,7 +139,9 @@ def test_a_source_that_shrinks_between_two_runs_loses_nothing_that_was_made(tmp_
     assert artifacts(study)["curate/first"].manifest.rows["examples"] == 4
     write(tmp_path / "problems.jsonl", [*problems])
     assert api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports").executed == []
-    assert {name: made.path.name for name, made in artifacts(study).items()} == {n: made.path.name for n, made in before.items()}
+    assert {name: made.folder.name for name, made in artifacts(study).items()} == {
+        n: made.folder.name for n, made in before.items()
+    }
 
     # Where the study says how many there are, a smaller source is a mistake, and what is there stays.
     text = study.read_text(encoding="utf-8").replace(

@@ -107,11 +107,13 @@ class CheckpointAuthor:
 
 def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
     """In a worker: one reply for each request of the batch. Raises `InputError` for a model that cannot be loaded."""
+    from safetensors import SafetensorError
+
     from laconic.adapters.transformers import load, sample
 
     try:
         model = load(batch.checkpoint, batch.threads)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(
             f"no model can be loaded from {batch.checkpoint!r}: {str(error)[:300]}",
             "a folder with a causal model and its tokenizer, or a model's name on the hub",

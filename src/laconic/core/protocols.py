@@ -43,6 +43,7 @@ class Reply:
     reasoning_tokens: int | None = None
     served_model: str | None = None
     latency_s: float | None = None
+    first_token_s: float | None = None
     error: str | None = None
 
 
@@ -89,6 +90,15 @@ class LiveAuthor(Author, Protocol):
     def ask_live(self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None]) -> None:
         """As `ask`, with requests from `more()`: those that may be asked now, an empty list when some will become
         known without a reply, None when only a reply that is still to come can bring more."""
+        ...
+
+
+@runtime_checkable
+class ReplayingAuthor(Author, Protocol):
+    """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
+
+    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
+        """The key and raw response of each request that there is one for, in whatever order they lie."""
         ...
 
 

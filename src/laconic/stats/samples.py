@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -68,45 +69,53 @@ class Samples:
         """n."""
         return len(self.problem_ids)
 
-    @property
+    @cached_property
     def counts(self) -> IntArray:
         """K_i, shape (n,)."""
-        return np.array([np.size(row) for row in self.correct], dtype=np.int64)
+        return _frozen(np.array([len(row) for row in cast("Sequence[BoolArray]", self.correct)], dtype=np.int64))
 
     @property
     def n_samples(self) -> int:
         """The sum of K_i."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def row(self) -> IntArray:
         """The problem's index of each sample, shape (sum K_i,): the order of the flat arrays below."""
-        return np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts)
+        return _frozen(np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts))
 
-    @property
+    @cached_property
     def flat_correct(self) -> BoolArray:
         """Correct, finished and graded, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.correct))
+        return _frozen(np.concatenate(cast("Sequence[BoolArray]", self.correct)))
 
-    @property
+    @cached_property
     def flat_finished(self) -> BoolArray:
         """Not truncated, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.finished))
+        return _frozen(np.concatenate(cast("Sequence[BoolArray]", self.finished)))
 
-    @property
+    @cached_property
     def flat_graded(self) -> BoolArray:
         """The verifier decided, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.graded))
+        return _frozen(np.concatenate(cast("Sequence[BoolArray]", self.graded)))
 
-    @property
+    @cached_property
     def flat_tokens(self) -> IntArray:
         """Tokens of each sample, shape (sum K_i,). Raises `InputError` when the samples carry no counts."""
-        return np.concatenate(cast("Sequence[IntArray]", self._given("tokens")))
+        return _frozen(np.concatenate(cast("Sequence[IntArray]", self._given("tokens"))))
 
-    @property
+    @cached_property
     def flat_seeds(self) -> IntArray:
         """Training seed of each sample, shape (sum K_i,). Raises `InputError` when the samples carry none."""
-        return np.concatenate(cast("Sequence[IntArray]", self._given("seed_index")))
+        return _frozen(np.concatenate(cast("Sequence[IntArray]", self._given("seed_index"))))
+
+    @cached_property
+    def cluster(self) -> IntArray:
+        """What `cluster_index` says, found once."""
+        labels = self.clusters or (None,) * self.n_problems
+        keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(self.problem_ids, labels, strict=True)]
+        numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
+        return _frozen(np.array([numbers[key] for key in keys], dtype=np.int64))
 
     @property
     def accuracies(self) -> FloatArray:
@@ -179,10 +188,7 @@ def cluster_index(samples: Samples) -> IntArray:
     The one place that decides: a problem's cluster label where it has one, else the problem itself. Numbering
     by label makes every seeded resample independent of the order of the problems.
     """
-    labels = samples.clusters or (None,) * samples.n_problems
-    keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(samples.problem_ids, labels, strict=True)]
-    numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
-    return np.array([numbers[key] for key in keys], dtype=np.int64)
+    return samples.cluster
 
 
 def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
@@ -225,7 +231,7 @@ def _rows(
     if rows is None:
         ones = {length: _frozen(np.ones(length, dtype)) for length in set(lengths or ())}
         return tuple(ones[length] for length in lengths or ())
-    arrays = tuple(_frozen(np.array(row, dtype=dtype)) for row in rows)
+    arrays = tuple(_array(row, dtype) for row in rows)
     if len(arrays) != len(ids):
         raise InputError(f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
     for i, array in enumerate(arrays):
@@ -237,6 +243,13 @@ def _rows(
                 "leave a problem without samples out, and keep a failed call as an ungraded sample",
             )
     return arrays
+
+
+def _array(row: ArrayLike, dtype: type[Scalar]) -> NDArray[Scalar]:
+    """A read-only array that nobody else can write to: a row of other samples as it is, anything else as a copy."""
+    if isinstance(row, np.ndarray) and row.dtype == dtype and row.base is None and not row.flags.writeable:
+        return cast("NDArray[Scalar]", row)
+    return _frozen(np.array(row, dtype=dtype))
 
 
 def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
