@@ -204,7 +204,8 @@ def test_the_papers_corpus_steps_from_a_hundred_rows_to_both_arms(study: Path, s
         assert sorted(row_of[example.problem_id] for example in examples) == both
         assert len(examples) == 90
     funnel = laconic("show", "mine.toml", "funnel").stdout
-    assert re.search(r"curate/pool\D+90\b", funnel), funnel
+    assert re.search(r"decontaminate/problems\s+rows: 96\s+left_out: contaminated 1\s", funnel), funnel
+    assert re.search(r"curate/pool\s+rows: 90\s+left_out: teacher_incorrect 4, teacher_truncated 2\s", funnel), funnel
 
 
 def test_a_second_run_does_nothing_and_the_plan_says_what_is_left(study: Path, servers: tuple[GptOss, JudgeServer]):

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from e2e_study import cli_in
 
 from laconic import api
-from laconic.core.records import Example, Exclusion, Outcome, Score, Verdict
+from laconic.core.records import Example, Exclusion, Outcome, Problem, Score, Trace, Verdict
 from laconic.loading import load_study
 from laconic.store.artifacts import Artifact
 
 REAL = Path(os.environ.get("LACONIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+
+
+MORE = """
+[arms.both]
+effort = { low = "deepseek-reasoner", high = "r1-qwen-7b" }
+[arms.answers]
+teacher = "deepseek-reasoner"
+style = "answer_only"
+"""
 
 
 def artifacts(study: Path) -> dict[str, Artifact]:
@@ -173,16 +183,50 @@ def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
             'teacher = "second"\n': 'teacher = "r1-qwen-7b"\n',
         },
     )
-    cli_in(tmp_path)("run", "mine.toml", "-q")
+    study.write_text(study.read_text(encoding="utf-8") + MORE, encoding="utf-8")
+    laconic = cli_in(tmp_path)
+    laconic("run", "mine.toml", "-q")
     made = artifacts(study)
-    seven = list(made["verify/r1-qwen-7b"].read("verdicts", Verdict))
-    assert len(seven) == 20
-    assert sum(v.outcome == Outcome.TRUNCATED for v in seven) == 1
-    deep = list(made["verify/deepseek-reasoner"].read("verdicts", Verdict))
-    assert len(deep) == 20
-    pool = made["curate/first"].manifest.rows["examples"]
-    assert pool == made["curate/second"].manifest.rows["examples"]
-    assert 15 <= pool <= 20
+    lines = {
+        p.problem_id: int(p.source.rpartition(":")[2]) for p in made["problems/problems"].read("problems", Problem)
+    }
+
+    # What failed, read by hand: of 20 traces each, both are wrong about one problem; the small model is cut off once
+    # and wrong once more.
+    failed: dict[str, dict[int, str]] = {}
+    for name in ("deepseek-reasoner", "r1-qwen-7b"):
+        problems = {t.trace_id: t.problem_id for t in made[f"generate/{name}"].read("traces", Trace)}
+        verdicts = list(made[f"verify/{name}"].read("verdicts", Verdict))
+        assert len(verdicts) == 20
+        failed[name] = {lines[problems[v.trace_id]]: v.outcome for v in verdicts if v.outcome != Outcome.CORRECT}
+    assert failed == {
+        "deepseek-reasoner": {19: "incorrect"},
+        "r1-qwen-7b": {10: "truncated", 12: "incorrect", 19: "incorrect"},
+    }
+
+    # The funnel: 500 problems, 480 without traces of both; of 20, three fail, and 17 are paired.
+    left = list(made["curate/pool"].read("exclusions", Exclusion))
+    assert Counter(e.rule for e in left) == {"no_trace": 480, "teacher_incorrect": 2, "teacher_truncated": 1}
+    assert sorted(lines[e.subject] for e in left if e.rule != "no_trace") == [10, 12, 19]
+    paired = set(range(1, 501)) - {lines[e.subject] for e in left}
+    arms = {
+        arm: list(made[f"curate/{arm}"].read("examples", Example)) for arm in ("first", "second", "both", "answers")
+    }
+    for arm, times in (("first", 1), ("second", 1), ("both", 2), ("answers", 1)):
+        assert sorted(lines[e.problem_id] for e in arms[arm]) == sorted([*paired] * times)
+    assert not any("<think>" in e.completion for e in arms["answers"])
+    assert {e.system for e in arms["both"]} == {"Reasoning effort: low", "Reasoning effort: high"}
+
+    # Profiles of what was right, and one epoch of every arm as others load it.
+    looks = {row["teacher"]: row for row in api.look(study, "profile", store=tmp_path / ".laconic")}
+    assert {name: row["traces"] for name, row in looks.items()} == {"deepseek-reasoner": 19, "r1-qwen-7b": 17}
+    laconic("export", "mine.toml", "corpus", "--to", "out")
+    datasets = pytest.importorskip("datasets")
+    for arm, n in (("first", 17), ("second", 17), ("both", 34), ("answers", 17)):
+        rows = datasets.load_dataset(str(tmp_path / "out"), arm, split="train", cache_dir=str(tmp_path / "cache"))
+        assert len(rows) == n
+        assert rows["messages"][0][-1]["content"] == arms[arm][0].completion
+
     scores = list(made["evaluate/scores"].read("scores", Score))
     (ratio,) = [s for s in scores if s.metric == "token_ratio"]
     assert ratio.n_problems == 20
