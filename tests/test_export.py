@@ -121,6 +121,18 @@ def test_the_looks_and_the_report(place: Path):
         api.look(place / "made.toml", "lenghts", store=place / "store")
 
 
+def test_a_changed_filter_recomputes_what_depends_on_it_and_explain_says_so(place: Path):
+    changed = place / "changed.toml"
+    changed.write_text(
+        STUDY.replace("empty_reasoning = true", "empty_reasoning = true, repetition = 0.9"), encoding="utf-8"
+    )
+    told = {e.step: e for e in api.explain(changed, store=place / "store")}
+    would = {step for step, each in told.items() if each.state != "cached"}
+    assert would == {step for step in told if step.partition("/")[0] in ("screen", "curate", "report")}
+    for teacher in ("long", "short"):
+        assert told[f"screen/{teacher}"].reasons == ("repetition: the default then, 0.9 now",)
+
+
 def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
