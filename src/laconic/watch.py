@@ -82,7 +82,7 @@ class Meter:
     def describe(self) -> str:
         """`512/1,024 traces, 33.1/s, 9,120 tokens/s, 2 errors, 0:15 left`; without a total, `512 traces, 33.1/s`."""
         if not self.total and not self.done:
-            return ""
+            return "starting"
         parts = [f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"]
         if self.rate > 0:
             parts.append(f"{self.rate:,.1f}/s")
