@@ -199,6 +199,10 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         server.seen.clear()
         api.report(study, store=tmp_path / "store", reports=tmp_path / "reports")
         assert not server.seen, "a report asks nothing"
+        server.stop()
+        gone = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports")
+        assert "left   generate/one: its failed rows are not asked again now" in gone.stderr, "no fault: all is there"
+        server.start()
         assert asked_by_a_run() == ["status400 for ever", "status500*1 at first"]
         assert asked_by_a_run() == ["status400 for ever"]
         assert states()["generate/one"] == "cached"
