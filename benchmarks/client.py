@@ -391,7 +391,7 @@ def disk(path: Path, size: int, n_bytes: int) -> None:
             ledger.put(digest([i]), payload)
     took = time.monotonic() - began
     packed, whole = path.stat().st_size / took, n * n_bytes / took
-    print(f"  the ledger alone takes {whole / 1e6:.0f} MB/s of replies and writes {packed / 1e6:.0f} MB/s, packed;")
+    print(f"  the ledger alone takes {whole / 1e6:.0f} MB/s of replies and writes {packed / 1e6:.0f} MB/s;")
     print(f"  this disk takes {plain / 1e6:.0f} MB/s written plainly and synced once")
 
 

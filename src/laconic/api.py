@@ -129,7 +129,8 @@ def _kept(planned: Plan, states: list[StepState], place: Store) -> dict[str, Kep
     if artifact is None:
         return {}
     problems = list(artifact.read("problems", Problem))
-    owed = [name for name, (traces, _) in planned.teachers.items() if made[traces] is None]
+    cached = {state.step for state in states if state.state == "cached"}
+    owed = [name for name, (traces, _) in planned.teachers.items() if traces not in cached]
     asked = {name: problems for name in owed if isinstance(planned.study.teachers[name], EndpointTeacher)}
     for name in asked:
         before = planned.study.teachers[name].after
@@ -171,6 +172,7 @@ def pilot(
         if not steps:
             raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
         _raise_faults(loaded, wiring, list(steps))
+        wiring.count_earlier(planned.spent_in(inspect(place, [planned.report])), place)
         targets = list(steps.values())
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(targets) + 1), quiet=quiet)
         with interruptible(wiring, watch), watch:
@@ -314,13 +316,16 @@ def report(
     """
     loaded = _study(study, overrides)
     states = plan(loaded, store=store)
-    missing = [state.step.name for state in states[:-1] if state.state != "cached"]
+    missing = [state.step.name for state in states[:-1] if state.artifact is None]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first", "a finished study",
             f"laconic run {study if isinstance(study, str) else loaded.name}",
         )  # fmt: skip
-    return run(loaded, store=store, reports=reports)
+    if (last := states[-1]).artifact is None:
+        return run(loaded, store=store, reports=reports)
+    made = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
+    return _summary(loaded, made, last.step, len(states), Path(reports))
 
 
 # -- explaining ------------------------------------------------------------------------------------------------

@@ -136,7 +136,8 @@ def plan(
     for state in states:
         work = works.get(state.step.name)
         typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {work_line(work) if work else ''}".rstrip())
-    counts = {kind: sum(state.state == kind for state in states) for kind in ("cached", "missing", "waiting")}
+    kinds = ("cached", "owed", "missing", "waiting")
+    counts = {kind: sum(state.state == kind for state in states) for kind in kinds}
     typer.echo(f"\n{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
     for kind, what in (
         ("read", "to read"),

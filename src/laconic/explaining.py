@@ -26,6 +26,8 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     step = state.step
     if state.artifact is not None:
         yield f"in the store as {step.stage}/{state.artifact.folder.name}"
+        if state.state == "owed":
+            yield f"rows that failed and are asked again: {state.artifact.manifest.facts['owed']}"
         made = of_facts(step.label, state.artifact.manifest.facts)
         if made is not None:
             total = sum(made.moves.values())

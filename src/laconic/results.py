@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast, get_args
 
 from laconic.arms import Level
 from laconic.core.records import Example, Exclusion, Loss, Problem, Profile, Score, Trace, Verdict
@@ -29,6 +29,7 @@ from laconic.stages import evaluate as evaluate_stage
 from laconic.stages import report as report_stage
 from laconic.stages import verification as verification_stage
 from laconic.stages.evaluate import Sheet
+from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import of_facts
 from laconic.stages.profile import summarise
@@ -187,6 +188,12 @@ def _caveats(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[str]:
             )
         if getattr(teacher, "until", None) is not None:
             yield f"{label} drew samples until the first correct one: its accuracy is that of first samples."
+        if isinstance(teacher, EndpointTeacher):
+            served = cast("Mapping[str, int]", inputs[f"traces:{name}"].manifest.facts["served"])
+            name_alone = teacher.model.rpartition("/")[2]
+            if others := {model: n for model, n in served.items() if model.rpartition("/")[2] != name_alone}:
+                said = ", ".join(f"{model} ({n:,} traces)" for model, n in sorted(others.items()))
+                yield f"{label} was asked as {teacher.model}; its server says that these answered: {said}."
 
 
 def _savings(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[Sentence]:

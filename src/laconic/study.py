@@ -45,6 +45,14 @@ class Endpoint(Spec):
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
 
+    @field_validator("url")
+    @classmethod
+    def _whole_urls(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for url in [value] if isinstance(value, str) else value:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"found {url!r}; expected http://... or https://...; write the whole URL")
+        return value
+
     @property
     def urls(self) -> list[str]:
         """All base URLs."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
-from laconic.stages.calls import spent_on, spent_on_keys
+from laconic.stages.calls import has_retries, spent_on, spent_on_keys
 from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
@@ -54,6 +55,8 @@ class Wiring:
         self.engine = LocalEngine(study.run.workers)
         self.budget = Budget(tokens=study.run.budget.tokens, money=study.run.budget.money)
         self.authors = Authors(study, self.engine, self.stop, self.account)
+        self._earlier: dict[str, Spent] = {}
+        """What is filed of each teacher as spent before this run."""
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
         self._counter: TokenCounter | None = None
         self._verifier: MathVerifier | None = None
@@ -196,12 +199,20 @@ class Wiring:
     def count_earlier(self, spent: Mapping[str, Spent], store: Store) -> None:
         """File what was spent before this run: by finished steps (teacher to tokens), and all that the judge took."""
         for name, tokens in spent.items():
-            self.account(name).earlier(tokens)
+            self._file_earlier(name, self.account(name), tokens)
         judge = self.study.served.get(JUDGE)
         path = store.ledger_path(JUDGE, digest(judge.identity())) if judge else None
         if path is not None and path.exists():
             with Ledger.open(path, create=False, readonly=True) as ledger:
                 self.account(JUDGE).earlier(spent_on_keys(ledger.keys(), ledger))
+
+    def _file_earlier(self, name: str, account: Account, spent: Spent) -> None:
+        """File what earlier runs spent on a teacher; a step that finished and is asked again tells of it twice."""
+        with self._lock:
+            filed = self._earlier.get(name, Spent())
+            more = Spent(max(0, spent.prompt - filed.prompt), max(0, spent.completion - filed.completion))
+            self._earlier[name] = filed.plus(more)
+        account.earlier(more)
 
     def _correct(self, problems: Sequence[Problem]) -> generate_stage.Correct:
         """Which replies are right, by the rules of the domain."""
@@ -239,21 +250,29 @@ class Wiring:
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
-        errors = 0
+        failed: list[str] = []
+        served = Counter[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             if account is not None:
-                account.earlier(spent_on(asked, ledger))
+                self._file_earlier(label, account, spent_on(asked, ledger))
             for trace in generate_stage.generate(
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=account.rate if account else None,
             ):  # fmt: skip
-                errors += trace.error is not None
+                if trace.error is not None:
+                    failed.append(trace.trace_id)
+                if trace.served_model is not None:
+                    served[trace.served_model] += 1
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
+            # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
+            may_retry = author.paid and not isinstance(author, CheckpointAuthor)
+            owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
         ctx.out.facts.update(
-            errors=errors, asked=len(asked), prompt_tokens=spent.prompt, completion_tokens=spent.completion
-        )
+            errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
+            completion_tokens=spent.completion, served=dict(served),
+        )  # fmt: skip
 
     # -- verdicts --------------------------------------------------------------------------------------------
 

@@ -10,9 +10,10 @@ import asyncio
 import collections
 import json
 import re
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -26,11 +27,15 @@ class FaultServer:
 
     def __init__(
         self, *, delay_s: float = 0.0, models: Any = ("m",), key: str | None = None, parallel: int = 0,
-        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None,
+        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None, tls: ssl.SSLContext | None = None,
+        messages: Mapping[str, dict[str, object]] | None = None,
     ) -> None:  # fmt: skip
         self.delay_s = delay_s
         self.answers = answers
         """(body, how often its prompt has been asked) to the reply's text and its completion tokens."""
+        self.tls = tls
+        self.messages = messages or {}
+        """A prompt that is one of these names gets this message of a chat completion."""
         self.models = models
         self.key = key
         self.parallel = parallel
@@ -48,7 +53,7 @@ class FaultServer:
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> FaultServer:
         self._thread.start()
@@ -88,7 +93,7 @@ class FaultServer:
         app.router.add_post("/v1/responses", self._responses)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls)
         await site.start()
         assert site._server is not None
         self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -133,6 +138,10 @@ class FaultServer:
         fault = getattr(self, f"_{word.replace('-', '_')}", None)
         if fault is not None:
             return await fault(request, body)
+        if prompt in self.messages:
+            reply = _reply(body, "")
+            reply["choices"][0]["message"] = {"role": "assistant", **self.messages[prompt]}
+            return await _send(request, body, reply)
         if self.answers is not None:
             text, n_tokens = self.answers(body, self._asked[prompt])
             reply = _reply(body, text)
@@ -241,11 +250,11 @@ async def _send(request: web.Request, body: dict[str, Any], reply: dict[str, Any
         return response
     await response.write(b": keep-alive\n\n")
     choice = reply["choices"][0]
-    text = choice["message"]["content"]
-    step = max(1, len(text) // 7)
-    for i in range(0, len(text), step):
-        delta = {"content": text[i : i + step]}
-        await response.write(_event({"model": reply["model"], "choices": [{"index": 0, "delta": delta}]}))
+    for name, value in choice["message"].items():
+        step = max(1, len(value or "") // 7)
+        for i in range(0, len(value or ""), step):
+            delta = {name: value[i : i + step]}
+            await response.write(_event({"model": reply["model"], "choices": [{"index": 0, "delta": delta}]}))
     await response.write(_event({"choices": [{"delta": {}, "finish_reason": choice["finish_reason"]}]}))
     await response.write(_event({"choices": [], "usage": reply["usage"]}) + b"data: [DONE]\n\n")
     return response

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from faults import KEY, FaultServer
+from test_reasoning import MESSAGES, TEXTS, A, R
 
 from laconic.adapters.openai import EndpointAuthor
 from laconic.adapters.openai_ask import AskProgress
@@ -70,7 +71,23 @@ def test_a_reply_comes_back_whole(server: FaultServer, api: str, stream: bool) -
     assert (reply.answer, reply.finish_reason, reply.error) == ("Say four, please.", "stop", None)
     assert (reply.prompt_tokens, reply.completion_tokens, reply.served_model) == (7, 5, "m")
     assert reply.latency_s
+    assert reply.first_token_s is not None if stream else reply.first_token_s is None
     assert reply.reasoning == ("Hm." if api == "responses" else "")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_reasoning_format_comes_over_the_wire_and_out_of_the_ledger_as_two_texts(
+    tmp_path: Path, stream: bool
+) -> None:
+    formats = {**{f"text: {name}": {"content": text} for name, text in TEXTS.items()}, **MESSAGES}
+    asked = [request(name, i) for i, name in enumerate(formats)]
+    with FaultServer(messages=formats) as server, Ledger.open(tmp_path / "calls.ledger") as ledger:
+        asker = author(server, stream=stream)
+        asker.ask(asked, ledger.put)
+    with Ledger.open(tmp_path / "calls.ledger", readonly=True) as ledger:
+        for each in asked:
+            reply = asker.parse(ledger.get(each.key) or {})
+            assert (reply.reasoning, reply.answer, reply.error) == (R, A, None), each.prompt
 
 
 def test_the_payload_is_raw_and_says_how_it_was_asked(server: FaultServer) -> None:

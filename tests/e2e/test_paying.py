@@ -132,6 +132,48 @@ def test_a_budget_is_never_exceeded_and_can_be_raised(tmp_path: Path, concurrenc
         assert asked(server) == dict.fromkeys(range(N), 1)
 
 
+def test_a_served_model_other_than_asked_is_said_in_the_report(tmp_path: Path):
+    with FaultServer() as server:
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
+        rows = [{"problem": prompt, "answer": "4"} for prompt in ("4", "other_model 1", "other_model 2")]
+        (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        run(study)
+    page = (tmp_path / "reports/asked/report.md").read_text()
+    assert "one was asked as m; its server says that these answered: m-turbo-quantized (2 traces)." in page
+
+
+def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_spent(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
+        # What is spent counts once, although the step that finished is asked again: the budget has room for just this.
+        endpoint = f'endpoints.one = {{ url = "{server.url}", retries = 0 }}\nbudget = {{ tokens = 550 }}'
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        prompts = [*(f"q{i} is fine" for i in range(8)), "status500*1 at first", "status400 for ever"]
+        rows = [{"problem": prompt, "answer": "4"} for prompt in prompts]
+        (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+        def asked_by_a_run() -> list[str]:
+            server.seen.clear()
+            run(study)
+            return sorted(body["messages"][-1]["content"] for body in server.seen)
+
+        def states() -> dict[str, str]:
+            return {s.step.name: s.state for s in api.plan(load_study(study), store=tmp_path / "store")}
+
+        assert asked_by_a_run() == sorted(prompts)
+        assert states()["generate/one"] == "owed"
+        assert "1 owed" in (plan := cli_in(tmp_path)("plan", "s.toml", "--store", "store").stdout)
+        assert "2 traces owed, 8 in the ledger" in plan
+        server.seen.clear()
+        api.report(study, store=tmp_path / "store", reports=tmp_path / "reports")
+        assert not server.seen, "a report asks nothing"
+        assert asked_by_a_run() == ["status400 for ever", "status500*1 at first"]
+        assert asked_by_a_run() == ["status400 for ever"]
+        assert states()["generate/one"] == "cached"
+        assert asked_by_a_run() == []
+        errors = [t.error for t in artifact(study, "generate/one").read("traces", Trace) if t.error]
+        assert errors == ["bad_request: the server says 400 about m"]
+
+
 def test_a_budget_in_money_counts_both_directions_and_finished_steps(tmp_path: Path):
     rates = "{ input_per_million = 100.0, output_per_million = 1000.0 }"
     each, tables = (PROMPT_TOKENS * 100 + 30 * 1000) / 1e6, ONE.format(extra="", cap=40)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
+from laconic.store import ledger_writer
 from laconic.store.ledger import MAGIC, Ledger
 from laconic.store.locks import WriterLock
 
@@ -111,7 +113,7 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
     path = tmp_path / "calls.ledger"
     fill(path, 5)
     with Ledger.open(path) as ledger, monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "_write", _full_disk)
+        patch.setattr(ledger_module, "write_at", _full_disk)
         with pytest.raises(StoreError):
             ledger.compact()
         patch.undo()
@@ -121,9 +123,10 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
     assert not path.with_name(path.name + ".compact").exists()
 
 
-def test_a_file_cut_at_any_byte_owes_just_what_was_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [20, 2_000], ids=["plain", "deflated"])
+def test_a_file_cut_at_any_byte_owes_just_what_was_cut(tmp_path: Path, size: int) -> None:
     path, cut = tmp_path / "calls.ledger", tmp_path / "cut.ledger"
-    ends = fill(path, 4)
+    ends = fill(path, 4, size=size)
     whole = path.read_bytes()
     assert ends[-1] == len(whole)
     for n in range(len(whole)):
@@ -132,7 +135,10 @@ def test_a_file_cut_at_any_byte_owes_just_what_was_cut(tmp_path: Path) -> None:
         with Ledger.open(cut) as ledger:
             assert {int(k, 16) for k in ledger.keys()} == kept  # noqa: SIM118
             ledger.put(key(7), payload(7))
-        assert held(cut) == kept | {7}, f"cut at byte {n}"
+        with Ledger.open(cut, readonly=True) as ledger:
+            assert ledger.damaged == 0, "the torn tail was cut off before anything was written behind it"
+            assert {int(k, 16) for k in ledger.keys()} == kept | {7}, f"cut at byte {n}"  # noqa: SIM118
+            assert all(ledger.get(key(i)) == payload(i, size) for i in kept)
 
 
 def test_any_flipped_byte_owes_only_the_record_it_lies_in(tmp_path: Path) -> None:
@@ -265,7 +271,7 @@ def test_a_full_disk_leaves_a_clean_prefix(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "calls.ledger"
     ends = fill(path, 3)
     ledger = Ledger.open(path)
-    monkeypatch.setattr(ledger_module, "_write", _full_disk)
+    monkeypatch.setattr(ledger_writer, "write_at", _full_disk)
     ledger.put(key(3), payload(3))
     with pytest.raises(StoreError, match="No space left"):
         ledger.flush()
@@ -287,6 +293,28 @@ def test_a_failing_fsync_surfaces_too(tmp_path: Path, monkeypatch: pytest.Monkey
         ledger.close()
     monkeypatch.undo()
     assert held(path) == set()
+
+
+def test_a_slow_sync_keeps_no_record_out_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, gate, sync = tmp_path / "calls.ledger", threading.Event(), os.fsync
+    ledger = Ledger.open(path)
+    monkeypatch.setattr(os, "fsync", lambda fd: (gate.wait(20), sync(fd)))
+    for i in range(3):
+        ledger.put(key(i), payload(i))
+        until = time.monotonic() + 10
+        while path.stat().st_size < len(MAGIC) + 60 * (i + 1) and time.monotonic() < until:
+            time.sleep(0.005)
+        with Ledger.open(path, readonly=True) as reader:
+            assert reader.get(key(i)) == payload(i), "a kill would not lose it"
+    flush = threading.Thread(target=ledger.flush)
+    flush.start()
+    flush.join(0.1)
+    assert flush.is_alive(), "a power cut might"
+    gate.set()
+    flush.join(10)
+    assert not flush.is_alive()
+    ledger.close()
+    assert held(path) == {0, 1, 2}
 
 
 def test_a_file_size_limit_behaves_like_a_full_disk(tmp_path: Path) -> None:
@@ -345,15 +373,22 @@ def test_what_was_put_is_written_at_exit_even_without_close(tmp_path: Path) -> N
 
 
 def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "PENDING_MAX", 10_000)
+    monkeypatch.setattr(ledger_writer, "PENDING_MAX", 10_000)
     largest = 0
     with Ledger.open(tmp_path / "calls.ledger") as ledger:
         for i in range(100):
             ledger.put(key(i), payload(i, 2_000))
-            largest = max(largest, ledger._waiting_bytes)
+            largest = max(largest, ledger._writer._waiting_bytes)
         assert largest < 13_000
-    with Ledger.open(tmp_path / "calls.ledger") as ledger:
+    path = tmp_path / "calls.ledger"
+    with Ledger.open(path) as ledger:
         assert len(ledger) == 100
+        as_they_came = path.stat().st_size
+        assert as_they_came > 50 * 2_000, "behind the replies, nobody deflates"
+        assert ledger.compact() == as_they_came - path.stat().st_size
+        assert path.stat().st_size < 100 * 150
+    with Ledger.open(path, readonly=True) as ledger:
+        assert all(ledger.get(key(i)) == payload(i, 2_000) for i in range(100))
 
 
 def _script(code: str) -> str:

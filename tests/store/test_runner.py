@@ -161,6 +161,22 @@ def test_retry_executes_only_what_recorded_errors(store: Store, diary):
     assert run(store, [target], diary, mode="retry").executed == []
 
 
+def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_then(store: Store, diary):
+    left = [2, 1, 0]
+
+    def body(ctx: StepContext) -> None:
+        ctx.out.write_text("text", "a")
+        ctx.out.facts.update(errors=2, owed=left.pop(0))
+
+    first = step("first", body=body)
+    target = step("last", source=first)
+    assert run(store, [target], diary).executed == ["s/first", "s/last"]
+    assert [row.state for row in inspect(store, [target])] == ["owed", "cached"]
+    assert run(store, [target], diary).executed == ["s/first"], "the same rows again: nothing downstream is disturbed"
+    assert run(store, [target], diary).executed == ["s/first"]
+    assert run(store, [target], diary).executed == [], "no retries left"
+
+
 def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):
     artifact = next(iter(run(store, [step("a", {"text": "t"})], diary).artifacts.values()))
     manifest = (artifact.folder / MANIFEST).read_bytes()

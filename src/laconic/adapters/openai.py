@@ -124,6 +124,10 @@ class EndpointAuthor:
         try:
             async with session.get(f"{url}/models", timeout=limit, **proxy) as response:
                 status, raw = response.status, self.clean(await response.read())
+        except aiohttp.ClientConnectorCertificateError as error:
+            found = self._cleaned(f"{type(error).__name__}: {error}")
+            remedy = "name the authority that signed it in the variable SSL_CERT_FILE, or correct the url"
+            return Fault(self.shown(url), found, "a certificate that this machine trusts", remedy)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             return self._unreachable_fault(url, f"{type(error).__name__}: {error}")
         if status in {401, 403}:

@@ -61,6 +61,7 @@ def _reply(payload: Mapping[str, object], opened: bool) -> Reply:
         reasoning_tokens=usage.reasoning_tokens,
         served_model=_text(body.get("model")) or _text(payload.get("served_model")),
         latency_s=_number(payload.get("latency_s")),
+        first_token_s=_number(payload.get("ttft_s")),
         error=error,
     )
 

@@ -43,6 +43,7 @@ class Reply:
     reasoning_tokens: int | None = None
     served_model: str | None = None
     latency_s: float | None = None
+    first_token_s: float | None = None
     error: str | None = None
 
 

@@ -79,6 +79,8 @@ class Trace:
     n_answer: int = 0
     served_model: str | None = None
     latency_s: float | None = None
+    first_token_s: float | None = None
+    """Until the first token; known of streamed replies."""
     error: str | None = None
 
     @property

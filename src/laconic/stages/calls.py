@@ -67,11 +67,16 @@ def owes(payload: Payload | None, request: Request, reader: Reader, *, retry: bo
     if reply.error == ABSENT:
         return False
     if reply.error is not None:
-        return retry or attempts(payload) < RETRY_BUDGET
+        return retry or has_retries(payload)
     if (reply.completion_tokens or 0) > request.max_tokens:
         return True
     cap = payload.get("max_tokens")
     return reply.finish_reason == "length" and isinstance(cap, int) and cap < request.max_tokens
+
+
+def has_retries(payload: Payload | None) -> bool:
+    """Whether the next run asks this failed call again."""
+    return payload is None or attempts(payload) < RETRY_BUDGET
 
 
 def attempts(payload: Payload) -> int:

@@ -300,5 +300,6 @@ def _trace(request: Request, reply: Reply, label: str, n_reasoning: int, n_answe
         reasoning=reply.reasoning, answer=reply.answer, finish_reason=reply.finish_reason,
         prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
         reasoning_tokens=reply.reasoning_tokens, n_reasoning=n_reasoning, n_answer=n_answer,
-        served_model=reply.served_model, latency_s=reply.latency_s, error=reply.error,
+        served_model=reply.served_model, latency_s=reply.latency_s, first_token_s=reply.first_token_s,
+        error=reply.error,
     )  # fmt: skip

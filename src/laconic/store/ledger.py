@@ -10,17 +10,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import threading
-import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from laconic.core.errors import StoreError
 from laconic.store.ledger_frames import (
-    CHUNK,
     HEADER_BYTES,
     MAGIC,
     NOTE_MAX,
@@ -30,29 +26,17 @@ from laconic.store.ledger_frames import (
     encoded,
     header,
     headers,
-    packed,
     record,
     sound,
-    unpacked,
 )
+from laconic.store.ledger_index import Index
+from laconic.store.ledger_writer import Writer, write_at
 from laconic.store.locks import WriterLock
 
-COMMIT_WINDOW_S = 0.02
-"""How long records gather before one write and one fsync take them all."""
-PENDING_MAX = 2 << 20
-"""Bytes that may wait for the disk; beyond them `put` waits too, so memory stays flat. As many again may be in writing:
-with four times these, long replies that come as fast as they can left a heap of twice the size."""
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""
 CHECKED_WHOLE = 256 << 20
 """Files up to this size are checked from end to end at opening."""
-
-
-class Waiting(NamedTuple):
-    """A record that is not on the disk yet."""
-
-    body: bytes
-    note: int
 
 
 class Ledger:
@@ -60,22 +44,14 @@ class Ledger:
 
     def __init__(self, path: Path, fd: int, lock: WriterLock | None, *, durable: bool = True) -> None:
         self.path = path
-        self._durable = durable
         self._fd = fd
         self._lock = lock
-        self._index: dict[bytes, int] = {}
-        self._end = len(MAGIC)
-        self._changed = threading.Condition()
-        self._waiting: dict[bytes, Waiting] = {}
-        self._writing: dict[bytes, Waiting] = {}
-        self._waiting_bytes = 0
-        self._flushers = 0
-        self._failure: Exception | None = None
+        self._index = Index()
+        self._writer = Writer(fd, durable=durable, filed=self._index.put)
+        self._changed = self._writer.changed
         self._pid = os.getpid()
-        self._closed = False
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
-        self._thread: threading.Thread | None = None
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
@@ -91,7 +67,7 @@ class Ledger:
         try:
             fd = _open_file(path, readonly=readonly)
             ledger = cls(path, fd, lock, durable=durable)
-            ledger._load()
+            end = ledger._load()
         except BaseException as error:
             if fd >= 0:
                 os.close(fd)
@@ -102,7 +78,8 @@ class Ledger:
             raise
         if lock:
             _scratch(path).unlink(missing_ok=True)
-            ledger._start()
+            ledger._writer.start(end)
+            atexit.register(ledger.close)
         return ledger
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -110,22 +87,23 @@ class Ledger:
     def __contains__(self, key: str) -> bool:
         raw = bytes.fromhex(key)
         with self._changed:
-            return raw in self._index or raw in self._waiting or raw in self._writing
+            return raw in self._index or self._writer.get(raw) is not None
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._index.keys() | self._waiting.keys() | self._writing.keys())
+            return len(self._index) + sum(raw not in self._index for raw in self._writer.unwritten())
 
     def keys(self) -> list[str]:
         """The keys of all finished calls, as hexadecimal digits."""
         with self._changed:
-            return [raw.hex() for raw in {**self._index, **self._writing, **self._waiting}]
+            new = (raw for raw in self._writer.unwritten() if raw not in self._index)
+            return [raw.hex() for raw in (*self._index, *new)]
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
         raw = bytes.fromhex(key)
         with self._changed:
-            waiting = self._waiting.get(raw) or self._writing.get(raw)
+            waiting = self._writer.get(raw)
             body = waiting.body if waiting else self._read(raw)
         return None if body is None else decoded(body)
 
@@ -133,20 +111,19 @@ class Ledger:
         """The note that `put` was given with the newest payload, which is not read; None without one."""
         raw = bytes.fromhex(key)
         with self._changed:
-            if waiting := self._waiting.get(raw) or self._writing.get(raw):
+            if waiting := self._writer.get(raw):
                 return waiting.note
-            value = self._index.get(raw)
-        return None if value is None else unpacked(value).note
+            place = self._index.get(raw)
+        return None if place is None else place.note
 
     def _read(self, raw: bytes) -> bytes | None:
-        value = self._index.get(raw)
-        if value is None:
+        place = self._index.get(raw)
+        if place is None:
             return None
-        place = unpacked(value)
         data = os.pread(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
         found, body = header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
-            del self._index[raw]
+            self._index.drop(raw)
             self.damaged += place.length
             return None
         return body
@@ -162,45 +139,28 @@ class Ledger:
         if len(raw) != 16 or not 0 <= note <= NOTE_MAX:
             raise ValueError(f"key {key!r}, note {note}; a key has 32 hexadecimal digits, a note 64 bits")
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting_bytes < PENDING_MAX or self._failure or self._closed)
+            self._writer.wait_for_room()
             self._check_writable()
-            idle = not self._waiting
-            before = self._waiting.get(raw)
-            self._waiting_bytes += len(body) - (len(before.body) if before else 0)
-            self._waiting[raw] = Waiting(body, note)
-            if idle or self._waiting_bytes >= PENDING_MAX:
-                self._changed.notify_all()
+            self._writer.put(raw, body, note)
 
     def flush(self) -> None:
         """Return when everything put so far is on the disk. Raises `StoreError` when it cannot be."""
         with self._changed:
             self._check_writable()
-            self._drain()
+            self._writer.drain()
             self._check_writable()
-
-    def _drain(self) -> None:
-        self._flushers += 1
-        self._changed.notify_all()
-        self._changed.wait_for(lambda: self._failure or not (self._waiting or self._writing))
-        self._flushers -= 1
 
     def close(self) -> None:
         """Write what waits, stop the writer, give the lock back; may be called twice."""
-        with self._changed:
-            if self._closed or os.getpid() != self._pid:  # a forked copy has no writer to wait for
-                return
-            if self._thread:
-                self._drain()
-            self._closed = True
-            self._changed.notify_all()
-        if self._thread:
-            self._thread.join()
-            atexit.unregister(self.close)
+        if self._writer.closed or os.getpid() != self._pid:  # a forked copy has no writer to wait for
+            return
+        self._writer.stop()
+        atexit.unregister(self.close)
         os.close(self._fd)
         if self._lock:
             self._lock.release()
-        if self._failure:
-            raise _io_error(self.path, self._failure)
+        if self._writer.failure:
+            raise _io_error(self.path, self._writer.failure)
 
     def __enter__(self) -> Ledger:
         return self
@@ -213,12 +173,12 @@ class Ledger:
             self.close()
 
     def compact(self) -> int:
-        """Rewrite the file without superseded and damaged records; the bytes saved. Crash-safe."""
+        """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe."""
         with self._changed:
             self._check_writable()
-            self._drain()
+            self._writer.drain()
             self._check_writable()
-            before, scratch = self._end, _scratch(self.path)
+            before, scratch = self._writer.end, _scratch(self.path)
             try:
                 fd, index, end = self._rewrite(scratch)
                 scratch.replace(self.path)
@@ -227,19 +187,21 @@ class Ledger:
                 scratch.unlink(missing_ok=True)
                 raise _io_error(self.path, error) from error
             os.close(self._fd)
-            self._fd, self._index, self._end = fd, index, end
+            self._fd, self._index = fd, index
+            self._writer.moved(fd, end, index.put)
             return before - end
 
-    def _rewrite(self, scratch: Path) -> tuple[int, dict[bytes, int], int]:
+    def _rewrite(self, scratch: Path) -> tuple[int, Index, int]:
         fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
-            index: dict[bytes, int] = {}
-            end = _write(fd, MAGIC, 0)
-            for raw in sorted(self._index, key=lambda raw: self._index[raw]):
-                note = unpacked(self._index[raw]).note
+            index = Index()
+            end = write_at(fd, MAGIC, 0)
+            places = [(place, raw) for raw in self._index if (place := self._index.get(raw))]
+            for place, raw in sorted(places):
                 if (body := self._read(raw)) is not None:
-                    index[raw] = packed(Place(end + HEADER_BYTES, len(body), note))
-                    end = _write(fd, record(raw, note, body), end)
+                    body = deflated(body)
+                    index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
+                    end = write_at(fd, record(raw, place.note, body), end)
             os.fsync(fd)
         except BaseException:
             os.close(fd)
@@ -247,94 +209,36 @@ class Ledger:
         return fd, index, end
 
     def _check_writable(self) -> None:
-        if self._failure:
-            raise _io_error(self.path, self._failure)
-        if self._closed or not self._thread or os.getpid() != self._pid:
-            how = "closed" if self._closed else "a forked copy" if self._thread else "open for reading only"
+        writer = self._writer
+        if writer.failure:
+            raise _io_error(self.path, writer.failure)
+        if writer.closed or not writer.started or os.getpid() != self._pid:
+            how = "closed" if writer.closed else "a forked copy" if writer.started else "open for reading only"
             found = f"the ledger is {how}"
             raise StoreError(found, "one open for writing", "open it again", where=str(self.path))
 
-    # -- the writer's thread ---------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._commit_all, name="ledger", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
-
-    def _commit_all(self) -> None:
-        while self._gather():
-            try:
-                index = self._commit(self._writing)
-            except Exception as error:  # whatever it is, whoever waits in `flush` must hear of it
-                self._give_up(error)
-                return
-            with self._changed:
-                self._index.update(index)
-                self._writing = {}
-                self._changed.notify_all()
-
-    def _gather(self) -> bool:
-        """Wait for one window's records and take them; false when the ledger is closed and nothing waits."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            deadline = time.monotonic() + COMMIT_WINDOW_S
-            while not (self._flushers or self._closed or self._waiting_bytes >= PENDING_MAX):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._changed.wait(left)
-            self._writing, self._waiting, self._waiting_bytes = self._waiting, {}, 0
-            self._changed.notify_all()
-            return bool(self._writing) or not self._closed
-
-    def _commit(self, records: Mapping[bytes, Waiting]) -> dict[bytes, int]:
-        """Write the records in a few large writes and sync once; what they are indexed under."""
-        index: dict[bytes, int] = {}
-        chunk = bytearray()
-        end = self._end
-        for raw, waiting in records.items():
-            body = deflated(waiting.body) if self._durable else waiting.body
-            index[raw] = packed(Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note))
-            chunk += record(raw, waiting.note, body)
-            if len(chunk) >= CHUNK:
-                end = _write(self._fd, chunk, end)
-                chunk = bytearray()
-        end = _write(self._fd, chunk, end)
-        if self._durable:
-            os.fsync(self._fd)
-        self._end = end
-        return index
-
-    def _give_up(self, error: Exception) -> None:
-        # Cutting a file shorter works on a full disk; should it not, the next opening cuts it.
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, self._end)
-        with self._changed:
-            self._failure = error
-            self._waiting, self._writing = {}, {}
-            self._changed.notify_all()
-
     # -- opening ---------------------------------------------------------------------------------------------
 
-    def _load(self) -> None:
+    def _load(self) -> int:
+        """Index what is there; the offset after it."""
         size = os.fstat(self._fd).st_size
         start = os.pread(self._fd, len(MAGIC), 0)
         if start != MAGIC:
             self._begin(start)
-            return
+            return len(MAGIC)
         checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
         end = len(MAGIC)
         for found in headers(self._fd, size):
             if found.body.offset >= checked_from and not sound(self._fd, found):
                 continue
             self.damaged += found.body.offset - HEADER_BYTES - end
-            self._index[found.key] = packed(found.body)
+            self._index.put(found.key, found.body)
             end = found.end
         self.damaged += size - end
-        self._end = end
         if self._lock and end < size:
             os.ftruncate(self._fd, end)
             os.fsync(self._fd)
+        return end
 
     def _begin(self, start: bytes) -> None:
         """A new file, or one whose very first write was torn. Raises `StoreError` for any other file."""
@@ -347,7 +251,7 @@ class Ledger:
             )
         if self._lock:
             os.ftruncate(self._fd, 0)
-            _write(self._fd, MAGIC, 0)
+            write_at(self._fd, MAGIC, 0)
             os.fsync(self._fd)
             _sync_folder(self.path.parent)
 
@@ -361,15 +265,6 @@ def _open_file(path: Path, *, readonly: bool) -> int:
     if readonly:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _write(fd: int, data: bytes | bytearray, offset: int) -> int:
-    """All of `data` at `offset`; the offset after it."""
-    view = memoryview(data)
-    while view:
-        n = os.pwrite(fd, view, offset)
-        view, offset = view[n:], offset + n
-    return offset
 
 
 def _sync_folder(folder: Path) -> None:

@@ -112,19 +112,9 @@ def decoded(body: bytes) -> dict[str, object]:
 
 
 def deflated(body: bytes) -> bytes:
-    """The body as it goes into the file: compressed when that pays."""
-    if len(body) < COMPRESS_FROM:
+    """The body as it goes into the file: compressed when that pays and has not been done."""
+    if len(body) < COMPRESS_FROM or body[:1] != b"{":
         return body
     # Level 1: real traces shrink to a third; level 6 saves a sixth more for twice the time.
     small = zlib.compress(body, 1)
     return small if len(small) < len(body) else body
-
-
-def packed(place: Place) -> int:
-    """A place as one integer: a third of the memory that a tuple takes in an index of 100,000."""
-    return place.offset << 96 | place.note << 32 | place.length
-
-
-def unpacked(value: int) -> Place:
-    """The place again."""
-    return Place(value >> 96, value & 0xFFFFFFFF, value >> 32 & NOTE_MAX)

@@ -49,10 +49,11 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """One row of a plan: whether the step is in the store, would run, or waits for inputs to be known."""
+    """One row of a plan: whether the step is in the store, would run, or waits for inputs to be known. An `owed` one is
+    in the store with rows that failed and are asked again; until they are, what it made is used as it is."""
 
     step: Step
-    state: Literal["cached", "missing", "waiting"]
+    state: Literal["cached", "owed", "missing", "waiting"]
     key: str | None
     artifact: Artifact | None
 
@@ -67,8 +68,14 @@ def inspect(store: Store, targets: Sequence[Step]) -> list[StepState]:
             continue
         key = step.key(contents)
         artifact = store.find(step.stage, step.label, key)
-        states[step] = StepState(step, "cached" if artifact else "missing", key, artifact)
+        state = "missing" if artifact is None else "owed" if _owes_rows(artifact) else "cached"
+        states[step] = StepState(step, state, key, artifact)
     return list(states.values())
+
+
+def _owes_rows(artifact: Artifact) -> bool:
+    """Whether some of its rows failed and have retries left, which the next run is to use."""
+    return bool(artifact.manifest.facts.get("owed"))
 
 
 def _contents(step: Step, done: dict[Step, Artifact]) -> dict[str, str] | None:
@@ -86,7 +93,7 @@ def run(
     forced: frozenset[str] = frozenset(),
     stop: threading.Event | None = None,
 ) -> RunResult:
-    """Execute whatever is missing for `targets`. Raises the first step's error after the others have stopped.
+    """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
 
     `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
     `mode="retry"` executes those whose artifact records rows that ended in an error.
@@ -176,7 +183,7 @@ class _Run:
     def _again(self, step: Step, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
-        return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
+        return _owes_rows(artifact) or (self._mode == "retry" and bool(artifact.manifest.facts.get("errors")))
 
     def _execute(self, step: Step, key: str, contents: dict[str, str]) -> Artifact:
         try:

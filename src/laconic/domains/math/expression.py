@@ -172,10 +172,18 @@ class _Reader:
         return base
 
     def raised(self, base: Tree) -> Tree:
-        exponent = self.argument()
+        exponent = self.exponent()
         if exponent == ("degree",):
             return ("deg", base)
         return ("pow", base, exponent)
+
+    def exponent(self) -> Tree:
+        """An exponent; `x^15` without braces is what authors write for 15, though TeX would raise the 1 alone."""
+        token = self.peek()
+        if token.isdigit() or re.fullmatch(r"\d*\.\d+", token):
+            self.take()
+            return ("num", Fraction(token))
+        return self.argument()
 
     def postfixed(self, tree: Tree) -> Tree:
         while self.peek() in ("!", "\\%", "%"):

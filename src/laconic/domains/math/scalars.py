@@ -117,9 +117,14 @@ def _bare(ours: str, theirs: str) -> Verdict:
     return _by_value(ours, theirs, left, right)
 
 
+def _counts(left: Tree, right: Tree) -> bool:
+    """Whether a sum or a product up to an unknown is among them, which only whole numbers can stand for."""
+    return any(numeric.symbols(t) and (numeric.uses(t, "sum") or numeric.uses(t, "prod")) for t in (left, right))
+
+
 def _by_value(ours: str, theirs: str, left: Tree, right: Tree) -> Verdict:
     try:
-        verdict = numeric.same(left, right)
+        verdict = numeric.same_at_whole_numbers(left, right) if _counts(left, right) else numeric.same(left, right)
         if verdict is False and any(numeric.uses(t, "fn", "log") for t in (left, right)):
             verdict = numeric.same(left, right, decimal_log=True)
     except numeric.TooLarge:
