@@ -70,7 +70,12 @@ class RecordedAuthor:
 
     def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
         """The recorded rows of these requests, in the order of the rows. Raises `InputError` when no row fits."""
-        wanted = {(_print(request.prompt), request.sample_index): request.key for request in requests}
+        wanted: dict[tuple[bytes, int], str] = {}
+        twins: dict[str, list[str]] = {}  # one text with two references is two problems
+        for request in requests:
+            first = wanted.setdefault((_print(request.prompt), request.sample_index), request.key)
+            if first != request.key:
+                twins.setdefault(first, []).append(request.key)
         met = dict.fromkeys((problem for problem, _ in wanted), 0)
         for where, row in self._fitting():
             problem = _print(self._need(row, self._fields.problem, where))
@@ -78,7 +83,8 @@ class RecordedAuthor:
                 key = wanted.get((problem, met[problem]))
                 met[problem] += 1
                 if key is not None:
-                    yield key, self._payload(row, where)
+                    payload = self._payload(row, where)
+                    yield from ((each, payload) for each in (key, *twins.get(key, ())))
 
     def _fitting(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The rows that `where` names. Raises `InputError` when there are none."""
