@@ -104,6 +104,7 @@ _TAG_OR_PICTURE = re.compile(
     "|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\ufe0f\u220e\u25a0\u25a1]+",
     re.I,
 )
+_RULED = re.compile(r"\s*(?:\*\*)?(yes|no|true|false)(?:\*\*)?\s*[,;:.](?:\*\*)?\s+[A-Za-z]+\s+[a-z]", re.I)
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -139,7 +140,7 @@ def _bare(text: str) -> Extracted | None:
         return None
     if re.match(r"(?:Answer|Final)\b", text, re.I) or _COUNTED.search(prose):
         return None
-    whole = _only_math(text)
+    whole = _only_math(re.sub(r"(?<![\w)*])\*\*([^*]+)\*\*(?![\w(*])", r"\1", text))
     return Extracted(trim(whole), "bare")
 
 
@@ -190,6 +191,9 @@ def innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
+    ruled = _RULED.match(line)
+    if ruled:
+        return ruled[1]
     line = re.sub(r"(?<=\d)!\Z", "", _principal(line))  # joy, not a factorial, outside of mathematics
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
