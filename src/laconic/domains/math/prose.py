@@ -61,9 +61,9 @@ _QUALIFYING = re.compile(
 )
 _UNIT_IN_WORDS = re.compile(r"\s*(?:[A-Za-z]{2,12}(?:\s+per\s+[a-z]{2,12})?|[°%])(?=\s*[.!]?\s*\Z)")
 _DENIED = re.compile(
-    r"(?:,?\s*(?<![\\\w])(?:and|but)\s+)?(?:(?<![\\\w])(?:not|never|cannot|rather\s+than|instead\s+of)\b|(?<=[a-z])n['’]t\b)\s+"
+    r"(?:,?\s*(?<![\\\w])(?:and|but)\s+)?(?:(?<![\\\w])(?:not|never|cannot|rather\s+than|instead\s+of|reject|discard|exclude)\b|(?<=[a-z])n['’]t\b)\s+"
     r"(?:(?:be|equal|equal\s+to|simply|just|actually|the\s+number|the\s+value)\s+){0,2}"
-    r"(?:\*\*[^*\n]{1,80}\*\*|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)|[-−]?[$€£]?\d[\d.,/]*)"
+    r"(?:\*\*[^*\n]{1,80}\*\*|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)|[-−]?[$€£]?\d[\d.,/]*)(?:,?\s+but\b)?"
 )
 """What a text says that something is not: `not **5**`, `rather than $7$`."""
 _CHOSEN = re.compile(
@@ -105,6 +105,16 @@ _TAG_OR_PICTURE = re.compile(
     re.I,
 )
 _RULED = re.compile(r"\s*(?:\*\*)?(yes|no|true|false)(?:\*\*)?\s*[,;:.](?:\*\*)?\s+[A-Za-z]+\s+[a-z]", re.I)
+_NUMBERED = re.compile(
+    r"\b(?:step|case|part|question|problem|section|equation|method|exercise|lemma|theorem|claim)\s+#?\d{1,3}\b(?!\s*[%/])",
+    re.I,
+)
+"""Numbers that count paragraphs and never an answer."""
+_UNDECIDED = re.compile(
+    r"\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t|unable\s+to|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|decide|solve|find|compute|answer)d?\b"
+    r"|\b(?:not\s+enough|insufficient)\s+information\b|\bI\s+(?:do\s+not|don['’]t)\s+know\b",
+    re.I,
+)
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -230,7 +240,10 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(text)
+    sentences = _sentences(_NUMBERED.sub(" ", text))
+    if sentences and _UNDECIDED.search(sentences[-1]):
+        said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
+        return Extracted("cannot be determined", "said-none", stated=False) if said else None
     last = sentences[-1] if sentences else ""
     found = _shown_in(last)
     if found:
@@ -240,7 +253,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(text)
+    numbers = _NUMBER.findall(_NUMBERED.sub(" ", text))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)

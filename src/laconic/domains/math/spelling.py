@@ -40,7 +40,7 @@ def with_unit(ours: str, theirs: str) -> str:
 
 
 def _in_text(match: re.Match[str]) -> str:
-    inside = re.sub(r"[{}\s]", "", _BRACED_TEXT.sub(lambda m: m[1], match[1]))
+    inside = re.sub(r"[{}]|\s*(?<=[/*])\s*|\s*(?=[/*^])", "", _BRACED_TEXT.sub(lambda m: m[1], match[1])).strip()
     return f" \\text{{{inside}}}"
 
 
