@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from laconic.core.records import Exclusion, Problem, Score, Trace, Verdict
 from laconic.core.reporting import FunnelRow, Showcase
 
-VERSION = 1
+VERSION = 2
 SHOWCASES = 2
 CLEAN = "problems that copy no benchmark"
 
