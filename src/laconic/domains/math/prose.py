@@ -115,6 +115,7 @@ _UNDECIDED = re.compile(
     r"|\b(?:not\s+enough|insufficient)\s+information\b|\bI\s+(?:do\s+not|don['’]t)\s+know\b",
     re.I,
 )
+_SAID_OF = re.compile(r"(?:\A|,\s*|\band\s+)(?:\*\*)?[A-Z][a-z]+\s+(?:is|are)\b")
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -207,6 +208,8 @@ def innermost(line: str) -> str:
     line = re.sub(r"(?<=\d)!\Z", "", _principal(line))  # joy, not a factorial, outside of mathematics
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
+    if len(_SAID_OF.findall(line)) > 1 and not re.search(r"[\d$\\]", line):
+        return re.sub(r"\*\*|__", "", line).strip()  # of several it says what each is
     tail = line[said[-1].end() :] if said else line
     tail = re.sub(r"\*\*|__", "", tail).strip()
     pieces = [next(g for g in m.groups() if g) for m in _MATH.finditer(tail)]
