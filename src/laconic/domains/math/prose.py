@@ -116,6 +116,8 @@ _UNDECIDED = re.compile(
     re.I,
 )
 _SAID_OF = re.compile(r"(?:\A|,\s*|\band\s+)(?:\*\*)?[A-Z][a-z]+\s+(?:is|are)\b")
+_SPACES = re.compile(r"[^\S\n]+")
+_BLANK_LINES = re.compile(r" ?\n ?(?:\n ?)+")
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -125,15 +127,20 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
     text = _BOLD_TAG.sub("**", _THIN.sub("", _CLOSING.sub("", text)))
-    text = _TAG_OR_PICTURE.sub(" ", text).strip()
+    text = _spaced(_TAG_OR_PICTURE.sub(" ", text))
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
     bare = _bare(text)
     if bare:
         return bare
-    text = _spelt_out(_DENIED.sub(" ", text))
+    text = _spelt_out(_spaced(_DENIED.sub(" ", text)))
     return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
+
+
+def _spaced(text: str) -> str:
+    """`text` without long runs of space, over which patterns with several optional spaces would take cubic time."""
+    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text)).strip()
 
 
 def _spelt_out(text: str) -> str:
@@ -243,7 +250,7 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(_NUMBERED.sub(" ", text))
+    sentences = _sentences(_spaced(_NUMBERED.sub(" ", text)))
     if sentences and _UNDECIDED.search(sentences[-1]):
         said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
         return Extracted("cannot be determined", "said-none", stated=False) if said else None
@@ -256,7 +263,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(_NUMBERED.sub(" ", text))
+    numbers = _NUMBER.findall(_spaced(_NUMBERED.sub(" ", text)))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)
