@@ -29,3 +29,4 @@ def test_a_meter_that_starts_again_forgets_its_figures():
     meter.advance(5, errors=1)
     meter.start(7, unit="verdicts")
     assert meter.describe() == "0/7 verdicts"
+    assert Meter("later").describe() == "starting"

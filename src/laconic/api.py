@@ -276,8 +276,15 @@ def run(
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
+        left = {
+            step: faults for name, step in planned.owing(states).items() if (faults := wiring.endpoint_faults([name]))
+        }
         with interruptible(wiring, watch), watch:
-            result = run_steps(place, targets, watch, mode=mode, forced=frozenset(steps), stop=stop)
+            for step, faults in left.items():
+                watch.left(step, faults[0].found)
+            result = run_steps(
+                place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
+            )
     return _summary(loaded, result, planned.report, len(states), Path(reports))
 
 

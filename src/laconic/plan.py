@@ -69,10 +69,15 @@ class Plan:
 
     def asking(self, states: Sequence[StepState]) -> list[str]:
         """The endpoints that a run may ask: those of teachers whose traces are missing, and the judge's."""
-        owed = {state.step for state in states if state.state != "cached"}
+        owed = {state.step for state in states if state.artifact is None}
         names = [name for name, (traces, _) in self.teachers.items() if traces in owed and name in self.study.served]
         judged = JUDGE in self.study.served and any(step.stage == "verify" for step in owed)
         return [*names, JUDGE] if judged else names
+
+    def owing(self, states: Sequence[StepState]) -> dict[str, str]:
+        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed."""
+        owed = {state.step for state in states if state.state == "owed"}
+        return {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
 
     def spent_in(self, states: Sequence[StepState]) -> dict[str, Spent]:
         """What the finished steps of endpoints took: teacher to tokens."""

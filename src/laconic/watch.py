@@ -82,7 +82,7 @@ class Meter:
     def describe(self) -> str:
         """`512/1,024 traces, 33.1/s, 9,120 tokens/s, 2 errors, 0:15 left`; without a total, `512 traces, 33.1/s`."""
         if not self.total and not self.done:
-            return ""
+            return "starting"
         parts = [f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"]
         if self.rate > 0:
             parts.append(f"{self.rate:,.1f}/s")
@@ -226,6 +226,10 @@ class Watch:
     def failed(self, step: Step, error: BaseException) -> None:
         """A step failed; the error itself is reported once, at the end."""
         self._say(f"failed {step.name}: {type(error).__name__}")
+
+    def left(self, step: str, why: str) -> None:
+        """Failed rows of a finished step are not asked again now."""
+        self._say(f"left   {step}: its failed rows are not asked again now: {why}")
 
     def _say(self, text: str) -> None:
         if self._quiet:

@@ -9,6 +9,7 @@ import pytest
 from laconic.adapters.openai_flow import Bucket, Pace, Route, Routes, Window, backoff_s
 from laconic.adapters.openai_stream import Assembly
 from laconic.adapters.openai_wire import WAIT_MAX_S, retry_after
+from laconic.adapters.reasoning import split_message
 
 
 def test_the_window_shrinks_once_for_requests_that_flew_together_and_grows_back() -> None:
@@ -122,7 +123,8 @@ def test_a_stream_of_parts_and_texts_is_put_together_in_order() -> None:
     assembly.add(b'{"choices": [{"delta": {}, "finish_reason": "stop"}]}')
     body, problem, ttft_s = assembly.result()
     parts = body["choices"][0]["message"]["content"]
-    assert [part["type"] for part in parts] == ["thinking", "thinking", "text"]
+    assert [part["type"] for part in parts] == ["thinking", "text"]
+    assert split_message(body["choices"][0]["message"]) == ("Let me", "It is 4.", True), "not torn where a token ends"
     assert parts[-1]["text"] == "It is 4."
     assert problem is None
     assert ttft_s

@@ -13,7 +13,18 @@ from laconic.domains.math import MathVerifier
 
 CASES = [
     case
-    for name in ("first", "second", "third", "held_out", "held_out_2", "held_out_3", "held_out_4")
+    for name in (
+        "first",
+        "second",
+        "third",
+        "held_out",
+        "held_out_2",
+        "held_out_3",
+        "held_out_4",
+        "fourth",
+        "held_out_5",
+        "held_out_6",
+    )
     for case in table(name)
 ]
 

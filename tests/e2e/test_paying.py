@@ -132,11 +132,45 @@ def test_a_budget_is_never_exceeded_and_can_be_raised(tmp_path: Path, concurrenc
         assert asked(server) == dict.fromkeys(range(N), 1)
 
 
+def write_problems(folder: Path, *prompts: str) -> None:
+    """In place of those of `study_in`; the answer is always 4."""
+    rows = [{"problem": prompt, "answer": "4"} for prompt in prompts]
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_rows_that_were_cut_off_are_asked_again_under_a_larger_cap_and_new_problems_alone_are_new(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
+
+        def asked_under(cap: int, *prompts: str) -> list[tuple[str, int]]:
+            server.seen.clear()
+            study = study_in(tmp_path, ONE.format(extra="", cap=cap), f'endpoints.one = {{ url = "{server.url}" }}')
+            write_problems(tmp_path, *prompts)
+            run(study)
+            return sorted((body["messages"][-1]["content"], body["max_tokens"]) for body in server.seen)
+
+        prompts = ["q1 is short", "q2 is short", "length is not"]
+        assert asked_under(50, *prompts) == [("length is not", 50), ("q1 is short", 50), ("q2 is short", 50)]
+        assert asked_under(50, *prompts) == []
+        assert asked_under(80, *prompts) == [("length is not", 80)]
+        assert asked_under(80, *prompts, "q3 is new") == [("q3 is new", 80)]
+
+
+def test_a_reply_is_read_in_another_way_without_being_asked_again(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("On and on.", 30)) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}" }}'
+        found: list[set[tuple[str, str]]] = []
+        for extra in ("", "opened = true"):
+            study = study_in(tmp_path, ONE.format(extra=extra, cap=99), endpoint)
+            run(study)
+            found.append({(t.reasoning, t.answer) for t in artifact(study, "generate/one").read("traces", Trace)})
+        assert found == [{("", "On and on.")}, {("On and on.", "")}]
+        assert len(server.seen) == N
+
+
 def test_a_served_model_other_than_asked_is_said_in_the_report(tmp_path: Path):
     with FaultServer() as server:
         study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
-        rows = [{"problem": prompt, "answer": "4"} for prompt in ("4", "other_model 1", "other_model 2")]
-        (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_problems(tmp_path, "4", "other_model 1", "other_model 2")
         run(study)
     page = (tmp_path / "reports/asked/report.md").read_text()
     assert "one was asked as m; its server says that these answered: m-turbo-quantized (2 traces)." in page
@@ -148,8 +182,7 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         endpoint = f'endpoints.one = {{ url = "{server.url}", retries = 0 }}\nbudget = {{ tokens = 550 }}'
         study = study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
         prompts = [*(f"q{i} is fine" for i in range(8)), "status500*1 at first", "status400 for ever"]
-        rows = [{"problem": prompt, "answer": "4"} for prompt in prompts]
-        (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_problems(tmp_path, *prompts)
 
         def asked_by_a_run() -> list[str]:
             server.seen.clear()
@@ -166,6 +199,10 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         server.seen.clear()
         api.report(study, store=tmp_path / "store", reports=tmp_path / "reports")
         assert not server.seen, "a report asks nothing"
+        server.stop()
+        gone = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports")
+        assert "left   generate/one: its failed rows are not asked again now" in gone.stderr, "no fault: all is there"
+        server.start()
         assert asked_by_a_run() == ["status400 for ever", "status500*1 at first"]
         assert asked_by_a_run() == ["status400 for ever"]
         assert states()["generate/one"] == "cached"

@@ -81,6 +81,64 @@ def test_two_recorded_teachers_are_verified_paired_and_compared(tmp_path: Path):
     assert scores["second (teacher)", "accuracy_difference"].n_problems == 4
 
 
+ARMS = """
+name = "arms"
+[problems]
+kind = "jsonl"
+path = "problems.jsonl"
+[teachers.first]
+kind = "recorded"
+path = "first.jsonl"
+answer_field = "answer"
+samples = 3
+[teachers.second]
+kind = "recorded"
+path = "second.jsonl"
+answer_field = "answer"
+[curate]
+match = "problems"
+[arms.shortest]
+shortest = "first"
+[arms.long-to-second]
+route = { easy = "first", hard = "second", by = "length", of = "first", threshold = 10 }
+[arms.disputed-to-second]
+route = { easy = "first", hard = "second", by = "agreement", threshold = 0.9 }
+[arms.failed-to-second]
+route = { easy = "first", hard = "second", by = "pass_rate", of = "first", threshold = 0.5 }
+[arms.curriculum]
+sequence = ["second", "first"]
+[arms.unverified]
+unverified = "first"
+"""
+
+
+def test_arms_that_look_at_lengths_samples_agreement_and_problems_outside_the_pool(tmp_path: Path):
+    def said(i: int, answer: int, words: int) -> dict[str, object]:
+        return {"problem": f"q{i}", "answer": f"{'so ' * words}\\boxed{{{answer}}}"}
+
+    (tmp_path / "mine.toml").write_text(ARMS, encoding="utf-8")
+    write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": str(i)} for i in range(4)])
+    first = {0: [(0, 20), (0, 5), (0, 9)], 1: [(9, 1), (8, 1), (1, 3)], 2: [(2, 4), (2, 2), (2, 8)], 3: [(7, 1)] * 3}
+    rows = [said(i, *samples[k]) for i, samples in reversed(first.items()) for k in range(3)]
+    write(tmp_path / "first.jsonl", rows)
+    write(tmp_path / "second.jsonl", [said(i, i, 30) for i in (2, 0, 3, 1)])
+    api.run(tmp_path / "mine.toml", store=tmp_path / ".laconic", reports=tmp_path / "reports")
+    made = artifacts(tmp_path / "mine.toml")
+
+    def words(arm: str) -> list[tuple[str, int]]:
+        rows = made[f"curate/{arm}"].read("examples", Example)
+        return [(row.prompt[-2:], row.completion.count("so ")) for row in rows]
+
+    assert words("shortest") == [("q0", 5), ("q1", 3), ("q2", 2)]
+    assert words("long-to-second") == [("q0", 30), ("q1", 3), ("q2", 4)]
+    assert words("disputed-to-second") == [("q0", 20), ("q1", 30), ("q2", 4)]
+    assert words("failed-to-second") == [("q0", 20), ("q1", 30), ("q2", 4)]
+    assert words("curriculum") == [("q0", 30), ("q1", 30), ("q2", 30), ("q0", 20), ("q1", 3), ("q2", 4)]
+    assert len(words("unverified")) == 3
+    assert set(words("unverified")) <= {("q0", 20), ("q1", 1), ("q2", 4), ("q3", 1)}
+    assert not list((tmp_path / ".laconic").rglob("scratch*"))
+
+
 def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": f"{i}"} for i in range(4)])
     rows = [trace(f"q{i}", who, f"{i}") for who in ("first", "second") for i in range(4)]

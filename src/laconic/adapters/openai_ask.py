@@ -42,9 +42,9 @@ ALIKE = 3
 """First answers that must all be "not found" before the model or the path is taken to be wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AskProgress:
-    """How far an `ask` is."""
+    """How far an `ask` is; whoever is told gets a copy."""
 
     total: int = 0
     """Requests that have become known so far."""
@@ -167,7 +167,7 @@ class Asking:
         if request is None:
             known = self._more()
             self._more_later = known is not None
-            self.progress = replace(self.progress, total=self.progress.total + len(known or ()))
+            self.progress.total += len(known or ())
             self._fresh = iter(known or ())
             request = next(self._fresh, None)
         return request
@@ -220,8 +220,7 @@ class Asking:
 
     def _tell(self) -> None:
         if self._author.on_progress:
-            self.progress = replace(self.progress, in_flight=len(self._flying), limit=self._window.limit)
-            self._author.on_progress(self.progress)
+            self._author.on_progress(replace(self.progress, in_flight=len(self._flying), limit=self._window.limit))
 
     # -- one request ---------------------------------------------------------------------------------------
 
@@ -305,7 +304,7 @@ class Asking:
 
     def _again(self, attempt: Attempt, ready: float) -> None:
         heapq.heappush(self._retries, (ready, next(self._order), attempt))
-        self.progress = replace(self.progress, retries=self.progress.retries + 1)
+        self.progress.retries += 1
 
     def _give_up(self, attempt: Attempt, failure: Failure, route: Route) -> None:
         payload: dict[str, object] = {
@@ -349,14 +348,10 @@ class Asking:
 
     def _count(self, failure: Failure | None, *, prompt: int = 0, completion: int = 0) -> None:
         self._recent.append(failure is not None)
-        before = self.progress
-        self.progress = replace(
-            before,
-            done=before.done + 1,
-            errors=before.errors + (failure is not None),
-            prompt_tokens=before.prompt_tokens + prompt,
-            completion_tokens=before.completion_tokens + completion,
-        )
+        self.progress.done += 1
+        self.progress.errors += failure is not None
+        self.progress.prompt_tokens += prompt
+        self.progress.completion_tokens += completion
 
     def _check_rate(self, failure: Failure, route: Route) -> None:
         self._kinds[failure.kind] += 1

@@ -49,6 +49,20 @@ async def read_stream(
     return assembly.result()
 
 
+def _grow(last: Any, part: Any) -> bool:
+    """Add a part of a content to the one before it, when both are pieces of one thought or text."""
+    before, after = as_mapping(last), as_mapping(part)
+    if not before or before.get("type") != after.get("type"):
+        return False
+    for name in ("thinking", "text"):
+        mine: Any = before.get(name)
+        more: Any = after.get(name)
+        if isinstance(mine, (str, list)) and type(mine) is type(more):
+            last[name] = mine + more
+            return True
+    return False
+
+
 class Assembly:
     """The body so far."""
 
@@ -99,7 +113,10 @@ class Assembly:
         if isinstance(value, str):
             self._texts.setdefault(name, []).append(value)
         elif isinstance(value, list):
-            self._message.setdefault(name, []).extend(value)
+            parts = self._message.setdefault(name, [])
+            for part in value:
+                if not (name == "content" and parts and _grow(parts[-1], part)):
+                    parts.append(part)
         else:
             self._message[name] = value
 

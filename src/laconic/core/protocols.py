@@ -114,7 +114,7 @@ class CallLog(Protocol):
         ...
 
     def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
-        """Append; durable within one group-commit window, and after `flush` in any case."""
+        """Append; a killed process loses at most one group-commit window, and after `flush` nothing does."""
         ...
 
     def flush(self) -> None:

@@ -131,7 +131,8 @@ class Ledger:
     # -- writing ---------------------------------------------------------------------------------------------
 
     def put(self, key: str, payload: Mapping[str, object], *, note: int = 0) -> None:
-        """Append; durable within one commit window. Raises `StoreError` when an earlier write failed.
+        """Append: in the file within one commit window, on the disk one sync later. Raises `StoreError` when an earlier
+        write failed.
 
         `note` is a number of the caller's (64 bits) that can be read back without reading the payload.
         """

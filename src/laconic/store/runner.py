@@ -91,12 +91,14 @@ def run(
     *,
     mode: Mode = "cached",
     forced: frozenset[str] = frozenset(),
+    left: frozenset[str] = frozenset(),
     stop: threading.Event | None = None,
 ) -> RunResult:
     """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
 
     `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
-    `mode="retry"` executes those whose artifact records rows that ended in an error.
+    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps named in `left` the
+    failed rows are left as they are.
     """
     result, began = RunResult(), time.perf_counter()
     states = inspect(store, targets)
@@ -107,7 +109,7 @@ def run(
             watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
     else:
         with locked(store):
-            _Run(store, watcher, mode, forced, stop or threading.Event(), result).walk([s.step for s in states])
+            _Run(store, watcher, mode, forced, left, stop or threading.Event(), result).walk([s.step for s in states])
     result.seconds = time.perf_counter() - began
     return result
 
@@ -131,11 +133,12 @@ class _Run:
         watcher: Watcher,
         mode: Mode,
         forced: frozenset[str],
+        left: frozenset[str],
         stop: threading.Event,
         result: RunResult,
     ) -> None:
         self._store, self._watcher, self._result = store, watcher, result
-        self._mode, self._forced, self._stop = mode, forced, stop
+        self._mode, self._forced, self._left, self._stop = mode, forced, left, stop
         self._running: dict[Future[Artifact], tuple[Step, str, float]] = {}
         self._made: set[str] = set()
         """Keys executed in this run: with `force`, a twin of such a step is not executed again."""
@@ -183,7 +186,9 @@ class _Run:
     def _again(self, step: Step, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
-        return _owes_rows(artifact) or (self._mode == "retry" and bool(artifact.manifest.facts.get("errors")))
+        if _owes_rows(artifact) and step.name not in self._left:
+            return True
+        return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
 
     def _execute(self, step: Step, key: str, contents: dict[str, str]) -> Artifact:
         try:

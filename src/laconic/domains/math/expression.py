@@ -20,6 +20,8 @@ class Unreadable(ValueError):
     """The text is not an expression of this grammar."""
 
 
+LONGEST_NUMERAL: Final = 3_000
+"""Characters of a numeral; Python itself converts no more than 4,300 digits."""
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<repeating>(?:\d+)?\.\d*\\(?:overline|bar)\s*\{\d+\}|(?:\d+)?\.\d*\\dot\s*\{?\d\}?(?:\d*\\dot\s*\{?\d\}?)?)"
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
@@ -59,6 +61,8 @@ def tokens(text: str) -> list[str]:
         if not match:
             raise Unreadable(f"at {text[position : position + 20]!r}")
         position = match.end()
+        if len(match[0]) > LONGEST_NUMERAL:
+            raise Unreadable("a numeral that is longer than any answer")
         if match["word"]:
             found.extend(_split_word(match["word"]))
         else:

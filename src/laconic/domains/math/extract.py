@@ -37,6 +37,12 @@ _JOINT = re.compile(
 )
 _JOINING_WORD = re.compile(r"\band\b|\bor\b|,|\\land|\\lor")
 _HASHES = re.compile(r"^[ \t]*#{4}[ \t]*(\S.*)$", re.M)
+_HEADING = re.compile(
+    r"[*_]{0,2}(?:step|case|part|method|final|answer|solution|conclusion|verification|check)\b"
+    r"|[^\n]{0,400}?[A-Za-z]{3,}\s+(?:\w+\s+)?[A-Za-z]{2,}|[^\n]{1,400}:[*_\s]*\Z",
+    re.I,
+)
+"""A heading of the fourth level; what marks an answer is followed by the answer alone."""
 _ANSWER_TAG = re.compile(r"<(?:final_?)?answer>((?:(?!answer>).){0,20000}?)</(?:final_?)?answer>", re.S | re.I)
 
 
@@ -153,7 +159,7 @@ def _unboxed(content: str) -> str:
 
 
 def _hashed(text: str) -> Extracted | None:
-    found = _HASHES.findall(text)
+    found = [content for content in _HASHES.findall(text) if not _HEADING.match(content)]
     return Extracted(trim(found[-1]), "hashes") if found else None
 
 

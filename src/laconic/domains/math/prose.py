@@ -61,9 +61,9 @@ _QUALIFYING = re.compile(
 )
 _UNIT_IN_WORDS = re.compile(r"\s*(?:[A-Za-z]{2,12}(?:\s+per\s+[a-z]{2,12})?|[°%])(?=\s*[.!]?\s*\Z)")
 _DENIED = re.compile(
-    r"(?:,?\s*(?<![\\\w])(?:and|but)\s+)?(?:(?<![\\\w])(?:not|never|cannot|rather\s+than|instead\s+of)\b|(?<=[a-z])n['’]t\b)\s+"
+    r"(?:,?\s*(?<![\\\w])(?:and|but)\s+)?(?:(?<![\\\w])(?:not|never|cannot|rather\s+than|instead\s+of|reject|discard|exclude)\b|(?<=[a-z])n['’]t\b)\s+"
     r"(?:(?:be|equal|equal\s+to|simply|just|actually|the\s+number|the\s+value)\s+){0,2}"
-    r"(?:\*\*[^*\n]{1,80}\*\*|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)|[-−]?[$€£]?\d[\d.,/]*)"
+    r"(?:\*\*[^*\n]{1,80}\*\*|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)|[-−]?[$€£]?\d[\d.,/]*)(?:,?\s+but\b)?"
 )
 """What a text says that something is not: `not **5**`, `rather than $7$`."""
 _CHOSEN = re.compile(
@@ -104,6 +104,20 @@ _TAG_OR_PICTURE = re.compile(
     "|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\ufe0f\u220e\u25a0\u25a1]+",
     re.I,
 )
+_RULED = re.compile(r"\s*(?:\*\*)?(yes|no|true|false)(?:\*\*)?\s*[,;:.](?:\*\*)?\s+[A-Za-z]+\s+[a-z]", re.I)
+_NUMBERED = re.compile(
+    r"\b(?:step|case|part|question|problem|section|equation|method|exercise|lemma|theorem|claim)\s+#?\d{1,3}\b(?!\s*[%/])",
+    re.I,
+)
+"""Numbers that count paragraphs and never an answer."""
+_UNDECIDED = re.compile(
+    r"\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t|unable\s+to|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|decide|solve|find|compute|answer)d?\b"
+    r"|\b(?:not\s+enough|insufficient)\s+information\b|\bI\s+(?:do\s+not|don['’]t)\s+know\b",
+    re.I,
+)
+_SAID_OF = re.compile(r"(?:\A|,\s*|\band\s+)(?:\*\*)?[A-Z][a-z]+\s+(?:is|are)\b")
+_SPACES = re.compile(r"[^\S\n]+")
+_BLANK_LINES = re.compile(r" ?\n ?(?:\n ?)+")
 _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
@@ -113,15 +127,20 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
     text = _BOLD_TAG.sub("**", _THIN.sub("", _CLOSING.sub("", text)))
-    text = _TAG_OR_PICTURE.sub(" ", text).strip()
+    text = _spaced(_TAG_OR_PICTURE.sub(" ", text))
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
     bare = _bare(text)
     if bare:
         return bare
-    text = _spelt_out(_DENIED.sub(" ", text))
+    text = _spelt_out(_spaced(_DENIED.sub(" ", text)))
     return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
+
+
+def _spaced(text: str) -> str:
+    """`text` without long runs of space, over which patterns with several optional spaces would take cubic time."""
+    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text)).strip()
 
 
 def _spelt_out(text: str) -> str:
@@ -139,7 +158,7 @@ def _bare(text: str) -> Extracted | None:
         return None
     if re.match(r"(?:Answer|Final)\b", text, re.I) or _COUNTED.search(prose):
         return None
-    whole = _only_math(text)
+    whole = _only_math(re.sub(r"(?<![\w)*])\*\*([^*]+)\*\*(?![\w(*])", r"\1", text))
     return Extracted(trim(whole), "bare")
 
 
@@ -190,9 +209,14 @@ def innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
+    ruled = _RULED.match(line)
+    if ruled:
+        return ruled[1]
     line = re.sub(r"(?<=\d)!\Z", "", _principal(line))  # joy, not a factorial, outside of mathematics
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
+    if len(_SAID_OF.findall(line)) > 1 and not re.search(r"[\d$\\]", line):
+        return re.sub(r"\*\*|__", "", line).strip()  # of several it says what each is
     tail = line[said[-1].end() :] if said else line
     tail = re.sub(r"\*\*|__", "", tail).strip()
     pieces = [next(g for g in m.groups() if g) for m in _MATH.finditer(tail)]
@@ -226,7 +250,10 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(text)
+    sentences = _sentences(_spaced(_NUMBERED.sub(" ", text)))
+    if sentences and _UNDECIDED.search(sentences[-1]):
+        said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
+        return Extracted("cannot be determined", "said-none", stated=False) if said else None
     last = sentences[-1] if sentences else ""
     found = _shown_in(last)
     if found:
@@ -236,7 +263,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(text)
+    numbers = _NUMBER.findall(_spaced(_NUMBERED.sub(" ", text)))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)

@@ -12,14 +12,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from laconic.domains.math import numeric
-from laconic.domains.math.expression import Tree, Unreadable, parse
+from laconic.domains.math.expression import LONGEST_NUMERAL, Tree, Unreadable, parse
 from laconic.domains.math.nodes import Scalar
 from laconic.domains.math.rational import rational
 from laconic.domains.math.units import Unit, factor
 
 SIGNIFICANT = 6
 TRUNCATED = 8
-LONGEST_NUMERAL = 3_000
 _NUMERAL = re.compile(r"([-+]*)\s*(\d+(?:\.\d*)?|\.\d+)(?:[eE]([-+]?\d{1,3}))?")
 _FRACTION = re.compile(r"([-+]?)\s*(?:(\d+)\s*/\s*([-+]?\d+)|\\frac\s*(?:\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}))")
 Verdict = tuple[bool | None, str]

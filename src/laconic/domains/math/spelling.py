@@ -16,7 +16,7 @@ _COMMA = re.compile(r"(-?\d+),(\d+)")
 _GROUPED = re.compile(r"-?[1-9]\d{0,2},\d{3}")
 _BRACED_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
-_SYMBOL = r"(?:m|s|g|h|[lLNJWVK]|\\text\s*\{[^{}]*\})"
+_SYMBOL = r"(?:m|s|g|h|[lLNJWVK]|(?<=\s)[CATF]|\\text\s*\{[^{}]*\})"
 _POWER = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
 _ONE_LETTER_UNIT = re.compile(rf"(?<=[\d}}])\s*({_SYMBOL}(?:{_POWER}\s*[/*]\s*{_SYMBOL}){{0,4}})(?={_POWER}\s*\Z)")
 """A unit of one letter is a unit where the reference has no unknown: `15 m` against 15, but never 15 against `15m`."""
@@ -34,13 +34,13 @@ def decimal_comma(ours: str, theirs: str) -> bool:
 
 def with_unit(ours: str, theirs: str) -> str:
     """A candidate with its one-letter unit marked as such, where the reference has no unknown."""
-    if _UNKNOWN.search(_BRACED_TEXT.sub("", ours)):
+    if _UNKNOWN.search(re.sub(r"(?<=\d)[eE](?=[-+]?\d)", "", _BRACED_TEXT.sub("", ours))):
         return theirs
     return _ONE_LETTER_UNIT.sub(_in_text, theirs)
 
 
 def _in_text(match: re.Match[str]) -> str:
-    inside = re.sub(r"[{}\s]", "", _BRACED_TEXT.sub(lambda m: m[1], match[1]))
+    inside = re.sub(r"[{}]|\s*(?<=[/*])\s*|\s*(?=[/*^])", "", _BRACED_TEXT.sub(lambda m: m[1], match[1])).strip()
     return f" \\text{{{inside}}}"
 
 

@@ -83,6 +83,7 @@ def _read(text: str) -> Node:
     if not text:
         return Scalar("")
     for reader in (
+        _ruled,
         _nothing,
         _based,
         _colon,
@@ -141,6 +142,15 @@ def _ungrouped(text: str) -> str:
     return _THOUSANDS.sub(
         lambda m: m[0] if depths[m.start() : m.end()].count(0) != len(m[0]) else m[0].replace(",", ""), text
     )
+
+
+_RULED = re.compile(r"(?:\\text\s*\{\s*)?(yes|no|true|false)\s*[,;:.-]\s*[A-Za-z]+\s+[a-z][^\\]*", re.I)
+
+
+def _ruled(text: str) -> Node | None:
+    """`Yes, such a number exists`: the first word answers, the others explain."""
+    ruled = _RULED.fullmatch(text)
+    return Words(ruled[1], marked=False) if ruled else None
 
 
 def _nothing(text: str) -> Node | None:
