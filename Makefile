@@ -16,7 +16,7 @@ study: $(VENV)/.study
 test: $(VENV)/.dev
 	sh tests/chromium.sh
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Everything that needs no test: style, types, floors.
 check: $(VENV)/.dev

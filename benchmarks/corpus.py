@@ -179,7 +179,7 @@ class Watch:
         while True:
             sizes = [0, *(resident(pid) for pid in tree(os.getpid()))]
             self.largest, self.together = max(self.largest, *sizes), max(self.together, sum(sizes))
-            time.sleep(0.05)
+            time.sleep(0.2)  # one look takes milliseconds
 
     def report(self, path: Path, what: str, seconds: float) -> None:
         """Print the figures, and leave them at `path`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 from laconic import api
 from laconic.cli import app
 from laconic.core.errors import InputError
+from laconic.export import card
+from laconic.loading import parse_study
 
 STUDY = """
 name = "made"
@@ -123,11 +126,20 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     datasets = pytest.importorskip("datasets")
     done = api.export(place / "made.toml", tmp_path / "out", store=place / "store")
     assert done.rows["both"] == 14
+    # Under `steps` a student of its own trainer sees these examples this often in an epoch, one pass after the other.
+    told = rows_of(place, "short@steps")
+    stepped = datasets.load_dataset(str(tmp_path / "out"), "short-steps", split="train", cache_dir=str(tmp_path / "c"))
+    assert Counter(stepped["problem_id"]) == {row["problem_id"]: row["repeats"] for row in told}
+    assert done.rows["short-steps"] == len(stepped) > len(told)
+    assert stepped["occurrence"] == sorted(stepped["occurrence"])
     rows = datasets.load_dataset(str(tmp_path / "out"), "both", split="train", cache_dir=str(tmp_path / "cache"))
     assert [m["role"] for m in rows[0]["messages"]] == ["system", "user", "assistant"]
     assert rows[0]["messages"][2]["content"].startswith("<think>\n")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "config_name: short-steps" in card
+    assert f"| short-steps | {len(stepped):,} | {sum(stepped['n_tokens']):,} |" in card
+    assert "- Filters: `empty_reasoning = true`\n" in card
+    assert "- problems: `problems.jsonl`: not known here" in card
     assert "curate/pool" in card
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")
@@ -144,6 +156,24 @@ class Hub:
     def upload_folder(self, **given: object) -> None:
         assert (Path(str(given["folder_path"])) / "README.md").is_file()
         self.calls.append((str(given["repo_id"]), given))
+
+
+def test_the_card_names_the_licence_of_each_data_set_that_is_known():
+    raw = {
+        "name": "k", "tokenizer": "words",
+        "problems": {"kind": "huggingface", "preset": "nemotron-v1"},
+        "teachers": {
+            "r1": {"kind": "recorded", "text_field": "messages.1.content", "problem_field": "messages.0.content"},
+            "oss": {"kind": "endpoint", "model": "openai/gpt-oss-120b"},
+        },
+        "arms": {"r1": {"teacher": "r1"}},
+        "curate": {"filters": {"language": {}, "repetition": 0.3}},
+    }  # fmt: skip
+    said = card(parse_study(raw), {}, {}, [])
+    assert "- problems: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
+    assert "- teacher `r1`: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
+    assert "- teacher `oss`: `openai/gpt-oss-120b`: not known here\n" in said
+    assert '`repetition = 0.3`, `language = {"script": "latin", "at_least": 0.9}`' in said
 
 
 def test_on_the_hub_it_is_private_unless_confirmed(place: Path, monkeypatch: pytest.MonkeyPatch):

@@ -105,6 +105,7 @@ def test_all_faults_come_at_once_with_near_misses(write):
         ('[teachers.r]\nkind = "recorded"\ntext_field = "t"', "teachers.r.path", "no file"),
         ('[teachers.r]\nkind = "recorded"\npath = "none.jsonl"', "teachers.r", "no field or several"),
         ("[training]\nseeds = [0, 1, 0]", "training.seeds", "0 twice"),
+        ('[curate.filters]\nlanguage = ["latin"]\nbranching = 0.9', "curate.filters.branching", "unknown field"),
         ('[benchmarks.problems]\nkind = "synthetic"\ncount = 1', "benchmarks.problems", "another name"),
         ('[benchmarks.b]\nkind = "synthetic"\ncount = 1\nmin_steps = 7', "benchmarks.b", "min_steps = 7 above"),
         ("[evaluate]\nsampling = { top_p = 0.0 }", "evaluate.sampling.top_p", "greater than 0"),

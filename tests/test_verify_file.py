@@ -28,7 +28,7 @@ from laconic.domains.math import VERSION
 from laconic.verify_file import Fields, grade_file, resume
 from laconic.watch import Meter
 
-HANGS = r"\boxed{\int_0^{100000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}"
+HANGS = r"\boxed{\int_0^{100000000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}"
 ROWS: list[dict[str, object]] = [
     {"id": i, "gold": str(i), "prediction": f"so \\boxed{{{i + i % 2}}}"} for i in range(30)
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ from laconic.styles import STYLES
 Body = Callable[[StepContext], None]
 
 POOL = "pool.json"
+"""The paired problems' ids, and in their order each teacher's chosen trace and the pass rates (null: none)."""
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
 
@@ -73,8 +75,10 @@ def pool(study: Study) -> Body:
         )  # fmt: skip
         ctx.out.write("exclusions", made.exclusions)
         ctx.out.facts["problems"] = len(made.problems)
-        facts = {"problems": [p.problem_id for p in made.problems], "chosen": made.chosen}
-        facts |= {"pass_rate": made.pass_rate, "rates": made.rates}
+        ids = [p.problem_id for p in made.problems]
+        facts = {"problems": ids, "pass_rate": [made.pass_rate[i] for i in ids]}
+        for name, values in (("chosen", made.chosen), ("rates", made.rates)):
+            facts[name] = {teacher: [of_problem.get(i) for i in ids] for teacher, of_problem in values.items()}
         ctx.out.write_text(POOL, orjson.dumps(facts).decode())
 
     return body
@@ -157,37 +161,70 @@ def _repeats(study: Study, rule: str, rows: Iterable[Example], budget: int) -> l
 def _candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> list[Candidate]:
     """The pool as strategies see it; what takes a pass over verdicts or traces is there only when the arm needs it."""
     needs, facts = study.arms[name].needs, orjson.loads((inputs["pool"].folder / POOL).read_bytes())
-    chosen: dict[str, dict[str, str]] = facts["chosen"]
+    pool: list[str] = facts["problems"]
+    chosen: _Columns = facts["chosen"]
     tags = {p.problem_id: p.tags for p in inputs["problems"].read("problems", Problem, without=("prompt", "reference"))}
     lengths = _chosen_lengths(chosen, inputs) if "lengths" in needs else {}
     agreement = _agreement(study, inputs) if "agreement" in needs else {}
-    samples = {t: _samples(t, inputs) for t in study.arms[name].teachers} if "samples" in needs else {}
-    paired = dict.fromkeys(facts["problems"])
+    shown = list(tags) if "unpaired" in needs else pool
+    samples: _Columns = {}
+    for teacher in study.arms[name].teachers if "samples" in needs else ():
+        found = _samples(teacher, inputs)
+        samples[teacher] = [found.get(problem_id) for problem_id in shown]
+    paired = {problem_id: at for at, problem_id in enumerate(pool)}
     return [
         Candidate(
-            problem_id=pid, tags=dict(_tag(tag) for tag in tags[pid]), pass_rate=facts["pass_rate"].get(pid, 0.0),
-            traces=_of(chosen, pid), rates=_of(facts["rates"], pid), lengths=_of(lengths, pid),
-            agreement=agreement.get(pid, float("nan")), samples=_of(samples, pid), paired=pid in paired,
+            problem_id=pid, tags=_tags(tags[pid]), pass_rate=0.0 if at is None else facts["pass_rate"][at],
+            traces=_of(chosen, at), rates=_of(facts["rates"], at), lengths=_of(lengths, at),
+            agreement=agreement.get(pid, float("nan")), samples=_of(samples, number), paired=at is not None,
         )
-        for pid in (tags if "unpaired" in needs else paired)
+        for number, pid in enumerate(shown) for at in [paired.get(pid)]
     ]  # fmt: skip
 
 
-def _of(by_teacher: Mapping[str, Mapping[str, Any]], problem_id: str) -> dict[str, Any]:
-    return {name: values[problem_id] for name, values in by_teacher.items() if problem_id in values}
+_Columns = dict[str, list[Any]]
+"""Teacher to a value for each problem in order, None where it has none."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def _tag(tag: str) -> tuple[str, str]:
-    name, _, value = tag.partition("=")
-    return name, value
+class _Of(Mapping[str, Any]):
+    """Teacher to value for one problem, seen in the columns that hold all problems: a dictionary for each candidate
+    would be most of what an arm's step keeps in memory."""
+
+    __slots__ = ("_at", "_columns")
+
+    def __init__(self, columns: _Columns, at: int) -> None:
+        self._columns, self._at = columns, at
+
+    def __getitem__(self, teacher: str) -> Any:
+        value = self._columns[teacher][self._at]
+        if value is None:
+            raise KeyError(teacher)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, values in self._columns.items() if values[self._at] is not None)
+
+    def __len__(self) -> int:
+        return sum(values[self._at] is not None for values in self._columns.values())
 
 
-def _chosen_lengths(chosen: Mapping[str, Mapping[str, str]], inputs: Mapping[str, Artifact]) -> dict[str, Any]:
-    lengths: dict[str, dict[str, int]] = {}
+def _of(columns: _Columns, at: int | None) -> Mapping[str, Any]:
+    return _NOTHING if at is None or not columns else _Of(columns, at)
+
+
+def _tags(tags: Iterable[str]) -> Mapping[str, str]:
+    return {name: value for name, _, value in (tag.partition("=") for tag in tags)} or _NOTHING
+
+
+def _chosen_lengths(chosen: _Columns, inputs: Mapping[str, Artifact]) -> _Columns:
+    lengths: _Columns = {}
     for name, ids in chosen.items():
-        wanted = set(ids.values())
-        rows = inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS)
-        lengths[name] = {t.problem_id: t.n_tokens for t in rows if t.trace_id in wanted}
+        wanted = {trace_id: at for at, trace_id in enumerate(ids) if trace_id is not None}
+        lengths[name] = [None] * len(ids)
+        for trace in inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS):
+            if trace.trace_id in wanted:
+                lengths[name][wanted[trace.trace_id]] = trace.n_tokens
     return lengths
 
 

@@ -8,6 +8,7 @@ without a script. Texts are streamed: memory holds one batch.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from laconic.adapters import chat
 from laconic.core.errors import InputError
 from laconic.core.records import Example, Exclusion
+from laconic.stages.generate import RecordedTeacher
+from laconic.stages.presets import PRESETS
 from laconic.store.artifacts import Artifact
 from laconic.study import Study
 
@@ -51,7 +54,7 @@ def _write_arm(artifact: Artifact, folder: Path) -> int:
 
     folder.mkdir(parents=True, exist_ok=True)
     schema, n = _schema(), 0
-    batches = _batched(artifact.read("examples", Example))
+    batches = _batched(_rows_of(artifact))
     for index in itertools.count():
         part = list(itertools.islice(batches, 1))
         if not part and index:
@@ -63,18 +66,31 @@ def _write_arm(artifact: Artifact, folder: Path) -> int:
     return n
 
 
-def _batched(examples: Iterator[Example]) -> Iterator[list[dict[str, Any]]]:
-    while rows := [row(example) for example in itertools.islice(examples, _ROWS)]:
-        yield rows
+def _rows_of(artifact: Artifact) -> Iterator[dict[str, Any]]:
+    """One epoch in the order of its phases: an example that occurs k times stands in k passes, as in training here. A
+    reader that knows nothing of repeats trains on arms that are as comparable as the study made them."""
+    passes: dict[int, int] = {}
+    for example in artifact.read("examples", Example, without=("prompt", "completion")):
+        passes[example.phase] = max(passes.get(example.phase, 0), example.repeats)
+    for phase, most in sorted(passes.items()):
+        for occurrence in range(most):
+            for example in artifact.read("examples", Example):
+                if example.phase == phase and example.repeats > occurrence:
+                    yield row(example, occurrence)
 
 
-def row(example: Example) -> dict[str, Any]:
+def _batched(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(itertools.islice(rows, _ROWS)):
+        yield batch
+
+
+def row(example: Example, occurrence: int) -> dict[str, Any]:
     """One example as the conversation that the student is trained on."""
     turns = chat.messages(example.prompt, system=example.system)
     return {
         "messages": [*turns, {"role": "assistant", "content": example.completion}],
         "problem_id": example.problem_id, "trace_id": example.trace_id, "teacher": example.teacher,
-        "style": example.style, "phase": example.phase, "repeats": example.repeats, "n_tokens": example.n_tokens,
+        "style": example.style, "phase": example.phase, "occurrence": occurrence, "n_tokens": example.n_tokens,
     }  # fmt: skip
 
 
@@ -83,7 +99,7 @@ def _schema() -> Any:
 
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
     texts = [(name, pa.string()) for name in ("problem_id", "trace_id", "teacher", "style")]
-    counts = [(name, pa.int64()) for name in ("phase", "repeats", "n_tokens")]
+    counts = [(name, pa.int64()) for name in ("phase", "occurrence", "n_tokens")]
     return pa.schema([("messages", pa.list_(message)), *texts, *counts])
 
 
@@ -108,14 +124,15 @@ configs:
 {study.description.strip()}
 
 Reasoning traces of several teachers on the same problems, verified and paired with Laconic. One configuration an arm;
-`messages` is what the student is shown and, as the assistant's turn, trained on. `repeats` says how often an example
-occurs in one epoch, `phase` the order of a curriculum.
+`messages` is what the student is shown and, as the assistant's turn, trained on. A configuration is one epoch: where
+arms are matched by tokens or steps, an example stands in it as often as it occurs, `occurrence` 0, 1 and so on. `phase`
+is the order of a curriculum: read such an arm without shuffling across phases.
 
 ## Protocol
 
 - Pairing: `require = {require}`, matched by {", ".join(study.curate.match)}, seed {study.seed}
 - Prompt: `{study.prompt}`; tokens counted with `{Path(study.counting).name}`
-- Filters: `{study.curate.filters.payload() or "none"}`
+- Filters: {_filters(study)}
 
 {teachers}
 
@@ -125,14 +142,15 @@ occurs in one epoch, `phase` the order of a curriculum.
 
 ## Lengths
 
-| configuration | examples | tokens | mean tokens |
+| configuration | rows | tokens | mean tokens |
 |---|--:|--:|--:|
 {lengths}
 
 ## Licences
 
-Laconic does not know the licences of the problems and of the teachers' outputs: look them up at their sources, and
-state them here, before you publish this.
+{_licences(study)}
+
+What is not known here, and the terms of the teachers' outputs, are to be looked up and stated before this is published.
 
 ## Digests
 
@@ -141,8 +159,29 @@ state them here, before you publish this.
 
 
 def _length_row(name: str, n: int, artifact: Artifact) -> str:
-    total = sum(e.n_tokens for e in artifact.read("examples", Example, without=("prompt", "completion")))
+    light = artifact.read("examples", Example, without=("prompt", "completion"))
+    total = sum(e.n_tokens * e.repeats for e in light)
     return f"| {name} | {n:,} | {total:,} | {total / max(1, n):,.1f} |"
+
+
+def _filters(study: Study) -> str:
+    named = study.curate.filters.model_dump(mode="json")
+    on = {name: value for name, value in named.items() if value not in (None, False, [])}
+    return ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in on.items()) or "none"
+
+
+def _licences(study: Study) -> str:
+    """The licence of every data set of the study that is known by its path, and which are not."""
+    known = {str(preset.hub["path"]): preset.licence for preset in PRESETS.values()}
+    sources = {"problems": study.problems, **{f"teacher `{name}`": each for name, each in study.teachers.items()}}
+    lines: list[str] = []
+    for name, source in sources.items():
+        place = getattr(source, "path", None) or getattr(source, "model", None) or source.kind
+        if isinstance(source, RecordedTeacher) and source.path is None:
+            place = getattr(study.problems, "path", source.kind)
+        shown = place if str(place) in known else Path(str(place)).name if Path(str(place)).is_absolute() else place
+        lines.append(f"- {name}: `{shown}`: {known.get(str(place), 'not known here')}")
+    return "\n".join(lines)
 
 
 def left_out(artifact: Artifact) -> dict[str, int]:

@@ -20,7 +20,10 @@ Found = Mapping[str, Artifact]
 Rows = list[dict[str, Any]]
 
 _EXCERPT = 400
-_COUNTED = {"problems": "problems", "generate": "traces", "screen": "profiles", "curate": "examples"}
+_COUNTED = {
+    "problems": "problems", "decontaminate": "problems", "generate": "traces", "screen": "profiles",
+    "curate": "examples",
+}  # fmt: skip
 
 
 def funnel(study: Study, found: Found) -> Rows:

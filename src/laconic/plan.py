@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laconic import corpus, results
+from laconic import corpus, results, training
 from laconic.arms import EFFORT, SEEDED, Arm
+from laconic.authors import model_identity, model_path
 from laconic.core.digest import digest, file_digest
 from laconic.core.spending import Spent
 from laconic.domains.judge import VERSION as JUDGE_VERSION
@@ -25,7 +26,7 @@ from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.runner import StepState
 from laconic.store.step import Step
 from laconic.study import JUDGE, Study, asking_order, resolved
-from laconic.wiring import Wiring, model_identity, model_path
+from laconic.wiring import Wiring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +287,7 @@ class _Builder:
         label = name + _suffix(rule) + (f"-{seed}" if len(self.study.training.seeds) > 1 else "")
         return Step(
             stage="train", label=label, version=train.VERSION, payload=payload, inputs={"examples": examples},
-            run=self.wiring.train(base, seed),
+            run=training.train(self.study, self.wiring.engine, base, seed),
         )  # fmt: skip
 
     def _work(self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]) -> Author:

@@ -99,9 +99,20 @@ def files_digest(path: str) -> str:
         return ""
     try:
         if place.is_file():
-            return file_digest(place)
-        return digest([[str(p.relative_to(place)), file_digest(p)] for p in sorted(place.rglob("*")) if p.is_file()])
+            return _digest(place)
+        return digest([[str(p.relative_to(place)), _digest(p)] for p in sorted(place.rglob("*")) if p.is_file()])
     except OSError as error:
         raise InputError(
             str(error.strerror), "files that can be read", "check the path in the study", where=path
         ) from error
+
+
+def _digest(file: Path) -> str:
+    found = file.stat()
+    return _digest_as_of(file, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_as_of(file: Path, inode: int, size: int, changed_ns: int) -> str:
+    """A file's digest, taken once for planning a run and making its authors: sources have many gigabytes."""
+    return file_digest(file)

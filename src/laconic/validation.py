@@ -118,6 +118,8 @@ def stand_in(sound: dict[str, Any], loc: tuple[int | str, ...], *, unknown: bool
     keys = [part for i, part in enumerate(loc) if not (i > 0 and part in _KINDS)]
     if unknown:
         for key in keys[:-1]:
+            if isinstance(at, dict) and key not in at:
+                return  # what holds it was broken, too, and is gone
             at = at[key]
         at.pop(keys[-1], None)
     elif keys[0] in ("teachers", "benchmarks", "arms") and len(keys) > 1:

@@ -7,24 +7,22 @@ anything. What is expensive to open (worker processes, ledgers, tokenizers) is o
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
 from laconic import sources
 from laconic.adapters.checkpoint import CheckpointAuthor
 from laconic.adapters.counting import counter
-from laconic.core.digest import derive_seed, digest, file_digest
-from laconic.core.errors import Fault, InputError
-from laconic.core.plugins import lookup
-from laconic.core.protocols import Answered, Author, Progress, Reply, Request, TokenCounter, Trained
-from laconic.core.records import Example, Loss, Outcome, Problem, Trace, Verdict
+from laconic.authors import Authors, model_identity, model_path
+from laconic.core.digest import derive_seed, digest
+from laconic.core.errors import Fault
+from laconic.core.protocols import Answered, Author, Reply, Request, TokenCounter
+from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
@@ -33,32 +31,23 @@ from laconic.stages import decontaminate as decontaminate_stage
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import problems as problems_stage
-from laconic.stages import train as train_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
 from laconic.stages.duplicates import grouped
-from laconic.stages.generate import EndpointTeacher, ProceduralTeacher, RecordedTeacher
+from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
 from laconic.stages.overrides import read_overrides
 from laconic.stages.problems import ProblemSource, SyntheticProblems
-from laconic.stages.rows import dig
-from laconic.stages.train import MINIATURE_BASE
-from laconic.store.artifacts import Artifact, Store, read_artifact
+from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
 from laconic.study import JUDGE, Study
 
 if TYPE_CHECKING:
     from laconic.adapters.openai import EndpointAuthor
-    from laconic.adapters.openai_ask import AskProgress
 
 Body = Callable[[StepContext], None]
-
-PROCEDURES = {
-    "verbose": "laconic.miniature.teachers:verbose",
-    "concise": "laconic.miniature.teachers:concise",
-}
 
 
 class Wiring:
@@ -69,6 +58,7 @@ class Wiring:
         self.stop = stop or threading.Event()
         self.engine = LocalEngine(study.run.workers)
         self.budget = Budget(tokens=study.run.budget.tokens, money=study.run.budget.money)
+        self.authors = Authors(study, self.engine, self.stop, self.account)
         self._earlier: dict[str, Spent] = {}
         """What is filed of each teacher as spent before this run."""
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
@@ -164,7 +154,9 @@ class Wiring:
                 right = _right(ctx.inputs[f"verdicts:{teacher.after}"])
                 ctx.out.facts["not_asked"] = sum(p.problem_id not in right for p in problems)
                 problems = [problem for problem in problems if problem.problem_id in right]
-            author = self.teacher(name, ctx.progress, sources.revision_in(ctx.inputs["problems"].manifest.facts))
+            author = self.authors.teacher(
+                name, ctx.progress, sources.revision_in(ctx.inputs["problems"].manifest.facts)
+            )
             correct = self._correct(problems) if getattr(teacher, "until", None) == "correct" else None
             asked = generate_stage.requests(
                 problems, author.identity, template=getattr(teacher, "prompt", "{problem}"), samples=teacher.samples,
@@ -186,7 +178,7 @@ class Wiring:
             if teacher.after is not None:
                 right = _right(ctx.inputs[f"verdicts:{teacher.after}"])
                 problems = [problem for problem in problems if problem.problem_id in right]
-            author = self.teacher(name, ctx.progress)
+            author = self.authors.teacher(name, ctx.progress)
             asked = generate_stage.requests(
                 problems, author.identity, template=teacher.prompt, sampling=teacher.sampling, samples=1
             )
@@ -198,6 +190,10 @@ class Wiring:
                 ctx.out.write("verdicts", verdicts)
 
         return body
+
+    def endpoint_faults(self, names: Iterable[str]) -> list[Fault]:
+        """What would keep these endpoints from working, found without a paid request."""
+        return self.authors.faults(names)
 
     def account(self, name: str) -> Account:
         """A teacher's side of the budget, at its stated rates."""
@@ -242,7 +238,7 @@ class Wiring:
             trained = ctx.inputs.get("checkpoint")
             folder = str(trained.folder / "model") if trained else model_path(base or "")
             who = trained.content if trained else model_identity(base or "")
-            author = self._sampler(folder, {"checkpoint": who, "seed": self.study.seed}, spec.sampling)
+            author = self.authors.sampler(folder, {"checkpoint": who, "seed": self.study.seed}, spec.sampling)
             asked = generate_stage.requests(
                 ctx.inputs["problems"].read("problems", Problem), author.identity, template=self.study.prompt,
                 sampling=spec.sampling, samples=spec.samples, system=system,
@@ -285,70 +281,6 @@ class Wiring:
             completion_tokens=spent.completion, served=dict(served),
         )  # fmt: skip
 
-    def teacher(self, name: str, progress: Progress | None = None, revision: str | None = None) -> Author:
-        """A teacher, ready to be asked; recorded traces are read at the commit that the problems were read at."""
-        teacher = self.study.teachers[name]
-        if isinstance(teacher, ProceduralTeacher):
-            return self._procedural(teacher)
-        if isinstance(teacher, RecordedTeacher):
-            return self._recorded(teacher, revision)
-        if isinstance(teacher, EndpointTeacher):
-            return self._endpoint(name, teacher, progress)
-        identity = {"checkpoint": model_identity(teacher.path), "seed": self.study.seed}
-        return self._sampler(model_path(teacher.path), identity, teacher.sampling)
-
-    def _procedural(self, teacher: ProceduralTeacher) -> Author:
-        from laconic.adapters.procedural import ProceduralAuthor
-
-        path = PROCEDURES.get(teacher.procedure, teacher.procedure)
-        procedure = lookup(path, {}, "procedure")
-        return ProceduralAuthor(procedure, path, error_rate=teacher.error_rate, seed=self.study.seed)
-
-    def _recorded(self, teacher: RecordedTeacher, revision: str | None) -> Author:
-        from laconic.adapters.reasoning import split_message, split_reasoning
-        from laconic.adapters.recorded import Fields, RecordedAuthor
-
-        fields = Fields(
-            problem=teacher.problem_field, reasoning=teacher.reasoning_field, answer=teacher.answer_field,
-            text=teacher.text_field, messages=teacher.messages_field,
-            finish=teacher.finish_field, tokens=teacher.tokens_field, where=teacher.where,
-            max_tokens=teacher.max_tokens,
-        )  # fmt: skip
-        rows, who = sources.trace_rows(teacher, self.study.problems, revision)
-        return RecordedAuthor(
-            rows, fields, split=functools.partial(split_reasoning, opened=teacher.opened),
-            split_message=functools.partial(split_message, opened=teacher.opened), dig=dig, digest=who,
-        )  # fmt: skip
-
-    def _endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress | None) -> EndpointAuthor:
-        from laconic.adapters.openai import EndpointAuthor
-
-        endpoint = self.study.run.endpoints[name]
-        key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
-        return EndpointAuthor(
-            identity=teacher.identity(), model=teacher.model, urls=endpoint.urls, api_key=key,
-            sampling=teacher.sampling.identity(), system=teacher.system, api=teacher.api, stream=endpoint.stream,
-            concurrency=endpoint.concurrency, timeout_s=endpoint.timeout_s, retries=endpoint.retries,
-            requests_per_minute=endpoint.requests_per_minute, tokens_per_minute=endpoint.tokens_per_minute,
-            idle_timeout_s=endpoint.idle_timeout_s, opened=teacher.opened, send_seed=teacher.seeded, stop=self.stop,
-            account=self.account(name), on_progress=functools.partial(_show, progress) if progress else None,
-        )  # fmt: skip
-
-    def endpoint_faults(self, names: Iterable[str]) -> list[Fault]:
-        """What would keep these endpoints from working, found without a paid request."""
-        served = self.study.served
-        return [
-            fault._replace(where=f"run.endpoints.{name}: {fault.where}")
-            for name in names
-            for fault in self._endpoint(name, served[name], None).check()
-        ]
-
-    def _sampler(self, folder: str, identity: object, sampling: Any) -> Author:
-        return CheckpointAuthor(
-            folder, identity, engine=self.engine, temperature=sampling.temperature, top_p=sampling.top_p,
-            top_k=sampling.top_k, threads=self.engine.threads, stop=self.stop,
-        )  # fmt: skip
-
     # -- verdicts --------------------------------------------------------------------------------------------
 
     def verify(self, label: str) -> Body:
@@ -375,7 +307,7 @@ class Wiring:
     def _hear(
         self, ctx: StepContext, spec: verify_stage.Judge, problems: dict[str, Problem], docket: judge_stage.Docket
     ) -> None:
-        author = self._endpoint(JUDGE, spec.as_teacher(), ctx.progress)
+        author = self.authors.endpoint(JUDGE, spec.as_teacher(), ctx.progress)
         # One step at a time: equal answers of two authors share a call, which is paid once.
         with self._judging, self.ledger(ctx.store.ledger_path(JUDGE, digest(author.identity))) as ledger:
             court = judge_stage.Court(
@@ -396,33 +328,6 @@ class Wiring:
         if self._verifier is None:
             self._verifier = MathVerifier(workers=max(1, self.engine.slots // 2), limit_s=self.study.verify.limit_s)
         return self._verifier
-
-    # -- students --------------------------------------------------------------------------------------------
-
-    def train(self, base: str, seed: int) -> Body:
-        """Fine-tune the base on the arm's examples."""
-        spec = self.study.training
-
-        def body(ctx: StepContext) -> None:
-            source = ctx.inputs["examples"]
-            examples = list(source.read("examples", Example, without=("prompt", "completion")))
-            folder = ctx.out.folder / "model"
-
-            def fit(rows: Sequence[Example], on_step: Callable[[int, int, float, int], None]) -> Trained:
-                job = {
-                    **spec.model_dump(exclude={"seeds"}), "base": model_path(base), "out": str(folder), "seed": seed,
-                    "precision": self.study.run.precision, "threads": self.engine.threads,
-                    "examples": str(source.folder),
-                }  # fmt: skip
-                result = self.engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
-                return trained_of(result, rows)
-
-            trained, left = train_stage.train(examples, fit, progress=ctx.progress)
-            ctx.out.write("losses", trained.losses)
-            ctx.out.write("exclusions", left)
-            ctx.out.facts.update(trained.facts)
-
-        return body
 
 
 def _note_moves(ctx: StepContext, label: str) -> None:
@@ -452,10 +357,6 @@ def _spool(folder: Path) -> Iterator[Ledger]:
         left.unlink(missing_ok=True)
 
 
-def _show(progress: Progress, asked: AskProgress) -> None:
-    progress.show(in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries)
-
-
 def _right(verdicts: Artifact) -> set[str]:
     """The problems for which there is a correct trace."""
     return {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
@@ -465,55 +366,3 @@ def _answered(problem: Problem, reply: Reply) -> Answered:
     return Answered(
         reference=problem.reference, answer=reply.answer, finish_reason=reply.finish_reason, prompt=problem.prompt
     )
-
-
-def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
-    """In a worker process: one training run; every tenth step is reported."""
-    from laconic.adapters.trl import TrainExample, TrainJob, train
-
-    def on_step(step: int, total: int, loss: float, n_tokens: int, rate: float) -> None:
-        del rate
-        if step == 1 or step == total or step % 10 == 0:
-            emit((step, total, loss, n_tokens))
-
-    artifact = read_artifact(Path(job["examples"]))
-    assert artifact is not None
-    rows = (
-        TrainExample(e.prompt, e.completion, e.phase, e.repeats, e.system) for e in artifact.read("examples", Example)
-    )
-    try:
-        return train(TrainJob(**{**job, "examples": rows}), on_step)
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"training cannot start: {str(error)[:300]}", "a base that can be loaded and examples that fit",
-            "check students.base and training.max_length", where="train",
-        ) from error  # fmt: skip
-
-
-def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
-    """The trainer's result in the stages' terms."""
-    losses = [
-        Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate) for s in result.losses
-    ]
-    facts = {
-        "steps": result.n_steps, "tokens": result.n_tokens, "seconds": round(result.seconds, 2),
-        "precision": result.precision, **{f"version.{k}": v for k, v in result.versions.items()},
-    }  # fmt: skip
-    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped], facts=facts)
-
-
-def model_path(name: str) -> str:
-    """Where a model or tokenizer lies: the shipped base's folder for `miniature:base`, else the name itself."""
-    if name in (MINIATURE_BASE, "miniature"):
-        from laconic.miniature.student import base_path
-
-        return str(base_path())
-    return name
-
-
-def model_identity(name: str) -> object:
-    """What a base model is, for keys: the digests of its files, or its name on the hub."""
-    folder = Path(model_path(name))
-    if not folder.is_dir():
-        return {"hub": name}
-    return {p.name: file_digest(p) for p in sorted(folder.iterdir()) if p.is_file() and p.name != "recipe.json"}

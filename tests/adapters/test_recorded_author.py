@@ -102,3 +102,10 @@ def test_rows_that_nobody_asks_for_are_not_kept():
     tracemalloc.stop()
     assert str(seen[0]["text"]).endswith("x7")
     assert peak < 3_000_000
+
+
+def test_one_text_with_two_references_is_two_problems_that_share_the_recorded_traces():
+    rows: list[Row] = [{"problem": "2+2?", "text": "first"}, {"problem": "2+2?", "text": "second"}]
+    said = replies(author(rows, text="text"), ("2+2?", 0), ("2+2?", 0), ("2+2?", 1), ("2+2?", 2))
+    assert [reply.answer for reply in said] == ["first", "first", "second", ""]
+    assert [reply.error for reply in said] == [None, None, None, ABSENT]

@@ -23,27 +23,36 @@ pytest.importorskip("datasets")
 
 ASKED, THOUGHT, SAID = "What is 1+1?", "<think>\nadd\n</think>\nIt is 2.", "It is $\\boxed{2}$."
 CHAT = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": THOUGHT}]
-S1 = {"question": ASKED, "solution": SAID, "cot_type": "math", "source_type": "x", "metadata": "{}"}
+S1 = {
+    "solution": SAID, "question": ASKED, "cot_type": "math", "source_type": "qq8933/AIME_1983_2024", "metadata": "{}",
+    "cot": None,
+}  # fmt: skip
 ROWS: dict[str, dict[str, Any]] = {
     "nemotron-v1": {
         "uuid": "u", "license": "CC BY 4.0", "generator": "DeepSeek-R1-0528", "version": "v1", "category": "math",
-        "reasoning": "on", "messages": [{**message, "tool_calls": None} for message in CHAT],
+        "reasoning": "on", "messages": [{**message, "tool_calls": []} for message in CHAT],
         "metadata": json.dumps({"expected_answer": "2", "problem_source": "aops"}),
     },
     "nemotron-math-v2": {
-        "problem": ASKED, "expected_answer": "2", "original_expected_answer": "2", "data_source": "aops",
+        "problem": ASKED, "expected_answer": "2", "original_expected_answer": "3", "changed_answer_to_majority": True,
+        "data_source": "aops", "used_in": ["x"], "metadata": {"x": 1}, "license": "cc-by-4.0",
         "messages": [CHAT[0], {"role": "assistant", "content": "It is 2.", "reasoning_content": "add"}],
     },
     "openthoughts3": {
-        "difficulty": 7, "source": "s", "domain": "math",
+        "difficulty": 7, "source": "ai2-adapt-dev/openmath-2-math", "domain": "math",
         "conversations": [{"from": "human", "value": ASKED}, {"from": "gpt", "value": THOUGHT}],
     },
     "openr1-math": {
-        "problem": ASKED, "solution": SAID, "answer": "2", "question_type": "math-word-problem",
-        "generations": [THOUGHT, "other"], "messages": CHAT,
+        "problem": ASKED, "solution": SAID, "answer": "2", "problem_type": "Algebra",
+        "question_type": "math-word-problem", "source": "olympiads", "uuid": "u", "is_reasoning_complete": [True, True],
+        "generations": [THOUGHT, "other"], "correctness_math_verify": [True, False], "correctness_llama": None,
+        "finish_reasons": ["stop", "stop"], "correctness_count": 1, "messages": CHAT,
     },
     "s1k": {**S1, "thinking_trajectories": ["add"], "attempt": "It is 2."},
-    "s1k-1.1": {**S1, "deepseek_thinking_trajectory": "add", "deepseek_attempt": "It is 2."},
+    "s1k-1.1": {
+        **S1, "gemini_thinking_trajectory": "Let me think.", "gemini_attempt": "It is two.",
+        "deepseek_thinking_trajectory": "add", "deepseek_attempt": "It is 2.", "gemini_grade": "Yes",
+    },
     "gsm8k": {"question": ASKED, "answer": "1+1=<<1+1=2>>2\n#### 2"},
     "math": {"problem": ASKED, "level": "Level 1", "type": "Algebra", "solution": SAID},
 }  # fmt: skip

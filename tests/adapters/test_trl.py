@@ -17,7 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-from laconic.adapters.optimizers import MuonAdamW, build_optimizer, orthogonalise  # noqa: E402
+from laconic.adapters.optimizers import MuonAdamW, build_optimizer, orthogonalise, takes_bf16  # noqa: E402
 from laconic.adapters.trl import Row, TrainExample, TrainJob, TrainResult, learning_rate_ratio, plan_batches, train  # noqa: E402
 from laconic.miniature.student import base_path  # noqa: E402
 
@@ -75,6 +75,14 @@ def test_training_lowers_the_loss_and_reports_every_step(trained: Trained) -> No
     assert [(loss.step, loss.loss, loss.tokens_seen) for loss in result.losses] == [(s, x, n) for s, _, x, n, _ in told]
     assert result.losses[-1].loss < 0.7 * result.losses[0].loss
     assert (result.n_examples, result.dropped) == (24, [])
+
+
+def test_a_processor_trains_in_float32_though_it_could_in_bfloat16(trained: Trained, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert not takes_bf16("cpu")
+    assert orthogonalise(torch.randn(1, 4, 4)).dtype == torch.float32
+    if not torch.cuda.is_available():
+        assert trained[1].precision == "fp32"
 
 
 def test_only_completions_and_their_end_are_counted(trained: Trained) -> None:

@@ -55,6 +55,8 @@ PIECES = r"""
 \frac{ | \sqrt{ | [ | \left( | \text{ | \begin{pmatrix} | \\
 . A | <think> | </think> | <|channel|>analysis<|message|> | 9^ | ` | __
 √ | ½ | ０ | 答案是 | 选 A | 1: | \ | \! | no | A: | $5 | = | \pm | 1...
+not **5** | #### | \text{m}/ | \in\mathbb{Z}, | , k | &amp; | because | C_1 | +(1,2) | [[1,2], | {}^ | x^15
+step 5 | 5!
 **a** | \{1, | \choose | {\choose | frac | base | _{ | \text{ cm} | 1,234, | e | 1e9
 """
 
@@ -67,6 +69,12 @@ def test_any_amount_of_any_notation_is_bounded(verifier: MathVerifier, piece: st
     text = f"{piece} " * (size // (len(piece) + 1))
     for reference, answer in (("5", text), ("x+1", rf"\boxed{{{text}}}"), (text, r"\boxed{5x}")):
         assert isinstance(one(verifier, reference, answer).outcome, Outcome)
+
+
+def test_numerals_longer_than_python_converts_are_undecided_and_no_fault(verifier: MathVerifier) -> None:
+    digits = "7" * 5_000
+    for answer in (rf"\boxed{{x + {digits}}}", rf"\boxed{{\frac{{{digits}}}{{3}}}}", rf"\boxed{{x^{digits}}}"):
+        assert one(verifier, "x+5", answer).outcome in (Outcome.UNPARSED, Outcome.INCORRECT, Outcome.TIMEOUT)
 
 
 def test_a_million_digits_are_compared_exactly(verifier: MathVerifier) -> None:

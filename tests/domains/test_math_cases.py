@@ -11,7 +11,22 @@ from laconic.core.protocols import Answered
 from laconic.core.records import Outcome
 from laconic.domains.math import MathVerifier
 
-CASES = [case for name in ("first", "second", "third", "held_out", "held_out_2") for case in table(name)]
+CASES = [
+    case
+    for name in (
+        "first",
+        "second",
+        "third",
+        "held_out",
+        "held_out_2",
+        "held_out_3",
+        "held_out_4",
+        "fourth",
+        "held_out_5",
+        "held_out_6",
+    )
+    for case in table(name)
+]
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,16 @@ ANSWERS = st.one_of(
         [r"\text{Tuesday}", r"\text{(D)}", r"\emptyset", r"\infty", r"6 - 5i", r"\text{neither even nor odd}"]
     ),
     st.tuples(EXPRESSIONS, st.integers(-9, 9)).map(lambda p: rf"x < {p[1]}"),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)).map(
+        lambda p: rf"\frac{{\pi}}{{{p[0]}}} + {p[1]} k \pi, k \in \mathbb{{Z}}"
+    ),
+    st.tuples(st.integers(-9, 9), st.integers(1, 9)).map(lambda p: rf"({p[0]}, 1) + t ({p[1]}, 2)"),
+    st.tuples(EXPRESSIONS, EXPRESSIONS).map(
+        lambda p: rf"\begin{{cases}} {p[0]} & x > 0 \\ {p[1]} & \text{{otherwise}} \end{{cases}}"
+    ),
+    st.tuples(st.integers(1, 99), st.sampled_from(["m/s", "km per hour", "cm^2", "dollars per pound"])).map(
+        lambda p: rf"{p[0]} \text{{ {p[1]}}}"
+    ),
 )
 HARMLESS = st.sampled_from(
     [

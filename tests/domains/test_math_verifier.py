@@ -86,7 +86,7 @@ def test_no_answer_takes_longer_than_the_limit_or_passes(verifier: MathVerifier,
 
 
 def test_order_is_kept_around_a_row_that_hangs(verifier: MathVerifier) -> None:
-    hangs = row("5", r"\boxed{\int_0^{100000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}")
+    hangs = row("5", r"\boxed{\int_0^{100000000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}")
     rows = [row("x", r"\boxed{x+0}"), row("1", r"\boxed{1}"), hangs, row("y", r"\boxed{y*1}"), row("2", r"\boxed{3}")]
     found = [grading.outcome for grading in verifier.grade(rows)]
     assert found[:2] == [Outcome.CORRECT, Outcome.CORRECT]
@@ -131,7 +131,7 @@ def test_rows_are_read_as_gradings_leave(verifier: MathVerifier) -> None:
 
 def test_it_is_a_verifier_and_travels_without_its_workers(verifier: MathVerifier) -> None:
     contract: Verifier = verifier
-    assert contract.version == "math@3"
+    assert contract.version == "math@4"
     copy = pickle.loads(pickle.dumps(verifier))
     assert (copy.limit_s, copy.workers) == (verifier.limit_s, verifier.workers)
     copy.close()

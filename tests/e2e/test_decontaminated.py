@@ -39,7 +39,7 @@ def test_copies_leave_before_the_teacher_is_asked_and_the_funnel_counts_them(tmp
     texts = ["What is 3 + 4?", "Name the largest prime below 10.", "Give the number of sides of a square."]
     write(tmp_path / "problems.jsonl", [{"problem": text, "answer": "7"} for text in texts])
     write(tmp_path / "traces.jsonl", [{"problem": text, "text": "It is \\boxed{7}."} for text in texts])
-    write(tmp_path / "bench.jsonl", [{"problem": "What is 8 + 1?", "answer": "9"}])
+    write(tmp_path / "bench.jsonl", [{"problem": "What is 5 + 2?", "answer": "7"}])
     study = tmp_path / "mine.toml"
     study.write_text(STUDY, encoding="utf-8")
     cli_in(tmp_path)("run", "mine.toml", "-q")

@@ -8,11 +8,15 @@ from laconic.core.records import Verdict
 from laconic.core.reporting import AuditCounts, JudgeAccount, ReportData, Verification
 from laconic.render import html_page, markdown
 from laconic.stages.verification import audit_figures
+from laconic.stats import Estimate
 
 COUNTS = AuditCounts(
     n_accepts=900, n_rejects=100, accepts_right=97, accepts_wrong=3, rejects_right=2, rejects_wrong=88,
     rejects_undecided=10,
 )  # fmt: skip
+
+
+RAW = Estimate(0.8, 0.75, 0.85, "by hand", 300, 1200)
 
 
 def judged() -> ReportData:
@@ -26,7 +30,7 @@ def judged() -> ReportData:
     )  # fmt: skip
     made = Verification(
         policy="rules-then-judge", methods={"integer": 900, "judge": 300}, judge="org/judge", votes=3,
-        account=account, audits=(audit_figures("a / x", COUNTS, level=0.95),), overrides=(ruled,),
+        account=account, audits=(audit_figures("a / x", COUNTS, level=0.95, raw=RAW),), overrides=(ruled,),
     )  # fmt: skip
     return bare(verification=made, confidence=0.95)
 
@@ -53,6 +57,9 @@ def test_the_audit_has_counts_rates_and_intervals():
     assert cells[3] == "10"
     assert cells[4].startswith("97.1% [")
     assert cells[5].startswith("0.95 [0.9")
+    assert cells[6] == "80.0% [75.0, 85.0]"
+    # .8 - .03 * 900/1200 + 2/90 * 100/1200
+    assert cells[7].startswith("77.9% [7")
 
 
 def test_rulings_are_listed_with_who_and_why_and_cannot_become_markup():

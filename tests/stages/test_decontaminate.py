@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from laconic.core.records import Exclusion, Problem
-from laconic.stages.decontaminate import COMMON, Decontaminate, decontaminate
+from laconic.stages.decontaminate import Decontaminate, decontaminate
 from laconic.stages.duplicates import grouped
 from laconic.stages.likeness import skeleton, tokens
 
@@ -19,7 +19,7 @@ OTHERS = [Problem.of(f"Rectangle number {i} has sides {i} and {i + 3}. What is i
 
 
 def left(*texts: str, spec: Decontaminate | None = None) -> list[Exclusion]:
-    problems = [*OTHERS, *(Problem.of(text, "1") for text in texts)]
+    problems = [*OTHERS, *(Problem.of(text, HELD_OUT.reference) for text in texts)]
     kept, excluded = decontaminate(problems, {"bench": [HELD_OUT]}, spec or Decontaminate())
     assert len(kept) + len(excluded) == len(problems)
     assert all(problem in kept for problem in OTHERS)
@@ -31,9 +31,9 @@ def left(*texts: str, spec: Decontaminate | None = None) -> list[Exclusion]:
     [
         (HELD_OUT.prompt, "exact"),
         (HELD_OUT.prompt.upper().replace(". ", ".\n\n").replace("$\\FRAC{3}{4}$", r"\(\dfrac34\)"), "exact"),
-        (HELD_OUT.prompt.replace("48", "60").replace("twice", "twice"), "renumbered"),
+        (HELD_OUT.prompt.replace("48", "60"), "renumbered"),
         (HELD_OUT.prompt.replace("48 rolls", "sixty rolls"), "renumbered"),
-        (HELD_OUT.prompt.replace("A baker sells $\\frac{3}{4}$ of his 48 rolls before noon.", "Rolls."), "overlap, 7"),
+        (HELD_OUT.prompt.replace(HELD_OUT.prompt.partition(". ")[0], "Rolls"), "overlap, 68%"),
         (f"Solve this. {HELD_OUT.prompt} Give a number.", "overlap, 100%"),
     ],
 )
@@ -47,28 +47,91 @@ def test_what_shares_a_phrase_is_no_copy():
     assert not left("How many rolls must he still bake to fill the order of the club? He has 3 and owes 7 of them.")
 
 
-def test_renumbered_copies_can_be_allowed():
-    assert not left("What is 3 + 4?", spec=Decontaminate(renumbered=False))
-    short = Problem.of("What is 7 + 9?", "16")
-    other = Problem.of("What is 3 + 4?", "7")
-    assert not decontaminate([other], {"b": [short]}, Decontaminate(renumbered=False))[1]
-    assert decontaminate([other], {"b": [short]}, Decontaminate())[1]
+def flagged(text: str, answer: str, bench: Problem, spec: Decontaminate | None = None, others: int = 0) -> str:
+    """The rule by which one problem among strangers is a copy of `bench`, or nothing."""
+    strangers = [Problem.of(f"Stranger {i} asks for the {i}th root of a tree.", str(1000 + i)) for i in range(others)]
+    _, excluded = decontaminate([*strangers, Problem.of(text, answer)], {"b": [bench]}, spec or Decontaminate())
+    assert len(excluded) <= 1
+    return excluded[0].detail.rpartition("), ")[2].partition(",")[0] if excluded else ""
 
 
-def test_a_turn_of_phrase_that_many_problems_share_tells_nothing():
+SHORT = Problem.of(r"Compute $\binom{31}{28}$.", "4495")
+TWIN = Problem.of(
+    "A point $(x,y)$ is randomly selected such that $0 \\le x \\le 8$ and $0 \\le y \\le 4$. What is the probability "
+    "that $x+y \\le 4$? Express your answer as a common fraction.",
+    "\\frac{1}{4}",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "bench", "rule"),
+    [
+        (r"Compute $\binom{8}{2}$.", "28", SHORT, ""),  # a form that unrelated problems share
+        (r"Compute $\binom{8}{2}$.", "4495", SHORT, "renumbered"),
+        (r"Compute $\binom{8}{2}$.", "", SHORT, "renumbered"),  # an answer that is not known may be any
+        (TWIN.prompt.replace("8", "3"), "1/3", TWIN, "renumbered"),  # long enough to be nobody else's
+        (r"Simplify $\frac34$ of $1,200$.", "900", Problem.of(r"Simplify $\frac{17}{4}$ of $8$.", "900"), "renumbered"),
+    ],
+)
+def test_a_short_renumbered_copy_has_the_answer_and_a_long_one_needs_none(
+    text: str, answer: str, bench: Problem, rule: str
+):
+    assert flagged(text, answer, bench) == rule
+    assert flagged(text, answer, bench, Decontaminate(same_answer=False)) == "renumbered"
+    assert flagged(text, answer, bench, Decontaminate(renumbered=False)) != "renumbered"
+
+
+@pytest.mark.parametrize("label", ["12. ", "(a) ", "Problem 7: ", "Exercise 3.1. ", "**Question 5.** ", "Q3) ", "#1: "])
+def test_a_label_is_no_part_of_a_problem(label: str):
+    assert flagged(label + SHORT.prompt, "1", SHORT) == "exact"
+
+
+def test_a_label_is_not_mistaken_in_what_begins_with_a_number_or_is_nothing_else():
+    assert flagged("12 friends share a pizza.", "1", Problem.of("friends share a pizza.", "1")) == "overlap"
+    assert flagged("17.", "1", Problem.of("17.", "2")) == "exact"
+
+
+def test_another_question_about_the_same_figure_is_a_copy_only_with_its_answer():
+    drawn = "draw((0,0)--(4,0)--(4,3)--cycle); label(A,(0,0),W); label(B,(4,0),E); label(C,(4,3),N); dot((2,1));"
+    figure = f"[asy] {drawn} [/asy]"
+    bench = Problem.of(f"In the triangle below, what is the sine of angle $A$? {figure}", "3/5")
+    other = f"In the triangle below, how long is the median from $B$? {figure}"
+    assert flagged(other, "5/2", bench) == ""
+    assert flagged(other, "3/5", bench) == "overlap"
+    assert flagged(f"Look. {bench.prompt} Answer in full.", "5/2", bench) == "overlap"  # all of it, whatever the answer
+
+
+def test_an_edited_copy_of_a_problem_of_three_words_is_found():
+    bench = Problem.of(r"Evaluate $\log_264$.", "6")
+    assert flagged(r"Work out $\log_264$ for me.", "6", bench, others=50) == "overlap"
+
+
+def test_a_turn_of_phrase_that_strangers_share_tells_nothing():
     phrase = "Enter your answer as an ordered pair of real numbers in the form (a, b) without any spaces."
-    bench = Problem.of(f"Find the centre. {phrase}", "1")
-    many = [Problem.of(f"Question {name} about something else. {phrase}", "1") for name in "abcdefgh"]
-    assert len(many) > COMMON
-    assert not decontaminate(many, {"b": [bench]}, Decontaminate())[1]
+    bench = Problem.of(f"Find the centre of the circle through all three corners of the square. {phrase}", "1")
+    asked = [f"Question {name} about something else. {phrase}" for name in "abcdefghijklmnop"]
+    strangers = [Problem.of(text, str(i)) for i, text in enumerate(asked)]
+    assert not decontaminate([p for p in strangers if p.reference != "0"], {"b": [bench]}, Decontaminate())[1]
+    alone = decontaminate([strangers[1]], {"b": [bench]}, Decontaminate(overlap=0.5))[1]
+    assert [each.subject for each in alone] == [strangers[1].problem_id]  # nobody else has it: it is most of the text
 
 
-def test_copies_do_not_hide_one_another():
+@pytest.mark.parametrize("answer", ["12", "7"])
+def test_copies_do_not_hide_one_another(answer: str):
     copies = [Problem.of(HELD_OUT.prompt.replace("48", str(40 + i)), str(i)) for i in range(20)]
-    edited = Problem.of(HELD_OUT.prompt.replace("before noon", "by noon"), "1")
-    kept, excluded = decontaminate([*copies, edited], {"b": [HELD_OUT]}, Decontaminate())
+    edited = [Problem.of(f"{HELD_OUT.prompt.replace('before noon', f'by {i} o clock')}", "12") for i in range(20)]
+    wrapped = Problem.of(f"Solve. {HELD_OUT.prompt} Box it.", answer)
+    kept, excluded = decontaminate([*copies, *edited, wrapped], {"b": [HELD_OUT]}, Decontaminate())
     assert not kept
-    assert len(excluded) == 21
+    assert len(excluded) == 41
+
+
+def test_the_order_of_the_problems_decides_nothing():
+    texts = [HELD_OUT.prompt.replace("before noon", "by noon"), "What is 3 + 4?", HELD_OUT.prompt + " Why?"]
+    problems = [*OTHERS, *(Problem.of(text, "12") for text in texts)]
+    there, back = (decontaminate(p, {"b": [HELD_OUT]}, Decontaminate())[1] for p in (problems, problems[::-1]))
+    assert sorted(each.detail for each in there) == sorted(each.detail for each in back)
+    assert len(there) == 2
 
 
 def test_tokens_forget_format_and_skeletons_forget_numbers():

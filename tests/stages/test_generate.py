@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -40,6 +40,20 @@ class Scripted:
             reasoning="think", answer=str(payload["answer"]), finish_reason=str(payload.get("finish", "stop")),
             completion_tokens=30,
         )  # fmt: skip
+
+
+class Replaying(Scripted):
+    """The same, with replies that exist already and lie in an order of their own."""
+
+    def __init__(self, reply: Callable[[Request], Payload | None], order: Callable[[list[Request]], list[Request]]):
+        super().__init__(reply)
+        self.order = order
+
+    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
+        for request in self.order(list(requests)):
+            payload = self.reply(request)
+            if payload is not None:
+                yield request.key, payload
 
 
 class Letters:
@@ -138,6 +152,34 @@ def test_an_error_is_a_row_and_is_owed_again_within_the_budget():
 def test_what_a_recorded_author_lacks_is_no_trace_at_all():
     author = Scripted(lambda r: {"error": ABSENT} if r.prompt == "Q: 0+0?" else answer(r))
     assert [t.answer for t in traces(author, Log())] == ["1+1?", "2+2?", "3+3?", "4+4?"]
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        (lambda asked: asked, []),
+        (lambda asked: [asked[1], asked[0], *asked[2:]], [1]),
+        (lambda asked: asked[::-1], [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (lambda asked: sorted(asked, key=lambda r: r.problem_id), None),
+    ],
+)
+def test_replies_that_exist_come_in_the_order_asked_and_only_early_ones_are_kept(
+    order: Callable[[list[Request]], list[Request]], kept: list[int] | None
+):
+    def sampled(request: Request) -> Payload:
+        return {"answer": f"{request.prompt} {request.sample_index}"}
+
+    author, log = Replaying(sampled, order), Log()
+    found = traces(author, log, samples=2)
+    assert [t.answer for t in found] == [f"Q: {p.prompt} {i}" for i in range(2) for p in PROBLEMS]
+    assert [(t.n_reasoning, t.n_answer) for t in found] == [(5, 9)] * 10
+    if kept is not None:
+        assert list(log) == [found[i].trace_id for i in kept]
+
+
+def test_an_author_whose_replies_exist_lacks_some():
+    author, log = Replaying(lambda r: None if r.prompt == "Q: 1+1?" else answer(r), lambda asked: asked[::-1]), Log()
+    assert [t.answer for t in traces(author, log)] == ["0+0?", "2+2?", "3+3?", "4+4?"]
 
 
 def test_an_unfinished_step_raises_and_keeps_what_came():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from laconic.core.records import Verdict
@@ -36,6 +38,32 @@ def test_an_audits_figures_by_hand():
     assert made.kappa.value == pytest.approx((17 / 20 - 0.5) / 0.5)
 
 
+def test_accuracy_stands_beside_what_the_audit_makes_of_it():
+    rows = [verdict(i, "string") for i in range(6)]
+    rows += [
+        replace(verdict(i, "rational"), outcome=o) for i, o in enumerate(["incorrect", "incorrect", "truncated"], 6)
+    ]
+    rows += [replace(verdict(9, "judge"), problem_id="q")]
+    counts = AuditCounts(
+        n_accepts=6, n_rejects=2, accepts_right=3, accepts_wrong=1, rejects_right=1, rejects_wrong=1
+    )  # fmt: skip
+    (audit,) = verification(SPEC, [Verified("a / x", rows, JudgeAccount(audit=counts))], level=0.95).audits
+    assert audit.raw_accuracy is not None
+    assert audit.raw_accuracy.value == pytest.approx(0.7)
+    assert audit.corrected_accuracy is not None
+    # 7 of 10 are correct; a quarter of the rules' 6 accepts are not, half of their 2 rejects are, the judge's own stays
+    assert audit.corrected_accuracy.value == pytest.approx((7 - 6 / 4 + 2 / 2) / 10)
+    assert audit.corrected_accuracy.low < audit.raw_accuracy.value < audit.corrected_accuracy.high
+
+
+def test_a_judges_own_verdicts_are_not_corrected_by_its_audit():
+    spec = Verify(policy="judge", judge=Judge(model="org/judge"), audit=10)
+    table = Verified("a / x", [verdict(0, "judge")], JudgeAccount(audit=COUNTS))
+    (audit,) = verification(spec, [table], level=0.95).audits
+    assert audit.agreement is not None
+    assert (audit.raw_accuracy, audit.corrected_accuracy) == (None, None)
+
+
 def test_an_audit_of_one_side_only_has_counts_and_no_rates():
     made = audit_figures("a", AuditCounts(n_accepts=5, accepts_right=5, rejects_undecided=2, n_rejects=2), level=0.95)
     assert made.counts.accepts_right == 5
@@ -45,17 +73,20 @@ def test_an_audit_of_one_side_only_has_counts_and_no_rates():
 def test_tables_add_up_and_each_audit_stands_for_itself():
     one = JudgeAccount(n_answers=10, n_judgeable=8, n_heard=4, n_decided=1, n_calls=5, n_tokens=70, audit=COUNTS)
     two = JudgeAccount(n_answers=20, n_judgeable=20, n_heard=6, n_decided=2, n_calls=6, n_tokens=30, audit=COUNTS)
-    rows = [verdict(0, "string"), verdict(1, "judge"), verdict(2, "override")]
+    rest = [replace(verdict(3, "string"), outcome="incorrect")] * 100 + [verdict(4, "string")] * 899
+    rows = [verdict(0, "string"), verdict(1, "judge"), verdict(2, "override"), *rest]
     made = verification(
-        SPEC, [Verified("a / x", rows, one), Verified("b / x", rows[:1], two), Verified("c / x", [])], level=0.95
+        SPEC, [Verified("a / x", rows, one), Verified("b / x", rows, two), Verified("c / x", [])], level=0.95
     )
-    assert made.methods == {"string": 2, "judge": 1, "override": 1}
-    assert [v.trace_id for v in made.overrides] == ["t2"]
+    assert made.methods == {"string": 2000, "judge": 2, "override": 2}
+    assert [v.trace_id for v in made.overrides] == ["t2", "t2"]
     assert (made.policy, made.judge, made.votes) == ("rules-then-judge", "org/judge", 3)
     assert made.account is not None
     assert (made.account.n_answers, made.account.n_heard, made.account.n_tokens) == (30, 10, 100)
     assert [audit.label for audit in made.audits] == ["a / x", "b / x", ALL]
     assert made.audits[2].counts.accepts_right == 18
+    assert made.audits[2].raw_accuracy is not None
+    assert made.audits[2].raw_accuracy.value == pytest.approx(1804 / 2004)
 
 
 def test_rules_alone_have_methods_and_nothing_else():

@@ -23,6 +23,15 @@ def test_ragged_rows_give_per_problem_means(make):
     assert s.n_samples == 6
 
 
+def test_problems_are_taken_in_any_order_with_all_their_samples(make):
+    s = make.rows([[1, 0], [1, 1, 1, 0], [0]], tokens=[[10, 30], [1, 2, 3, 6], [9]], graded=[[1, 1], [1, 1, 0, 1], [1]])
+    part = s.take([2, 1, 0]).take([0, 1])
+    assert [row.tolist() for row in part.tokens] == [[9], [1, 2, 3, 6]]
+    assert part.flat_correct.tolist() == [False, True, True, False, False]
+    assert part.flat_graded.tolist() == [True, True, True, False, True]
+    assert part.counts.tolist() == [1, 4]
+
+
 def test_arrays_cannot_be_changed_afterwards(make):
     given = np.array([1, 0])
     s = make.rows([given])

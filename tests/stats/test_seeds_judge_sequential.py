@@ -99,6 +99,37 @@ def test_judge_correction_by_hand():
     assert false_reject_rate(AUDIT).low < 0.10 < false_reject_rate(AUDIT).high
 
 
+def test_judge_correction_of_a_part_by_hand():
+    raw = Estimate(0.6, 0.5, 0.7, "", 100, 800)
+    got = judge_error_corrected(raw, AUDIT, accepts=0.5, rejects=0.2)
+    # .6 - .5 * .05 + .2 * .10: a tenth was accepted by somebody else, a fifth was cut off
+    assert got.value == pytest.approx(0.595)
+    assert judge_error_corrected(raw, AUDIT, accepts=0.6, rejects=0.4) == judge_error_corrected(raw, AUDIT)
+    untouched = judge_error_corrected(raw, AUDIT, accepts=0.0, rejects=0.0)
+    assert (untouched.value, untouched.low, untouched.high) == pytest.approx((0.6, 0.5, 0.7))
+    with pytest.raises(InputError, match=r"accepts that are 0.7 and rejects that are 0.2"):
+        judge_error_corrected(raw, AUDIT, accepts=0.7, rejects=0.2)
+
+
+def test_the_interval_of_a_corrected_accuracy_covers():
+    rng = np.random.default_rng(11)
+    covered, runs = 0, 300
+    for _ in range(runs):
+        truth = rng.random(2000) < 0.55
+        said = np.where(truth, rng.random(2000) > 0.12, rng.random(2000) < 0.06)
+        accepts, rejects = np.flatnonzero(said), np.flatnonzero(~said)
+        up, down = truth[rng.choice(accepts, 100, replace=False)], truth[rng.choice(rejects, 100, replace=False)]
+        audit = Audit(
+            accepts_right=int(up.sum()), accepts_wrong=int((~up).sum()), rejects_right=int(down.sum()),
+            rejects_wrong=int((~down).sum()),
+        )  # fmt: skip
+        share = float(said.mean())
+        half = 1.96 * (share * (1 - share) / 2000) ** 0.5
+        got = judge_error_corrected(Estimate(share, share - half, share + half, "", 2000, 2000), audit)
+        covered += got.low <= 0.55 <= got.high
+    assert 0.92 <= covered / runs <= 0.99
+
+
 def test_a_flawless_audit_is_not_taken_for_a_flawless_judge():
     raw = Estimate(0.6, 0.5, 0.7, "", 100, 800)
     got = judge_error_corrected(raw, Audit(accepts_right=20, accepts_wrong=0, rejects_right=0, rejects_wrong=20))

@@ -37,10 +37,11 @@ def _classes() -> Any:
     import numpy as np
     import regex
 
-    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    everything = np.arange(sys.maxunicode + 1, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
     table = np.full(sys.maxunicode + 1, _OTHER, dtype=np.uint8)
-    for pattern, kind in ((r"[\p{L}\p{M}]", _LETTER), (r"\p{N}", _DIGIT), (r"\s", _SPACE)):
-        table[[ord(char) for char in regex.findall(pattern, everything)]] = kind
+    for pattern, kind in ((r"[\p{L}\p{M}]+", _LETTER), (r"\p{N}+", _DIGIT), (r"\s+", _SPACE)):
+        for run in regex.finditer(pattern, everything):
+            table[run.start() : run.end()] = kind
     return table
 
 

@@ -6,9 +6,9 @@ Nothing is asked and nothing is paid. A problem that no row has is absent: no tr
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, cast
@@ -60,22 +60,31 @@ class RecordedAuthor:
 
     def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
         """Hand over the recorded row of each request, or that there is none. Raises `InputError` when no row fits."""
-        wanted: dict[str, dict[int, str]] = defaultdict(dict)
+        absent = {request.key for request in requests}
+        for key, payload in self.replies(requests):
+            put(key, payload)
+            absent.discard(key)
         for request in requests:
-            wanted[_normal(request.prompt)][request.sample_index] = request.key
-        met: Counter[str] = Counter()
-        given: set[str] = set()
+            if request.key in absent:
+                put(request.key, {"error": ABSENT})
+
+    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
+        """The recorded rows of these requests, in the order of the rows. Raises `InputError` when no row fits."""
+        wanted: dict[tuple[bytes, int], str] = {}
+        twins: dict[str, list[str]] = {}  # one text with two references is two problems
+        for request in requests:
+            first = wanted.setdefault((_print(request.prompt), request.sample_index), request.key)
+            if first != request.key:
+                twins.setdefault(first, []).append(request.key)
+        met = dict.fromkeys((problem for problem, _ in wanted), 0)
         for where, row in self._fitting():
-            problem = _normal(self._need(row, self._fields.problem, where))
-            if problem in wanted:
-                key = wanted[problem].get(met[problem])
+            problem = _print(self._need(row, self._fields.problem, where))
+            if problem in met:
+                key = wanted.get((problem, met[problem]))
                 met[problem] += 1
                 if key is not None:
-                    put(key, self._payload(row, where))
-                    given.add(key)
-        for request in requests:
-            if request.key not in given:
-                put(request.key, {"error": ABSENT})
+                    payload = self._payload(row, where)
+                    yield from ((each, payload) for each in (key, *twins.get(key, ())))
 
     def _fitting(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The rows that `where` names. Raises `InputError` when there are none."""
@@ -169,6 +178,7 @@ def _whole(value: object) -> int | None:
     return int(number) if math.isfinite(number) and number >= 0 and number.is_integer() else None
 
 
-def _normal(text: str) -> str:
-    """Problem texts are compared without regard to white space: copies of one data set differ there."""
-    return " ".join(text.split())
+def _print(text: str) -> bytes:
+    """What stands for a problem's text, without regard to white space, in which copies of one data set differ. It is a
+    digest because those of all problems lie in memory."""
+    return hashlib.blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()

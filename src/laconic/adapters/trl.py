@@ -72,7 +72,7 @@ class TrainJob:
     max_grad_norm: float = 1.0
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto` takes bfloat16 autocast only where the hardware multiplies it natively."""
+    """`auto` takes bfloat16 autocast on a GPU that multiplies it natively, and float32 everywhere else."""
     threads: int = 1
     attention: Literal["eager", "sdpa"] = "eager"
     """Eager by default: on a CPU, the backward of sdpa took half of a step."""
@@ -337,12 +337,12 @@ def _trainer_class() -> type:
 def _precision(job: TrainJob, model: Any) -> str:
     import torch
 
-    from laconic.adapters.optimizers import has_native_bf16
+    from laconic.adapters.optimizers import takes_bf16
 
     if job.precision != "auto":
         return job.precision
     device = "cuda" if torch.cuda.is_available() else model.device
-    return "bf16" if has_native_bf16(device) else "fp32"
+    return "bf16" if takes_bf16(device) else "fp32"
 
 
 @contextlib.contextmanager

@@ -93,6 +93,15 @@ class LiveAuthor(Author, Protocol):
         ...
 
 
+@runtime_checkable
+class ReplayingAuthor(Author, Protocol):
+    """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
+
+    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
+        """The key and raw response of each request that there is one for, in whatever order they lie."""
+        ...
+
+
 class CallLog(Protocol):
     """The ledger as a stage sees it: durable raw responses by call key."""
 

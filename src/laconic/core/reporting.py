@@ -138,6 +138,10 @@ class AuditFigures:
     """Share of the rules' accepts that the judge calls wrong."""
     false_rejects: Measured | None = None
     """Share of the rules' rejects that the judge calls right."""
+    raw_accuracy: Measured | None = None
+    """Share of all verdicts that are correct as they stand; None where the judge decided every answer itself."""
+    corrected_accuracy: Measured | None = None
+    """The same had the judge looked at every answer that the rules decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ def _train(
 ) -> list[tuple[int, float]]:
     import torch
 
-    from laconic.adapters.optimizers import build_optimizer, has_native_bf16
+    from laconic.adapters.optimizers import build_optimizer
 
     optimizer = build_optimizer("muon", model, learning_rate=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batches = _batches(rows, recipe.batch_tokens, random.Random(f"batches/{seed}"))
@@ -122,10 +122,9 @@ def _train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _rate(step, recipe)
         ids, mask = _pad(next(batches))
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_native_bf16("cpu")):
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         targets = ids.masked_fill(mask == 0, -100)[:, 1:]
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), targets.flatten())
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
         optimizer.step()

@@ -74,14 +74,18 @@ def _audits(data: ReportData, made: Verification) -> Table | None:
         "undecided",
         "agreement",
         "Cohen's kappa",
+        "accuracy",
+        "corrected accuracy",
     )
     rows = tuple(Row(cells=_audit_cells(audit)) for audit in made.audits)
     note = (
         "The judge looked at a seeded random sample of the rules' accepts and at one of their rejects; no verdict"
         f" changes by it. Brackets are {wording.percent(data.confidence, 0)} intervals. Agreement is weighted by how"
         " many accepts and rejects there are; kappa is that of the audited answers, and so is everything in a row"
-        " over all of them. The judge errs too: these are differences between two graders. The traces on which they"
-        " differ are listed in judge.json beside each verdict table."
+        " over all of them. The corrected accuracy is what the accuracy would be, had the judge looked at every answer"
+        " that the rules decided, and its interval holds the noise of the audit too. The judge errs too: these are"
+        " differences between two graders. The traces on which they differ are listed in judge.json beside each verdict"
+        " table."
     )
     return table("The judge's audit of the rules", columns, [Group(rows=rows)], note=note)
 
@@ -94,20 +98,26 @@ def _audit_cells(audit: AuditFigures) -> tuple[str, ...]:
         _share(counts.accepts_wrong, counts.accepts_right + counts.accepts_wrong, audit.false_accepts),
         _share(counts.rejects_right, counts.rejects_right + counts.rejects_wrong, audit.false_rejects),
         wording.count(undecided) if undecided else "",
-        _cell(audit.agreement, wording.percent, lambda value: wording.fixed(100 * value)),
+        _percents(audit.agreement),
         _cell(audit.kappa, _hundredths, _hundredths),
+        _percents(audit.raw_accuracy),
+        _percents(audit.corrected_accuracy),
     )
 
 
 def _share(count: int, n: int, rate: Measured | None) -> str:
     if not n:
         return ""
-    cell = _cell(rate, wording.percent, lambda value: wording.fixed(100 * value))
+    cell = _percents(rate)
     return f"{wording.count(count)} of {wording.count(n)}{': ' if cell else ''}{cell}"
 
 
 def _cell(figure: Measured | None, write: Callable[[float], str], write_end: Callable[[float], str]) -> str:
     return f"{write(figure.value)} [{write_end(figure.low)}, {write_end(figure.high)}]" if figure else ""
+
+
+def _percents(figure: Measured | None) -> str:
+    return _cell(figure, wording.percent, lambda value: wording.fixed(100 * value))
 
 
 def _hundredths(value: float) -> str:

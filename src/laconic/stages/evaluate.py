@@ -34,7 +34,7 @@ from laconic.stats import (
     ungraded_rate,
 )
 
-VERSION = 1
+VERSION = 2
 
 
 class Evaluate(Spec):

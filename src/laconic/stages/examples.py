@@ -1,13 +1,16 @@
-"""From picks to training examples: texts are streamed from the traces through a scratch file into shards.
+"""From picks to training examples: texts are streamed from the traces into shards.
 
 Invariant: memory holds ids, counts and one batch of texts, whatever the size of the traces. Examples come in the order
-of the picks, which is not the order of the traces (a second sample stands far behind the first one of its problem), so
-styled texts wait on the disk until their turn. How a trace becomes a target comes in as functions.
+of the picks. Traces that lie in that order go straight through; those that do not (a second sample stands far behind
+the first one of its problem) wait in a scratch file until their turn. How a trace becomes a target comes in as
+functions.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,24 +59,28 @@ def examples(
     `complete(reasoning, answer)` gives the text that is trained on; `count` counts its tokens; `scratch` is a file
     that is made for the purpose and removed.
     """
-    asked = {pick.problem_id for pick in picks}
-    wanted = {pick.trace_id for pick in picks}
-    prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if p.problem_id in asked)
+    uses = Counter(key for pick in picks for key in (pick.problem_id, pick.trace_id))
+    prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if p.problem_id in uses)
     systems = {text: n for text in {pick.system for pick in picks} if text for n in count([text])}
+
+    def completions(rows: Iterable[Trace]) -> Iterator[tuple[str, str]]:
+        return ((t.trace_id, complete(*style(t.reasoning, t.answer))) for t in rows if t.trace_id in uses)
+
+    asking = _counted(prompts, count)
+    telling = {teacher: _counted(completions(rows), count) for teacher, rows in traces.items()}
     with _Scratch(scratch) as texts:
-        texts.fill(prompts, count)
-        for rows in traces.values():
-            texts.fill(
-                ((t.trace_id, complete(*style(t.reasoning, t.answer))) for t in rows if t.trace_id in wanted), count
-            )
         for pick in picks:
-            prompt, n_prompt = texts.get(pick.problem_id)
-            completion, n_tokens = texts.get(pick.trace_id)
+            prompt, n_prompt = texts.take(pick.problem_id, asking, uses)
+            completion, n_tokens = texts.take(pick.trace_id, telling[pick.teacher], uses)
             yield Example(
                 arm=arm, problem_id=pick.problem_id, trace_id=pick.trace_id, teacher=pick.teacher, style=style_name,
                 prompt=prompt, completion=completion, phase=pick.phase, n_tokens=n_tokens, system=pick.system,
                 n_prompt=n_prompt + systems.get(pick.system, 0),
             )  # fmt: skip
+
+
+_Counted = tuple[str, str, int]
+"""An id, its text and the tokens of that."""
 
 
 class _Scratch(contextlib.AbstractContextManager["_Scratch"]):
@@ -84,16 +91,24 @@ class _Scratch(contextlib.AbstractContextManager["_Scratch"]):
         self._file = path.open("w+b")
         self._places: dict[str, tuple[int, int, int]] = {}
 
-    def fill(self, texts: Iterable[tuple[str, str]], count: Count) -> None:
-        """Write texts by id, counted a batch at a time."""
-        for batch in _batches(texts):
-            for (key, text), n in zip(batch, count([text for _, text in batch]), strict=True):
-                data = text.encode("utf-8", "surrogatepass")
-                self._places[key] = (self._file.tell(), len(data), n)
-                self._file.write(data)
+    def take(self, key: str, stream: Iterator[_Counted], uses: Mapping[str, int]) -> tuple[str, int]:
+        """The text of `key` and its tokens: from the disk, or else from the stream, read as far as that; what comes on
+        the way, or is used more than once, waits on the disk."""
+        if key in self._places:
+            return self._read(key)
+        for found, text, n in stream:
+            if found != key or uses[key] > 1:
+                self._write(found, text, n)
+            if found == key:
+                return text, n
+        raise KeyError(key)
 
-    def get(self, key: str) -> tuple[str, int]:
-        """A text and its tokens."""
+    def _write(self, key: str, text: str, n: int) -> None:
+        data = text.encode("utf-8", "surrogatepass")
+        self._places[key] = (self._file.seek(0, os.SEEK_END), len(data), n)
+        self._file.write(data)
+
+    def _read(self, key: str) -> tuple[str, int]:
         start, length, n = self._places[key]
         self._file.seek(start)
         return self._file.read(length).decode("utf-8", "surrogatepass"), n
@@ -101,6 +116,13 @@ class _Scratch(contextlib.AbstractContextManager["_Scratch"]):
     def __exit__(self, *exc: object) -> None:
         self._file.close()
         self._path.unlink()
+
+
+def _counted(texts: Iterable[tuple[str, str]], count: Count) -> Iterator[_Counted]:
+    """Texts with their tokens, counted a batch at a time."""
+    for batch in _batches(texts):
+        for (key, text), n in zip(batch, count([text for _, text in batch]), strict=True):
+            yield key, text, n
 
 
 def _batches(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from laconic.core.protocols import (
     LiveAuthor,
     Payload,
     Progress,
+    ReplayingAuthor,
     Reply,
     Request,
     TokenCounter,
@@ -148,7 +150,7 @@ Teacher = Annotated[
 
 def render(template: str, problem: Problem) -> str:
     """The prompt for a problem. Only `{problem}` is replaced: other braces are LaTeX."""
-    return template.replace("{problem}", problem.prompt)
+    return problem.prompt if template == "{problem}" else template.replace("{problem}", problem.prompt)
 
 
 def requests(
@@ -189,6 +191,9 @@ def generate(
     turns tokens into the cost that is shown. Raises `RunStopped` when `stop` was set before everything was
     asked: the step stays unfinished, the ledger keeps what came.
     """
+    if isinstance(author, ReplayingAuthor):
+        progress.start(len(asked), unit="traces")
+        return _traces(asked, _replayed(asked, author, log, progress), label, counter)
     put = _putter(author, log, progress, rate, rows=1 if correct is None else 0)
     if correct is None:
         _ask_all(asked, author, log, put, progress, retry)
@@ -204,7 +209,7 @@ def generate(
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(asked, author, label, log, counter)
+    return _traces(asked, (_reply(author, log, request.key) for request in asked), label, counter)
 
 
 Put = Callable[[str, Payload], None]
@@ -254,19 +259,37 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     return keep
 
 
+def _replayed(asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, progress: Progress) -> Iterator[Reply]:
+    """A reply for each of `asked`, in that order. What lies in that order, as most files do, goes on at once; what
+    comes before its turn waits in the log."""
+    lying = author.replies(asked)
+    for request in asked:
+        reply = _reply(author, log, request.key)
+        while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
+            key, payload = next_one
+            if key == request.key:
+                reply = author.parse(payload)
+            else:
+                log.put(key, payload)
+        progress.advance(1, tokens=reply.completion_tokens or 0)
+        yield reply
+
+
+def _reply(author: Author, log: CallLog, key: str) -> Reply:
+    return author.parse(log.get(key) or {"error": ABSENT})
+
+
 _CHUNK = 64
-"""Replies that are read and counted together: some megabytes, at the lengths of the paper's traces."""
+"""Replies that are counted together: some megabytes, at the lengths of the paper's traces."""
 
 
-def _traces(
-    asked: Sequence[Request], author: Author, label: str, log: CallLog, counter: TokenCounter
-) -> Iterator[Trace]:
-    for start in range(0, len(asked), _CHUNK):
-        chunk = asked[start : start + _CHUNK]
-        replies = [author.parse(log.get(request.key) or {"error": ABSENT}) for request in chunk]
-        thought = counter.count([reply.reasoning for reply in replies])
-        said = counter.count([reply.answer for reply in replies])
-        for request, reply, n_reasoning, n_answer in zip(chunk, replies, thought, said, strict=True):
+def _traces(asked: Sequence[Request], replies: Iterator[Reply], label: str, counter: TokenCounter) -> Iterator[Trace]:
+    """`replies` are those of `asked`, in its order; one that was never there to be had is no trace."""
+    requests = iter(asked)
+    while chunk := list(islice(replies, _CHUNK)):
+        thought = counter.count([reply.reasoning for reply in chunk])
+        said = counter.count([reply.answer for reply in chunk])
+        for reply, n_reasoning, n_answer, request in zip(chunk, thought, said, requests, strict=False):
             if reply.error != ABSENT:
                 yield _trace(request, reply, label, n_reasoning, n_answer)
 

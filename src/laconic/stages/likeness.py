@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 Tokens = tuple[str, ...]
 
@@ -24,7 +24,7 @@ _SPELLED = frozenset(
     )
 )
 _FORMAT = re.compile(
-    r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|text(?:bf|it|rm|tt)?|math(?:rm|bf|it|sf)|mbox"
+    r"\\(?:left|right|bigl?|bigr?|displaystyle|textstyle|text(?:bf|it|rm|tt)?|math(?:rm|bf|it|sf)|mbox"
     r"|operatorname|boldsymbol|limits|quad|qquad|label|tag|item|begin|end)(?![a-zA-Z])\*?"
 )
 _SAME = {
@@ -45,10 +45,10 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[+\-*/=<>!|%]")
 
 def tokens(text: str) -> Tokens:
     """Words, numbers and operators of a problem, without case, spacing and LaTeX formatting."""
-    plain = _SIGNS.sub(lambda found: f" {_SAME[found[0]]} ", unicodedata.normalize("NFKC", text))
+    plain = unicodedata.normalize("NFKC", text).lower()
+    plain = _SIGNS.sub(lambda found: f" {_SAME[found[0]]} ", plain)
     plain = _LEFT.sub(" ", _FRACTION.sub(_slashed, _FORMAT.sub(" ", plain)))
-    plain = _THOUSANDS.sub("", plain)
-    return tuple(_TOKEN.findall(plain.lower()))
+    return tuple(_TOKEN.findall(_THOUSANDS.sub("", plain)))
 
 
 def _slashed(found: re.Match[str]) -> str:
@@ -57,20 +57,18 @@ def _slashed(found: re.Match[str]) -> str:
 
 
 def skeleton(words: Sequence[str]) -> Tokens:
-    """Tokens with every number, in digits or spelled, as one and the same."""
-    return tuple(NUMBER if word[0].isdigit() or word in _SPELLED else word for word in words)
+    """Tokens with every number, in digits or spelled, as one and the same, and a fraction of two as a number, too."""
+    masked: list[str] = []
+    for word in words:
+        number = word[0].isdigit() or word in _SPELLED
+        if number and masked[-2:] == [NUMBER, "/"]:
+            masked.pop()
+        elif not (number and masked[-1:] == [NUMBER]):
+            masked.append(NUMBER if number else word)
+    return tuple(masked)
 
 
 def grams(words: Sequence[str], n: int) -> Iterator[Tokens]:
     """Runs of `n` tokens in order; of a shorter text the whole of it."""
     size = min(n, len(words))
     return (tuple(words[at : at + size]) for at in range(len(words) - size + 1)) if size else iter(())
-
-
-def covered(starts: Iterable[int], size: int) -> int:
-    """How many positions the runs of `size` that begin at `starts` cover together."""
-    total = end = 0
-    for start in sorted(starts):
-        total += start + size - max(start, end)
-        end = start + size
-    return total

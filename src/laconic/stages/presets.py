@@ -21,6 +21,8 @@ class Preset(NamedTuple):
     """The fields of a problem; empty where rows have no reference answer."""
     traces: Mapping[str, Any]
     """The fields of a recorded trace; empty where rows have none."""
+    licence: str
+    """As its card or, where that has none, its repository says."""
 
 
 PRESETS: dict[str, Preset] = {
@@ -32,6 +34,7 @@ PRESETS: dict[str, Preset] = {
         hub={"path": "nvidia/Nemotron-Post-Training-Dataset-v1", "split": "math"},
         problems={"prompt_field": "messages.0.content", "reference_field": "metadata.expected_answer"},
         traces={"problem_field": "messages.0.content", "messages_field": "messages"},
+        licence="CC BY 4.0",
     ),
     # Data set card: splits high_part00 to high_part02, medium, low; fields problem, expected_answer,
     # original_expected_answer, changed_answer_to_majority, data_source, messages, used_in, metadata, license. The
@@ -41,6 +44,7 @@ PRESETS: dict[str, Preset] = {
         hub={"path": "nvidia/Nemotron-Math-v2", "split": "high_part00"},
         problems={"prompt_field": "problem", "reference_field": "expected_answer"},
         traces={"problem_field": "problem", "messages_field": "messages"},
+        licence="CC BY 4.0, problems from StackExchange CC BY-SA 4.0",
     ),
     # Fields difficulty, source, domain, conversations (from: human or gpt, value), as public readers take them apart;
     # QwQ-32B's traces, and no reference answer: they can be recorded traces, not problems.
@@ -50,6 +54,7 @@ PRESETS: dict[str, Preset] = {
         traces={
             "problem_field": "conversations.0.value", "messages_field": "conversations", "where": {"domain": "math"},
         },
+        licence="Apache-2.0",
     ),
     # Data set card: configs default, extended, all; fields problem, solution, answer, problem_type, question_type,
     # source, uuid, is_reasoning_complete, generations, correctness_math_verify, finish_reasons, messages. A row has
@@ -60,6 +65,7 @@ PRESETS: dict[str, Preset] = {
             "prompt_field": "problem", "reference_field": "answer", "where": {"question_type": "math-word-problem"},
         },
         traces={"problem_field": "problem", "text_field": "generations.0"},
+        licence="Apache-2.0",
     ),
     # Data set card (as in its copies): solution, question, cot_type, source_type, metadata, thinking_trajectories,
     # attempt. The solution is the reference, in places a whole one; Gemini's traces.
@@ -72,6 +78,7 @@ PRESETS: dict[str, Preset] = {
         traces={
             "problem_field": "question", "reasoning_field": "thinking_trajectories.0", "answer_field": "attempt",
         },
+        licence="Apache-2.0",
     ),
     # Data set card: as above with gemini_thinking_trajectory, gemini_attempt, deepseek_thinking_trajectory and
     # deepseek_attempt in place of the traces; DeepSeek-R1's are the ones meant by 1.1.
@@ -85,12 +92,14 @@ PRESETS: dict[str, Preset] = {
             "problem_field": "question", "reasoning_field": "deepseek_thinking_trajectory",
             "answer_field": "deepseek_attempt",
         },
+        licence="Apache-2.0",
     ),
     # The files of openai/grade-school-math: question, answer, the number after the last ####.
     "gsm8k": Preset(
         hub={"path": "openai/gsm8k", "config": "main", "split": "train"},
         problems={"prompt_field": "question", "reference_field": "answer", "reference_after": "####"},
         traces={},
+        licence="MIT",
     ),
     # Data set cards of the copies of MATH: problem, level, type, solution, the answer in the solution's last \boxed.
     # Hendrycks' own was taken down; this one has all subjects in one split.
@@ -98,6 +107,7 @@ PRESETS: dict[str, Preset] = {
         hub={"path": "DigitalLearningGmbH/MATH-lighteval", "config": "default", "split": "train"},
         problems={"prompt_field": "problem", "reference_field": "solution", "reference_boxed": True},
         traces={},
+        licence="MIT",
     ),
 }  # fmt: skip
 

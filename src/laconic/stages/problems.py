@@ -22,7 +22,7 @@ from laconic.core.spec import PluginPath, Spec
 from laconic.stages import presets
 from laconic.stages.rows import Rows, broken_json, dig, fits
 
-VERSION = 2
+VERSION = 3
 
 
 class _Rows(Spec):

@@ -60,7 +60,8 @@ def showcases(
         problem_id for problem_id, entries in first.items() if len(entries) == most and problem_id in problems
     )
     mixed = [p for p in full if len({v.outcome for _, v in first[p].values()}) > 1]
-    same = [p for p in full if p not in set(mixed)]
+    differs = set(mixed)
+    same = [p for p in full if p not in differs]
     return tuple(
         Showcase(
             problem=problems[p], entries=tuple((label, *first[p][label]) for label in works if label in first[p])

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
-from laconic.core.records import Verdict
+import numpy as np
+
+from laconic.core.records import Outcome, Verdict
 from laconic.core.reporting import AuditCounts, AuditFigures, JudgeAccount, Measured, Moved, Verification
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify
@@ -20,8 +22,10 @@ from laconic.stats import (
     cohen_kappa,
     false_accept_rate,
     false_reject_rate,
+    judge_error_corrected,
     weighted_agreement,
 )
+from laconic.stats.intervals import clustered_error, proportion_bounds
 
 ALL = "all audited answers"
 
@@ -40,26 +44,71 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
     """The account over all tables, and each table's audit."""
     methods: Counter[str] = Counter()
     overridden: list[Verdict] = []
+    marks: list[_Marks] = []
     for table in tables:
+        mark = _Marks()
         for verdict in table.verdicts:
             methods[verdict.method] += 1
+            mark.add(verdict)
             if verdict.method == OVERRIDE:
                 overridden.append(verdict)
+        marks.append(mark)
     accounts = [table.account for table in tables if table.account is not None]
-    audited = [(t.label, t.account.audit) for t in tables if t.account is not None and t.account.audit is not None]
+    audited = [
+        (t.label, t.account.audit, mark)
+        for t, mark in zip(tables, marks, strict=True)
+        if t.account is not None and t.account.audit is not None
+    ]
     if len(audited) > 1:
-        audited.append((ALL, _counts([counts for _, counts in audited])))
+        audited.append((ALL, _counts([counts for _, counts, _ in audited]), _Marks.joined([m for _, _, m in audited])))
+    by_rules = spec.policy != "judge"  # verdicts that are the judge's already have nothing to be corrected
     return Verification(
         policy=spec.policy, methods=dict(methods.most_common()),
         judge=spec.judge.model if spec.judge else "", votes=spec.judge.votes if spec.judge else 1,
         account=_total(accounts) if accounts else None,
-        audits=tuple(audit_figures(label, counts, level=level) for label, counts in audited),
+        audits=tuple(
+            audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules else None)
+            for label, counts, mark in audited
+        ),
         overrides=tuple(overridden), moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
     )  # fmt: skip
 
 
-def audit_figures(label: str, counts: AuditCounts, *, level: float) -> AuditFigures:
-    """Rates, agreement and kappa with intervals; counts alone when only accepts or only rejects were audited."""
+class _Marks:
+    """Verdicts as marks by problem, for an accuracy with its interval."""
+
+    def __init__(self) -> None:
+        self._right: Counter[str] = Counter()
+        self._all: Counter[str] = Counter()
+
+    def add(self, verdict: Verdict) -> None:
+        self._right[verdict.problem_id] += verdict.outcome == Outcome.CORRECT
+        self._all[verdict.problem_id] += 1
+
+    @classmethod
+    def joined(cls, several: Iterable[_Marks]) -> _Marks:
+        """All of them, a problem's answers together whoever gave them."""
+        made = cls()
+        for marks in several:
+            made._right.update(marks._right)
+            made._all.update(marks._all)
+        return made
+
+    def accuracy(self, level: float) -> Estimate | None:
+        """Over all answers, clustered by problem; None without any."""
+        if not self._all:
+            return None
+        total = sum(self._all.values())
+        # A problem's mark is weighted by its answers, so that the mean is the share of all answers.
+        values = np.array([self._right[name] * len(self._all) / total for name in self._all], dtype=np.float64)
+        value = sum(self._right.values()) / total
+        bounds = proportion_bounds(value, clustered_error(values, np.arange(len(values))), level=level)
+        return Estimate(value, bounds.low, bounds.high, bounds.method, len(values), total)
+
+
+def audit_figures(label: str, counts: AuditCounts, *, level: float, raw: Estimate | None = None) -> AuditFigures:
+    """Rates, agreement and kappa with intervals, and the accuracy `raw` corrected by them; counts alone when only
+    accepts or only rejects were audited."""
     right, wrong, missed, fair = (
         counts.accepts_right,
         counts.accepts_wrong,
@@ -67,13 +116,18 @@ def audit_figures(label: str, counts: AuditCounts, *, level: float) -> AuditFigu
         counts.rejects_wrong,
     )
     if not right + wrong or not missed + fair:
-        return AuditFigures(label=label, counts=counts)
+        return AuditFigures(label=label, counts=counts, raw_accuracy=_measured(raw) if raw else None)
     audit = Audit(accepts_right=right, accepts_wrong=wrong, rejects_right=missed, rejects_wrong=fair)
     rules = [True] * (right + wrong) + [False] * (missed + fair)
     judge = [True] * right + [False] * wrong + [True] * missed + [False] * fair
     agreement = weighted_agreement(audit, accepts=counts.n_accepts, rejects=counts.n_rejects, level=level)
+    corrected = raw and judge_error_corrected(
+        raw, audit, accepts=counts.n_accepts / raw.n_samples, rejects=counts.n_rejects / raw.n_samples, level=level
+    )
     return AuditFigures(
         label=label, counts=counts, agreement=_measured(agreement),
+        raw_accuracy=_measured(raw) if raw else None,
+        corrected_accuracy=_measured(corrected) if corrected else None,
         kappa=_measured(cohen_kappa(rules, judge, level=level)),
         false_accepts=_measured(false_accept_rate(audit, level=level)),
         false_rejects=_measured(false_reject_rate(audit, level=level)),

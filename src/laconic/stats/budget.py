@@ -30,8 +30,10 @@ from laconic.stats.samples import BoolArray, FloatArray, Samples, align, cluster
 from laconic.stats.tokens import mean_tokens
 
 _GRID = 64
-_CHUNK_CELLS = 8_000_000
-"""Multipliers held at a time: 64 MB. All at once took 2.4 GB for 30,000 problems."""
+_MULTIPLIERS = 8_000_000
+"""Multipliers that are drawn one by one: 64 MB. For 30,000 problems they would be 2.4 GB and ten seconds an author."""
+_JITTER = 1e-10
+"""Added to a covariance that may be singular (two budgets between which nothing was finished)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,17 +168,20 @@ def _simultaneous(
     rng, df = np.random.default_rng(seed), errors[0].df
     # Normal multipliers over a chi: at one budget this is Student's t exactly, so 30 problems get a wide
     # enough band.
-    n_clusters = len(standardised)
-    rows = max(1, _CHUNK_CELLS // n_clusters)
-    normal = np.concatenate(
-        [
-            rng.standard_normal((min(rows, n_resamples - start), n_clusters)) @ standardised
-            for start in range(0, n_resamples, rows)
-        ]
-    )
+    normal = _multiplied(standardised, rng, n_resamples)
     scale = np.sqrt(rng.chisquare(df, size=n_resamples) / df)
     worst = np.abs(normal).max(axis=1) / scale
     return max(float(np.quantile(worst, level)), t_quantile(0.5 + level / 2, df))
+
+
+def _multiplied(columns: FloatArray, rng: np.random.Generator, n_resamples: int) -> FloatArray:
+    """Sums of the rows of `columns` (n, m) under normal multipliers, (n_resamples, m). With many rows they are drawn as
+    what such sums are: normal, with the covariance of the columns, so that the work does not grow with n."""
+    n, m = columns.shape
+    if n * n_resamples <= _MULTIPLIERS:
+        return rng.standard_normal((n_resamples, n)) @ columns
+    root = np.linalg.cholesky(columns.T @ columns + _JITTER * np.eye(m))
+    return rng.standard_normal((n_resamples, m)) @ root.T
 
 
 def _positive(samples: Samples) -> FloatArray:

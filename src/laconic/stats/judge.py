@@ -61,21 +61,34 @@ def false_reject_rate(audit: Audit, *, level: float = 0.95) -> Estimate:
     return _share(audit.rejects_right, audit.n_rejects, level)
 
 
-def judge_error_corrected(raw: Estimate, audit: Audit, *, level: float = 0.95) -> Estimate:
-    """Accuracy had the trusted look been taken at every sample: raw (1 - false accepts) + (1 - raw) false
+def judge_error_corrected(
+    raw: Estimate, audit: Audit, *, accepts: float | None = None, rejects: float | None = None, level: float = 0.95
+) -> Estimate:
+    """Accuracy had the trusted look been taken at every sample: raw - accepts * false accepts + rejects * false
     rejects.
 
-    `raw` is the accuracy by the judge with its interval at `level`; the interval adds the audit's own noise
-    (delta method; rates of exactly 0 or 1 enter with the Agresti-Coull correction, so the audit is never
-    taken as perfect).
+    `raw` is the accuracy by the judge with its interval at `level`; `accepts` and `rejects` are the shares of all
+    samples that the audited accepts and rejects stand for (by default all that were accepted, and all others). The
+    interval adds the audit's own noise (delta method; rates of exactly 0 or 1 enter with the Agresti-Coull
+    correction, so the audit is never taken as perfect). Raises `InputError` for shares that are more than there is.
     """
+    accepts = raw.value if accepts is None else accepts
+    rejects = 1 - raw.value if rejects is None else rejects
+    if not 0 <= accepts <= raw.value + 1e-9 or not 0 <= rejects <= 1 - raw.value + 1e-9:
+        raise InputError(
+            f"audited accepts that are {accepts:.4g} and rejects that are {rejects:.4g} of all, at an accuracy of"
+            f" {raw.value:.4g}",
+            "at most what was accepted, and what was not",
+            "give shares of the samples that the accuracy is of",
+        )
     wrong, missed = audit.accepts_wrong / audit.n_accepts, audit.rejects_right / audit.n_rejects
-    value = raw.value * (1 - wrong) + (1 - raw.value) * missed
+    value = raw.value - accepts * wrong + rejects * missed
     z = normal_quantile(0.5 + check_level(level) / 2)
-    slope = 1 - wrong - missed
+    lost = accepts / raw.value * wrong if raw.value > 0 else 0.0
+    slope = 1 - lost - (rejects / (1 - raw.value) * missed if raw.value < 1 else 0.0)
     audit_half = z * math.hypot(
-        raw.value * _rate_error(audit.accepts_wrong, audit.n_accepts, z),
-        (1 - raw.value) * _rate_error(audit.rejects_right, audit.n_rejects, z),
+        accepts * _rate_error(audit.accepts_wrong, audit.n_accepts, z),
+        rejects * _rate_error(audit.rejects_right, audit.n_rejects, z),
     )
     low = value - math.hypot(audit_half, slope * (raw.value - raw.low))
     high = value + math.hypot(audit_half, slope * (raw.high - raw.value))

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar, cast
+from functools import cached_property
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from laconic.core.errors import InputError
+from laconic.stats.ragged import Ragged, Scalar, frozen
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-Scalar = TypeVar("Scalar", bound=np.generic)
 Rows = Sequence[ArrayLike]
 """One 1-D array a problem; problem i has K_i samples, in the same order in every field."""
 
@@ -28,7 +29,7 @@ Rows = Sequence[ArrayLike]
 class Samples:
     """All samples of one author on one benchmark. Raises `InputError` when the fields do not fit each other.
 
-    Any sequence of sequences is taken; afterwards each field is a tuple of read-only arrays.
+    Any sequence of sequences is taken; afterwards each field is a sequence of read-only arrays.
     """
 
     problem_ids: tuple[str, ...]
@@ -49,19 +50,19 @@ class Samples:
     def __post_init__(self) -> None:
         _check_ids(self.problem_ids, self.clusters)
         correct = _rows(self.correct, np.bool_, "correct", self.problem_ids)
-        lengths = [row.size for row in correct]
-        finished = _rows(self.finished, np.bool_, "finished", self.problem_ids, lengths)
-        graded = _rows(self.graded, np.bool_, "graded", self.problem_ids, lengths)
-        counted = correct
-        if self.finished is not None or self.graded is not None:
-            counted = tuple(_frozen(c & f & g) for c, f, g in zip(correct, finished, graded, strict=True))
-        object.__setattr__(self, "correct", counted)
-        object.__setattr__(self, "finished", finished)
-        object.__setattr__(self, "graded", graded)
+        counts = correct.counts
+        made: dict[str, Ragged[Any]] = {}
+        for name in ("finished", "graded"):
+            given = getattr(self, name)
+            all_true = Ragged(np.ones(len(correct.flat), np.bool_), counts)
+            made[name] = all_true if given is None else _rows(given, np.bool_, name, self.problem_ids, counts)
+        made["correct"] = Ragged(correct.flat & made["finished"].flat & made["graded"].flat, counts)
         for name in ("tokens", "seed_index"):
             given = getattr(self, name)
             if given is not None:
-                object.__setattr__(self, name, _rows(given, np.int64, name, self.problem_ids, lengths))
+                made[name] = _rows(given, np.int64, name, self.problem_ids, counts)
+        for name, rows in made.items():
+            object.__setattr__(self, name, rows)
 
     @property
     def n_problems(self) -> int:
@@ -71,42 +72,50 @@ class Samples:
     @property
     def counts(self) -> IntArray:
         """K_i, shape (n,)."""
-        return np.array([np.size(row) for row in self.correct], dtype=np.int64)
+        return self._given("correct").counts
 
     @property
     def n_samples(self) -> int:
         """The sum of K_i."""
-        return int(self.counts.sum())
+        return len(self.flat_correct)
 
-    @property
+    @cached_property
     def row(self) -> IntArray:
         """The problem's index of each sample, shape (sum K_i,): the order of the flat arrays below."""
-        return np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts)
+        return frozen(np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts))
 
     @property
     def flat_correct(self) -> BoolArray:
         """Correct, finished and graded, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.correct))
+        return self._given("correct").flat
 
     @property
     def flat_finished(self) -> BoolArray:
         """Not truncated, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.finished))
+        return self._given("finished").flat
 
     @property
     def flat_graded(self) -> BoolArray:
         """The verifier decided, shape (sum K_i,)."""
-        return np.concatenate(cast("Sequence[BoolArray]", self.graded))
+        return self._given("graded").flat
 
     @property
     def flat_tokens(self) -> IntArray:
         """Tokens of each sample, shape (sum K_i,). Raises `InputError` when the samples carry no counts."""
-        return np.concatenate(cast("Sequence[IntArray]", self._given("tokens")))
+        return self._given("tokens").flat
 
     @property
     def flat_seeds(self) -> IntArray:
         """Training seed of each sample, shape (sum K_i,). Raises `InputError` when the samples carry none."""
-        return np.concatenate(cast("Sequence[IntArray]", self._given("seed_index")))
+        return self._given("seed_index").flat
+
+    @cached_property
+    def cluster(self) -> IntArray:
+        """What `cluster_index` says, found once."""
+        labels = self.clusters or (None,) * self.n_problems
+        keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(self.problem_ids, labels, strict=True)]
+        numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
+        return frozen(np.array([numbers[key] for key in keys], dtype=np.int64))
 
     @property
     def accuracies(self) -> FloatArray:
@@ -128,8 +137,8 @@ class Samples:
         changes = {name: _pick(getattr(self, name), indices) for name in _ROW_FIELDS}
         return replace(self, **changes)
 
-    def _given(self, name: str) -> Rows:
-        rows: Rows | None = getattr(self, name)
+    def _given(self, name: str) -> Ragged[Any]:
+        rows = getattr(self, name)
         if rows is None:
             raise InputError(
                 f"samples without {name!r}",
@@ -179,10 +188,7 @@ def cluster_index(samples: Samples) -> IntArray:
     The one place that decides: a problem's cluster label where it has one, else the problem itself. Numbering
     by label makes every seeded resample independent of the order of the problems.
     """
-    labels = samples.clusters or (None,) * samples.n_problems
-    keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(samples.problem_ids, labels, strict=True)]
-    numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
-    return np.array([numbers[key] for key in keys], dtype=np.int64)
+    return samples.cluster
 
 
 def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
@@ -197,8 +203,10 @@ def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
     return a.clusters
 
 
-def _pick(rows: Sequence[object] | None, indices: Sequence[int]) -> tuple[object, ...] | None:
-    return None if rows is None else tuple(rows[i] for i in indices)
+def _pick(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -> object:
+    if rows is None or isinstance(rows, Ragged):
+        return None if rows is None else rows.take(indices)
+    return tuple(rows[i] for i in indices)
 
 
 def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) -> None:
@@ -216,29 +224,27 @@ def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) ->
 
 
 def _rows(
-    rows: Rows | None,
-    dtype: type[Scalar],
-    name: str,
-    ids: tuple[str, ...],
-    lengths: Sequence[int] | None = None,
-) -> tuple[NDArray[Scalar], ...]:
-    if rows is None:
-        ones = {length: _frozen(np.ones(length, dtype)) for length in set(lengths or ())}
-        return tuple(ones[length] for length in lengths or ())
-    arrays = tuple(_frozen(np.array(row, dtype=dtype)) for row in rows)
-    if len(arrays) != len(ids):
-        raise InputError(f"{len(arrays)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
-    for i, array in enumerate(arrays):
-        wanted = array.size if lengths is None else lengths[i]
-        if array.ndim != 1 or array.size != wanted or array.size == 0:
-            raise InputError(
-                f"problem {ids[i]!r} has {name!r} of shape {array.shape}",
-                f"shape ({wanted or 'at least 1'},), one value a sample",
-                "leave a problem without samples out, and keep a failed call as an ungraded sample",
-            )
-    return arrays
+    rows: Rows | Ragged[Any], dtype: type[Scalar], name: str, ids: tuple[str, ...], counts: IntArray | None = None
+) -> Ragged[Scalar]:
+    if len(rows) != len(ids):
+        raise InputError(f"{len(rows)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
+    if isinstance(rows, Ragged):
+        made = cast("Ragged[Scalar]", rows)
+    else:
+        arrays = [np.asarray(row, dtype=dtype) for row in rows]
+        for i, array in enumerate(arrays):
+            if array.ndim != 1 or array.size == 0:
+                raise _misfit(name, ids[i], array.shape, None)
+        made = Ragged(np.concatenate(arrays), np.array([array.size for array in arrays], dtype=np.int64))
+    if counts is not None:
+        for i in np.flatnonzero(made.counts != counts).tolist():
+            raise _misfit(name, ids[i], (int(made.counts[i]),), int(counts[i]))
+    return made
 
 
-def _frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    array.flags.writeable = False
-    return array
+def _misfit(name: str, problem_id: str, shape: tuple[int, ...], wanted: int | None) -> InputError:
+    return InputError(
+        f"problem {problem_id!r} has {name!r} of shape {shape}",
+        f"shape ({wanted or 'at least 1'},), one value a sample",
+        "leave a problem without samples out, and keep a failed call as an ungraded sample",
+    )

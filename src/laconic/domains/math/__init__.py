@@ -14,14 +14,15 @@ from types import TracebackType
 
 from laconic.core.protocols import Answered, Grading
 from laconic.core.records import Outcome
-from laconic.domains.math.extract import ENDING, LONGEST, Extracted, extract, has_open_reasoning, visible
+from laconic.domains.math.extract import ENDING, LONGEST, extract, has_open_reasoning, visible
 from laconic.domains.math.integers import whole
 from laconic.domains.math.normalise import clean, compact
+from laconic.domains.math.prose import Extracted
 from laconic.domains.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
 
-VERSION = "math@3"
+VERSION = "math@4"
 WINDOW = 2_048
 """Rows that may wait for a slow one before them: the memory of `grade` is this many rows."""
 LONGEST_COMPARED = 20_000
@@ -184,7 +185,7 @@ def _in_prose(reference: str, extracted: Extracted, answer: str) -> Grading | No
     said = _CONCLUSION.sub("", concluding[-1], count=1)
     ending = rf".*\b(?:is|was|on|be)\s+(?:an?\s|the\s)?\W*{named[1]}\W*"
     if (re.match(rf"\W*{named[1]}\b", said) or re.fullmatch(ending, said, re.S)) and not re.search(
-        r"\b(?:than|not|or|never)\b|n't", said
+        r"\b(?:than|not|or|never|cannot|neither)\b|n['’]t", said
     ):
         return Grading(outcome=Outcome.CORRECT, extracted=named[1], method="named-in-prose", explanation=said[:200])
     if extracted.text is None:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 from laconic.domains.math import scalars, sets, symbolic
 from laconic.domains.math.chains import compatible, is_name, turned_round, values_of
-from laconic.domains.math.nodes import Based, Chain, Colon, Many, Matrix, Node, Scalar, SetOf, Span, Words
+from laconic.domains.math.families import renamed_constants, without_parameters
+from laconic.domains.math.nodes import Based, Chain, Colon, Many, Matrix, Node, Pieces, Scalar, SetOf, Span, Words
 from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit
 from laconic.domains.math.structure import read
+from laconic.domains.math.vectors import as_vector, in_basis, same_line
 from laconic.domains.math.words import folded
 
 LONGEST = 6_000
@@ -39,6 +41,9 @@ def decide(reference: str, candidate: str) -> Decision:
         return Decision(True, "string")
     if max(len(ours), len(theirs)) > LONGEST:
         return Decision(None, "too-long")
+    ours, theirs, by_parameter = without_parameters(ours, theirs)
+    if by_parameter is not None:
+        return Decision(by_parameter, "family" if by_parameter else "veto-domain")
     veto = contradiction(ours, theirs)
     if veto is not None:
         return Decision(False, veto)
@@ -61,13 +66,15 @@ def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") 
         verdict = symbolic.equal(our_text, their_text)
         if verdict is True and _veto(ours, theirs):
             return Decision(False, "veto-shape")
+        if verdict is False and "\\ldots" in our_text + their_text:
+            return Decision(None, "ellipsis")
         if verdict is not None:
             return Decision(verdict, "math-verify")
     return rule or Decision(False, "shape")
 
 
 def _rule(ours: Node, theirs: Node) -> Decision | None:
-    for rule in (_words, _bases, _colons, _chains, _sets, _several, _matrices, _scalars, _shapes):
+    for rule in (_words, _pieces, _bases, _colons, _chains, _vectors, _sets, _several, _matrices, _scalars, _shapes):
         decision = rule(ours, theirs)
         if decision is not None:
             return decision
@@ -91,7 +98,12 @@ def _shapes(ours: Node, theirs: Node) -> Decision | None:
 def _scalars(ours: Node, theirs: Node) -> Decision | None:
     if not (isinstance(ours, Scalar) and isinstance(theirs, Scalar)):
         return None
-    return Decision(*scalars.compare(ours, theirs))
+    decision = Decision(*scalars.compare(ours, theirs))
+    if decision.equal is False and "\\ldots" in ours.text + theirs.text:
+        return Decision(None, "ellipsis")
+    if decision.equal is False and renamed_constants(ours.text, theirs.text):
+        return Decision(True, "constants")
+    return decision
 
 
 def _words(ours: Node, theirs: Node) -> Decision | None:
@@ -181,6 +193,8 @@ def _both_colons(ours: Colon, theirs: Colon) -> Decision:
     b = [part.lstrip("0") or "0" for part in theirs.parts]
     if a == b:
         return Decision(True, "time" if ours.suffix or theirs.suffix else "ratio")
+    if len(a) == len(b) and bool(ours.suffix) != bool(theirs.suffix):
+        return Decision(_of_day(ours) == _of_day(theirs), "time")
     clock = re.compile(r"0\d|[1-5]\d")
     if len(a) != len(b) or all(clock.fullmatch(part) for part in (*ours.parts[1:], *theirs.parts[1:])):
         return Decision(False, "time")
@@ -188,6 +202,16 @@ def _both_colons(ours: Colon, theirs: Colon) -> Decision:
     known = [(x, y) for x, y in sizes if x is not None and y is not None]
     products = [x * known[0][1] == y * known[0][0] for x, y in known]
     return Decision(len(products) == len(a) and all(products), "ratio")
+
+
+def _of_day(time: Colon) -> tuple[int, ...] | None:
+    """A time on the clock of 24 hours, `3:45 pm` as `15:45`; None for what is no time."""
+    if not all(part.isdigit() for part in time.parts):
+        return None
+    hour = int(time.parts[0])
+    if time.suffix:
+        hour = hour % 12 + (12 if time.suffix == "pm" else 0)
+    return (hour, *map(int, time.parts[1:]))
 
 
 def _chains(ours: Node, theirs: Node) -> Decision | None:
@@ -245,6 +269,48 @@ def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
         if same
         else Decision(None if undecided else False, "unread" if undecided else "equation")
     )
+
+
+def _pieces(ours: Node, theirs: Node) -> Decision | None:
+    """Functions in pieces: the same values under the same conditions, the one that is left otherwise."""
+    if not (isinstance(ours, Pieces) or isinstance(theirs, Pieces)):
+        return None
+    if not (isinstance(ours, Pieces) and isinstance(theirs, Pieces)):
+        chain = theirs if isinstance(ours, Pieces) else ours
+        return None if isinstance(chain, Chain) else Decision(None, "pieces")
+    left = list(theirs.rows)
+    open_rows: list[tuple[Node, Node | None]] = []
+    for value, condition in ours.rows:
+        same = next((row for row in left if _same_condition(condition, row[1])), None)
+        if same is None:
+            open_rows.append((value, condition))
+            continue
+        left.remove(same)
+        decision = compare(value, same[0])
+        if not decision.equal:
+            return Decision(decision.equal, "pieces")
+    if len(open_rows) == len(left) == 1 and None in (open_rows[0][1], left[0][1]):
+        return Decision(compare(open_rows[0][0], left[0][0]).equal, "pieces")
+    if not open_rows and not left:
+        return Decision(True, "pieces")
+    values = _matching([value for value, _ in ours.rows], [value for value, _ in theirs.rows])
+    return Decision(None if values.equal else values.equal, "pieces")
+
+
+def _same_condition(ours: Node | None, theirs: Node | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return bool(compare(ours, theirs).equal)
+
+
+def _vectors(ours: Node, theirs: Node) -> Decision | None:
+    for vector, other in ((ours, theirs), (theirs, ours)):
+        if isinstance(vector, Matrix) and isinstance(other, Span):
+            return compare(as_vector(other), vector)
+        written = in_basis(vector, other)
+        if written is not None:
+            return Decision(written, "basis")
+    return Decision(True, "line") if same_line(ours, theirs) else None
 
 
 def _sets(ours: Node, theirs: Node) -> Decision | None:

@@ -20,6 +20,8 @@ class Unreadable(ValueError):
     """The text is not an expression of this grammar."""
 
 
+LONGEST_NUMERAL: Final = 3_000
+"""Characters of a numeral; Python itself converts no more than 4,300 digits."""
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<repeating>(?:\d+)?\.\d*\\(?:overline|bar)\s*\{\d+\}|(?:\d+)?\.\d*\\dot\s*\{?\d\}?(?:\d*\\dot\s*\{?\d\}?)?)"
     r"|(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
@@ -59,6 +61,8 @@ def tokens(text: str) -> list[str]:
         if not match:
             raise Unreadable(f"at {text[position : position + 20]!r}")
         position = match.end()
+        if len(match[0]) > LONGEST_NUMERAL:
+            raise Unreadable("a numeral that is longer than any answer")
         if match["word"]:
             found.extend(_split_word(match["word"]))
         else:
@@ -172,10 +176,18 @@ class _Reader:
         return base
 
     def raised(self, base: Tree) -> Tree:
-        exponent = self.argument()
+        exponent = self.exponent()
         if exponent == ("degree",):
             return ("deg", base)
         return ("pow", base, exponent)
+
+    def exponent(self) -> Tree:
+        """An exponent; `x^15` without braces is what authors write for 15, though TeX would raise the 1 alone."""
+        token = self.peek()
+        if token.isdigit() or re.fullmatch(r"\d*\.\d+", token):
+            self.take()
+            return ("num", Fraction(token))
+        return self.argument()
 
     def postfixed(self, tree: Tree) -> Tree:
         while self.peek() in ("!", "\\%", "%"):

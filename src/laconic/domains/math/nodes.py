@@ -61,6 +61,13 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
+class Pieces:
+    """A function in pieces: values with their conditions; None is "otherwise"."""
+
+    rows: tuple[tuple[Node, Node | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Terms joined by relations: `x = 5`, `1 < x \\le 3`, `a = b = c`."""
 
@@ -84,4 +91,4 @@ class Colon:
     suffix: str = ""
 
 
-Node: TypeAlias = "Scalar | Words | Many | Span | SetOf | Matrix | Chain | Based | Colon"
+Node: TypeAlias = "Scalar | Words | Many | Span | SetOf | Matrix | Pieces | Chain | Based | Colon"

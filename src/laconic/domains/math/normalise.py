@@ -6,6 +6,7 @@ spelling is ambiguous (a comma between digits, a letter's case, brackets) it is 
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from functools import lru_cache
@@ -101,11 +102,24 @@ _REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:small|large|Large|bf|rm|it|boldmath)(?![A-Za-z])", " "),
         (r"\\(?:phantom|hspace|vspace|label|tag)\*?\s*\{[^{}]*\}", " "),
         (r"\\(?:pmod|mod|bmod)(?![a-z])", r"\\mod "),
+        (r"\\#\s*(?=\d)", ""),
+        (r"(?<=\d)\s*\^\s*\{?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?", r"\\text{\1}"),
+        (r"\\text\s*\{\s*to\s*\}", " to "),
+        (
+            r"(?:\{\s*\}\s*)?[\^_]\s*\{?\s*(\d+)\s*\}?\s*\{?\s*C\s*\}?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))",
+            r"\\binom{\1}{\2\3}",
+        ),
+        (r"(?<![A-Za-z\\])C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"\\binom{\1}{\2}"),
+        (r"\\(arc)?(?:tg|tan)(?![a-z])", r"\\\1tan"),
+        (r"\\(arc)?(?:ctg|cotg)(?![a-z])", r"\\\1cot"),
+        (r"\\cosec(?![a-z])", r"\\csc"),
+        (r"\\([ij])math(?![a-z])", r"\1"),
         (r"\\prime(?![a-z])", "'"),
         (r"\^\s*\{\s*('+)\s*\}|\^\s*('+)", r"\1\2"),
         (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
+        (r"(\\(?:mathrm|text|mbox|rm)\s*\{[^{}]*)\^\s*\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1^\2"),
         (r"\\!", ""),
-        (r"\{:\}", ":"),
+        (r"(?:\\text\s*)?\{\s*:\s*\}", ":"),
         (r"\\[,;:> ]|\\q?quad(?![a-z])|\\(?:thin|med|thick|en)space(?![a-z])|~|\\\n", " "),
     )
 )
@@ -116,12 +130,17 @@ _STYLED = re.compile(
 _VALUE_STYLES = frozenset(
     ("mathbf", "boldsymbol", "bm", "mathit", "mathsf", "vec", "hat", "underline", "ensuremath", "bold")
 )
+_SYNONYMS = {"tg": "tan", "arctg": "arctan", "ctg": "cot", "cotg": "cot", "arcctg": "arccot", "cosec": "csc"}
+_UNIT_LETTERS = frozenset("msghLNJWVKCAT")
+_AFTER_NUMBER = re.compile(r"(?:\d|[)}]|[)}\d]\s*\*|(?:TEXT|mathrm)\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?\s*)?[/*])\s*\Z")
+"""Before an upright letter that is a unit there and no unknown: a number, or another unit."""
 _ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
 _CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
 _SHORT_ROOT = re.compile(r"\\sqrt\s*(\[[^\]]*\])?\s*(\d(?!\d)|[A-Za-z](?![A-Za-z]))")
 _ONE_SCRIPT = re.compile(r"([\^_])\s*\{\s*(-?[\dA-Za-z]+)\s*\}")
-_SHORT_SCRIPT = re.compile(r"([\^_])\s*([\dA-Za-z])")
+_SHORT_SCRIPT = re.compile(r"([\^_])\s*(\d+(?:\.\d+)?|[A-Za-z])")
+_ENTITY = re.compile(r"&(?:amp;){0,9}([A-Za-z]{2,8}|#\d{1,6});")
 _SPACES = re.compile(r"\s+")
 _LONE_BACKSLASH = re.compile(r"(?<!\\)\\\Z")
 _EMPHASIS = re.compile(r"\*\*|__(?=\S)|`")
@@ -134,6 +153,8 @@ _SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
 def clean(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
+    if "&" in text:
+        text = _ENTITY.sub(lambda m: html.unescape(f"&{m[1]};"), text)
     if not text.isascii():
         text = _plain_letters(text)
     text = _LONE_BACKSLASH.sub("", _SPACES.sub(" ", text).strip())
@@ -225,10 +246,19 @@ def _restyled(match: re.Match[str]) -> str:
         return f" \\{word} "
     if command in _VALUE_STYLES and not re.fullmatch(r"[A-Za-z]{2,}", word):
         return f" {body} "
+    word = _SYNONYMS.get(word, word)
     if word in FUNCTIONS:
         return f" \\{word} "
+    follows = match.string[match.end() : match.end() + 1]
+    if (
+        command == "mathrm"
+        and word in _UNIT_LETTERS
+        and follows not in ("_", "(")
+        and _AFTER_NUMBER.search(match.string[: match.start()][-20:])
+    ):
+        return f" \\TEXT{{{word}}} "
     if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "
-    if re.fullmatch(r"[-+]?[\d.,/]+", word):
+    if not re.search(r"[^\W\d_]|[\\$%]", word):
         return body
     return f" \\TEXT{{{body}}} "

@@ -12,14 +12,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 from laconic.domains.math import numeric
-from laconic.domains.math.expression import Tree, Unreadable, parse
+from laconic.domains.math.expression import LONGEST_NUMERAL, Tree, Unreadable, parse
 from laconic.domains.math.nodes import Scalar
 from laconic.domains.math.rational import rational
 from laconic.domains.math.units import Unit, factor
 
 SIGNIFICANT = 6
 TRUNCATED = 8
-LONGEST_NUMERAL = 3_000
 _NUMERAL = re.compile(r"([-+]*)\s*(\d+(?:\.\d*)?|\.\d+)(?:[eE]([-+]?\d{1,3}))?")
 _FRACTION = re.compile(r"([-+]?)\s*(?:(\d+)\s*/\s*([-+]?\d+)|\\frac\s*(?:\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}))")
 Verdict = tuple[bool | None, str]
@@ -117,9 +116,14 @@ def _bare(ours: str, theirs: str) -> Verdict:
     return _by_value(ours, theirs, left, right)
 
 
+def _counts(left: Tree, right: Tree) -> bool:
+    """Whether a sum or a product up to an unknown is among them, which only whole numbers can stand for."""
+    return any(numeric.symbols(t) and (numeric.uses(t, "sum") or numeric.uses(t, "prod")) for t in (left, right))
+
+
 def _by_value(ours: str, theirs: str, left: Tree, right: Tree) -> Verdict:
     try:
-        verdict = numeric.same(left, right)
+        verdict = numeric.same_at_whole_numbers(left, right) if _counts(left, right) else numeric.same(left, right)
         if verdict is False and any(numeric.uses(t, "fn", "log") for t in (left, right)):
             verdict = numeric.same(left, right, decimal_log=True)
     except numeric.TooLarge:

@@ -11,13 +11,13 @@ import itertools
 import re
 from functools import lru_cache
 
+from laconic.domains.math.arrays import array
 from laconic.domains.math.nodes import (
     Based,
     Bracket,
     Chain,
     Colon,
     Many,
-    Matrix,
     Node,
     Scalar,
     SetOf,
@@ -41,13 +41,6 @@ _RELATIONS = {
     "\\equiv": "==",
 }
 _POINT = re.compile(r"[A-Z]'?\s*(?=\((?:[^(),;]|\([^()]*\))*\d[^;]*,)")
-_MATRIX = re.compile(
-    r"(?P<factor>[^&=]{0,60}?)\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}",
-    re.S,
-)
-_FRAMED = re.compile(
-    r"([\[(|])\s*\\begin\{array\}(?:\{[^{}]*\})?((?:(?!\\begin|\\end).){0,20000})\\end\{array\}\s*[\])|]", re.S
-)
 _BASE = re.compile(
     r"(?P<digits>(?:\\text\s*\{|[({])?\s*[0-9A-Fa-f]+\s*[})]?)\s*(?:_\s*(?:\{\s*\(?\s*(?:\\text\s*\{)?\s*(?:base\s*\}?\s*)?(?P<base>\w+)\s*\}?\s*\)?\s*\}"
     r"|(?P<short>\d))|(?:\\text\s*\{)?\s*\(?\s*(?:in\s+)?base[- ]*\}?\s*\{?(?P<word>\w+)\s*\)?\s*\}?)"
@@ -61,9 +54,14 @@ _COLON = re.compile(
     r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I
 )
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-z])")
-_CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?([^&]*?)\\end\{[a-z]+\}", re.S)
+_CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?(.*?)\\end\{[a-z]+\}", re.S)
+_ALIGNED = re.compile(
+    r"\\begin\{(align\*?|aligned|gathered|gather\*?|split|equation\*?|eqnarray\*?)\}(?P<body>.*?)\\end\{\1\}", re.S
+)
+_RELATED = re.compile(r"=|<|>|\\(?:le|ge|approx)(?![a-z])")
+_SPELT_AGAIN = re.compile(r"(?<=\d)\s*\(\s*(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z -]{1,60})\}?\s*\)\Z")
 _REASON = re.compile(r"(?<=\S)\s*\(?\s*\\text\s*\{\s*\(?\s*(?:since|because)\b.*\Z")
-_COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+)?\s+[A-Za-z][A-Za-z ]*\.?\s*")
+_COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+|(?:st|nd|rd|th)\b)?\s+[A-Za-z][A-Za-z ]*\.?\s*")
 _HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\s*\{)?\s*([ap])(?:\.\s*m\.?|m)\s*\}?\.?", re.I)
 _THOUSANDS = re.compile(r"(?<![\w.,}^])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!,?\d)")
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
@@ -85,6 +83,7 @@ def _read(text: str) -> Node:
     if not text:
         return Scalar("")
     for reader in (
+        _ruled,
         _nothing,
         _based,
         _colon,
@@ -92,7 +91,7 @@ def _read(text: str) -> Node:
         _joined,
         _related,
         _set_algebra,
-        _matrix,
+        _array,
         _bracketed,
         _plus_minus,
         _worded,
@@ -105,13 +104,19 @@ def _read(text: str) -> Node:
 
 def _tidy(text: str) -> str:
     text = _REASON.sub("", text) if "\\text" in text else text
+    lines = _ALIGNED.fullmatch(text) if "\\begin" in text else None
+    if lines and len(rows := _rows(lines["body"].replace("&", " "))) and all(_RELATED.match(row) for row in rows[1:]):
+        text = " ".join(rows)
     system = _CASES.fullmatch(text) if "\\begin" in text else None
-    if system and all("=" in row for row in _rows(system[1])):
-        text = ", ".join(_rows(system[1]))
+    rows = _rows(re.sub(r"&\s*(?==)|(?<==)\s*&", "", system[1])) if system else []
+    if rows and all("=" in row and "&" not in row for row in rows):
+        text = ", ".join(rows)
     text = _MOD.sub("", text.strip()) if "mod" in text else text.strip()
     while True:
         before = text
         text = text.strip().rstrip(".,;:").strip()
+        spelt = _SPELT_AGAIN.search(text)
+        text = text[: spelt.start()] if spelt and word_number(spelt[1]) else text
         text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
         text = _one_number(text) if text.startswith("{") and "," in text else text
         text = peeled(peeled(text, "(", ")"), "{", "}")
@@ -137,6 +142,15 @@ def _ungrouped(text: str) -> str:
     return _THOUSANDS.sub(
         lambda m: m[0] if depths[m.start() : m.end()].count(0) != len(m[0]) else m[0].replace(",", ""), text
     )
+
+
+_RULED = re.compile(r"(?:\\text\s*\{\s*)?(yes|no|true|false)\s*[,;:.-]\s*[A-Za-z]+\s+[a-z][^\\]*", re.I)
+
+
+def _ruled(text: str) -> Node | None:
+    """`Yes, such a number exists`: the first word answers, the others explain."""
+    ruled = _RULED.fullmatch(text)
+    return Words(ruled[1], marked=False) if ruled else None
 
 
 def _nothing(text: str) -> Node | None:
@@ -228,36 +242,43 @@ def _set_algebra(text: str) -> Node | None:
         parts = split(text, (operator,)) if operator in text else []
         if len(parts) > 1:
             return SetOf(operator, tuple(read(part) for part in parts))
+    but = _EXCEPT.fullmatch(text)
+    if but:
+        return SetOf("\\setminus", (Words("\\mathbb{R}"), _as_set(but[1])))
+    half = re.fullmatch(r"\\mathbb\s*\{\s*R\s*\}\s*([_^])\s*\{?\s*([-+]|[<>]\s*0|\\[lg]e\s*0)\s*\}?", text)
+    if half:
+        return _half_line(half[2].removesuffix("0").strip())
     minus = re.fullmatch(r"(\\mathbb\s*\{\s*R\s*\})\s*[-\\]\s*(\\\{.*\\\})", text)
     if minus:
         return SetOf("\\setminus", (read(minus[1]), read(minus[2])))
     return Words("\\mathbb{R}") if re.fullmatch(r"\\mathbb\s*\{\s*R\s*\}", text) else None
 
 
-def _matrix(text: str) -> Node | None:
-    if "\\begin{array}" in text:
-        text = _FRAMED.sub(_framed, text)
-    match = _MATRIX.fullmatch(text)
-    if not match or match["body"].count("\\begin"):
-        return None
-    rows = [row for row in match["body"].replace("\\hline", " ").split("\\cr") if row.strip()]
-    scale = match["factor"].strip().removesuffix("*").strip()
-    if scale and match["env"] in ("vmatrix", "Vmatrix"):
-        return None
-    cells = tuple(tuple(_scaled(scale, cell) for cell in row.split("&")) for row in rows)
-    return Matrix(cells, bars=match["env"] in ("vmatrix", "Vmatrix"))
+_EXCEPT = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:all\s+)?(?:the\s+)?(?:real\s+numbers?|reals)(?:\s+[a-z])?,?\s+(?:except|other\s+than|excluding|but|besides)"
+    r"(?:\s+for)?[\s}:]+(.{1,200})|\\mathbb\s*\{\s*R\s*\}\s*\^\s*\{?\s*(?:\*|\\ast|\\times)\s*\}?",
+    re.S,
+)
 
 
-def _framed(match: re.Match[str]) -> str:
-    name = {"[": "bmatrix", "(": "pmatrix", "|": "vmatrix"}[match[1]]
-    return rf"\begin{{{name}}}{match[2]}\end{{{name}}}"
+def _as_set(text: str | None) -> Node:
+    """What is left out: numbers one by one; zero where a star says so."""
+    node = read(text) if text else Scalar("0")
+    items = node.items if isinstance(node, Many) and node.kind in ("list", "set") else (node,)
+    values = tuple(read(n.terms[-1]) if isinstance(n, Chain) and n.relations == ("=",) else n for n in items)
+    return Many("set", values)
 
 
-def _scaled(scale: str, cell: str) -> Node:
-    """A cell of a matrix that a number stands before: `\\frac12 \\begin{pmatrix} ...`."""
-    if not scale:
-        return read(cell)
-    return Scalar(compact(f"({'-1' if scale == '-' else scale})*({cell.strip()})"))
+def _half_line(sign: str) -> Node:
+    """`\\mathbb{R}^+`, `\\mathbb{R}_{\\ge 0}`: the numbers on one side of zero."""
+    closed = sign.startswith("\\")
+    if sign in ("+", ">", "\\ge"):
+        return Span("0", "\\infty", closed, False)
+    return Span("-\\infty", "0", False, closed)
+
+
+def _array(text: str) -> Node | None:
+    return array(text, read)
 
 
 def _bracketed(text: str) -> Node | None:
@@ -322,7 +343,7 @@ def _plus_minus(text: str) -> Node | None:
 
 def _worded(text: str) -> Node | None:
     choice = re.fullmatch(
-        r"\\text\s*\{\s*(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]tatement)\s)?\s*\(?([A-Z])\)?\s*\}|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*",
+        r"\\text\s*\{\s*(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]tatement)\s)?\s*\(?([A-Z])\)?\s*\}|(?:[Oo]ption|[Cc]hoice)\s\(?([A-Z])\)?|\(([A-Z])\)|(?:\\text\s*\{\s*)?\(([A-Z])\)\s*\}?[:.\s].*|([A-Z])[.):]\s*.*",
         text,
     )
     if choice:

@@ -64,21 +64,24 @@ for _row in (
 ):
     _define(*_row)
 
+_SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
 _CURRENCY = re.compile(r"\\usd\s*")
 _DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
+_MINUTES = re.compile(r"(\d{1,4})\s*\^\s*\{\s*\\circ\s*\}\s*(\d{1,2})\s*'\s*(?:(\d{1,2})\s*(?:''|\"))?")
 _TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
 _PERCENT = re.compile(r"\s*\\?%\s*\Z")
-_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z")
+_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>-?\d)\s*\}?)?\s*\.?\s*\Z")
 _BARE = re.compile(
     r"(?<=[\d}).!])\s*(?P<words>(?:per\s+|square\s+|sq\.?\s*|cubic\s+)?[A-Za-z]{2,}(?:[\s./-]+[A-Za-z.]+)*)\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z"
 )
 _QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}\s*(?:\^\s*\{?\s*(\d)\s*\}?)?\s*\}\s*\Z"
 )
-_PRODUCT = re.compile(
-    r"\\text\s*\{([^{}]*)\}\s*(/|\*)\s*\\text\s*\{([^{}]*)\}(?=\s*(?:\Z|[/*]|\^\s*\{?\s*\d\s*\}?\s*\Z))"
-)
-_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm"
+_FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*)?"
+_FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
+_FACTOR = re.compile(r"(?:(square|sq|cubic|cu) )?([a-z]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?")
+_RAISED = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm st nd rd th"
 _SHORT_UNITS = frozenset(_SHORT_LISTED.split())
 _HAN = re.compile(r"(?<=[\d})])\s*(?P<words>[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,6})(?P<power>)\s*\Z")
 _JOINING = "pi theta alpha beta infty mod base and or if for where when"
@@ -92,6 +95,11 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
+    minutes = _MINUTES.fullmatch(text)
+    if minutes:
+        return f"{minutes[1]}+{minutes[2]}/60+{minutes[3] or 0}/3600", unit_of("degree", 1)
+    if text.count("^{\\circ}") > 1 and not _TRIGONOMETRIC.search(text) and "\\pi" not in text:
+        return text.replace("^{\\circ}", " "), unit_of("degree", 1)
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
         match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
         if match and text[: match.start()].strip():
@@ -132,11 +140,14 @@ def compound(text: str) -> tuple[str, Unit] | None:
 
 
 def _written_together(text: str) -> str:
-    """`\\frac{\\text{m}}{\\text{s}}` and `\\text{m}/\\text{s}` as `\\text{m/s}`."""
-    text = _QUOTIENT.sub(r"\\text{\1/\2\3}", text)
-    while (merged := _PRODUCT.sub(r"\\text{\1\2\3}", text)) != text:
-        text = merged
-    return text
+    """`\\frac{\\text{m}}{\\text{s}}`, `\\text{m}/\\text{s}` and `\\text{m} \\text{s}^{-1}` in one `\\text`."""
+    text = _QUOTIENT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{f'^{m[3]}' if m[3] else ''}}}", text)
+    found = _FACTORS.search(text)
+    if not found:
+        return text
+    inside = re.sub(r"[{}]", "", re.sub(r"\\text\s*\{([^{}]*)\}", r" \1", found[0]))
+    together = re.sub(r"\s*([/*^])\s*", r"\1", inside).strip()
+    return f"{text[: found.start()]}\\text{{{together}}}"
 
 
 def _may_be_product(written: str) -> bool:
@@ -152,20 +163,45 @@ def _is_unit(words: str) -> bool:
 
 
 def unit_of(words: str, power: int) -> Unit:
-    """The unit that the words name."""
+    """The unit that the words name: one of the table, or a product and quotient of such."""
     text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
-    for prefix, raised in (("square ", 2), ("sq ", 2), ("cubic ", 3), ("cu ", 3)):
-        if text.startswith(prefix):
-            text, power = text[len(prefix) :], raised
-    for suffix, raised in ((" squared", 2), (" cubed", 3)):
-        if text.endswith(suffix):
-            text, power = text[: -len(suffix)], raised
-    if text == "in":
-        text = "inch"
-    known = _TABLE.get(text)
-    if known is None:
-        return Unit(text, "", Fraction(1), power)
-    return Unit(text, known[0], known[1], power)
+    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", _SPEEDS.get(text, text))
+    above, *below = text.split("/")
+    found: list[tuple[str, int]] = []
+    for sign, part in ((1, above), *((-1, part) for part in below)):
+        factors = _factors(part)
+        if factors is None:
+            return Unit(text, "", Fraction(1), power)
+        found.extend((name, raised * sign) for name, raised in factors)
+    if power != 1:
+        found[-1] = (found[-1][0], found[-1][1] * power)
+    return _multiplied(found)
+
+
+def _factors(text: str) -> list[tuple[str, int]] | None:
+    """The factors of one side of a quotient with their powers; None when a word is not in the table."""
+    factors: list[tuple[str, int]] = []
+    position = 0
+    while position < len(text):
+        match = _FACTOR.match(text, position)
+        name = "inch" if match and match[2] == "in" else match[2] if match else ""
+        if not match or name not in _TABLE:
+            return None
+        factors.append((name, _RAISED.get(match[1] or match[3] or "", int(match[4] or 1))))
+        position = match.end()
+        while position < len(text) and text[position] in " *":
+            position += 1
+    return factors or None
+
+
+def _multiplied(factors: list[tuple[str, int]]) -> Unit:
+    name, power = factors[0]
+    if len(factors) == 1:
+        return Unit(name, *_TABLE[name], power)
+    size = Fraction(1)
+    for other, raised in factors:
+        size *= _TABLE[other][1] ** raised
+    return Unit(name, " ".join(sorted(f"{_TABLE[other][0]}^{raised}" for other, raised in factors)), size)
 
 
 def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
@@ -173,7 +209,13 @@ def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
     if ours is None or theirs is None or not ours.measures or not theirs.measures:
         return Fraction(1)
     if ours.measures != theirs.measures:
-        return None
+        return Fraction(1) if _slip(ours, theirs) or _slip(theirs, ours) else None
     if ours.power != theirs.power:  # "15 cm" for an area is a slip of the unit, "15 cm^3" is another answer
-        return Fraction(1) if ours.size == theirs.size and 1 in (ours.power, theirs.power) else None
+        slip = ours.size == theirs.size and 1 in (ours.power, theirs.power) and min(ours.power, theirs.power) > 0
+        return Fraction(1) if slip else None
     return (theirs.size / ours.size) ** ours.power
+
+
+def _slip(short: Unit, long: Unit) -> bool:
+    """Whether one is the other without its denominator: `\\$15` for 15 dollars per hour."""
+    return short.power == 1 and _TABLE[long.name] == (short.measures, short.size)

@@ -15,7 +15,11 @@ _NOTHING = re.compile(
 _EVERYTHING = frozenset(
     ("all real numbers", "all reals", "the real numbers", "real numbers", "the set of real numbers")
 )
-_SAME_WORDS: dict[str, str] = dict.fromkeys(["dne", "doesnt exist", "limit does not exist"], "does not exist")
+_SAME_WORDS: dict[str, str] = (
+    dict.fromkeys(["dne", "doesnt exist", "limit does not exist", "limit doesnt exist"], "does not exist")
+    | dict.fromkeys(["convergent", "converge", "is convergent"], "converges")
+    | dict.fromkeys(["divergent", "diverge", "is divergent"], "diverges")
+)
 _UNITS = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen
@@ -69,6 +73,8 @@ def folded(words: str) -> str:
 def word_number(words: str) -> str | None:
     """The number that the words spell (`thirty-two`, `one hundred and five`, `two thirds`), or None."""
     parts = re.findall(r"[a-z]+", words.lower())
+    if parts[-1:] == ["dozen"] and parts[:-1] in ([], ["a"], ["one"], ["half", "a"]):
+        return "6" if parts[0] == "half" else "12"
     if len(parts) == 2 and parts[0] in _SMALL and (below := _PARTS.get(parts[1].removesuffix("s"))):
         return f"{_SMALL[parts[0]]}/{below}"
     if not parts or not re.fullmatch(r"[A-Za-z\s-]+", words) or parts[0] == "and":
