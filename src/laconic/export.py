@@ -199,11 +199,11 @@ def upload(folder: Path, repository: str, *, public: bool) -> None:
     except ImportError as error:
         raise InputError("no package `huggingface_hub`", "the extra `train`", "pip install 'laconic[train]'") from error
     api = huggingface_hub.HfApi()
+    mended = "log in with `hf auth login` or set HF_TOKEN, or choose another name"
     try:
         api.create_repo(repository, repo_type="dataset", private=not public, exist_ok=False)
+        mended = f"mend that, remove {repository} on the hub, where it stands half filled, and export again"
         api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=str(folder))
     except Exception as error:  # the client raises its own, its transport's and the operating system's
-        raise InputError(
-            f"{HUB}{repository}: {str(error)[:300]}", "a new data set of your own that the hub accepts",
-            "log in with `hf auth login`, or choose another name",
-        ) from error  # fmt: skip
+        expected = "a new data set of your own that the hub accepts"
+        raise InputError(f"{HUB}{repository}: {str(error)[:300]}", expected, mended) from error
