@@ -121,6 +121,18 @@ def test_the_looks_and_the_report(place: Path):
         api.look(place / "made.toml", "lenghts", store=place / "store")
 
 
+def test_a_changed_filter_recomputes_what_depends_on_it_and_explain_says_so(place: Path):
+    changed = place / "changed.toml"
+    changed.write_text(
+        STUDY.replace("empty_reasoning = true", "empty_reasoning = true, repetition = 0.9"), encoding="utf-8"
+    )
+    told = {e.step: e for e in api.explain(changed, store=place / "store")}
+    would = {step for step, each in told.items() if each.state != "cached"}
+    assert would == {step for step in told if step.partition("/")[0] in ("screen", "curate", "report")}
+    for teacher in ("long", "short"):
+        assert told[f"screen/{teacher}"].reasons == ("repetition: the default then, 0.9 now",)
+
+
 def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
@@ -197,3 +209,22 @@ def test_the_terminal_shows_a_look_as_text_and_as_json(place: Path, view: str, s
     command = ["show", str(place / "made.toml"), view, "--store", str(place / "store")]
     assert says in CliRunner().invoke(app, command).output
     assert says in json.dumps(json.loads(CliRunner().invoke(app, [*command, "--json"]).output))
+
+
+def test_trl_reads_an_exported_row_as_a_conversation_and_trains_on_the_trace(place: Path, tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    data_utils = pytest.importorskip("trl.data_utils")
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"u": 0}, unk_token="u"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="u", eos_token="u")
+    tokenizer.chat_template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+    api.export(place / "made.toml", tmp_path / "out", store=place / "store")
+    rows = datasets.load_dataset(str(tmp_path / "out"), "both", split="train", cache_dir=str(tmp_path / "cache"))
+    assert data_utils.is_conversational(rows[0])
+    system, user, assistant = rows[0]["messages"]
+    text = data_utils.apply_chat_template({"messages": rows[0]["messages"]}, tokenizer)["text"]
+    said = f"<|system|>{system['content']}<|user|>{user['content']}<|assistant|>{assistant['content']}"
+    assert text == said
+    assert "<think>" in assistant["content"]
