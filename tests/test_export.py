@@ -152,7 +152,10 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     assert f"| short-steps | {len(stepped):,} | {sum(stepped['n_tokens']):,} |" in card
     assert "- Filters: `empty_reasoning = true`\n" in card
     assert "- problems: `problems.jsonl`: not known here" in card
-    assert "curate/pool" in card
+    assert "| screen/short | 7 | 1 `empty_reasoning` |\n" in card
+    assert "| curate/long | 7 | 1 `no_trace_of_teacher` |\n" in card
+    assert "| curate/any | 8 | none |\n" in card
+    assert "{" not in card.partition("## Funnel")[2].partition("## Lengths")[0]
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")
 
