@@ -104,7 +104,8 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
 def plan(
     study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> list[StepState]:
-    """Where every step stands: `cached`, `missing`, or `waiting` for inputs whose content is not known yet."""
+    """Where every step stands: `cached`, `owed` (made, with failed rows that are asked again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
@@ -483,7 +484,7 @@ def verify_file(
 
 def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
     """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
-    studies do not use.
+    studies do not use. What a step made that is missing now stays: it may be used again once its inputs are there.
 
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
@@ -516,7 +517,12 @@ def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
 def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
     states = [state for study in keep for state in plan(study, store=store.root)]
     used = {state.artifact.folder for state in states if state.artifact is not None}
-    yield from (artifact.folder for artifact in store.artifacts() if artifact.folder not in used)
+    # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
+    unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
+    for artifact in store.artifacts():
+        named = (artifact.manifest.stage, artifact.manifest.label)
+        if artifact.folder not in used and named not in unknown:
+            yield artifact.folder
 
 
 def _compact(path: Path) -> int:
