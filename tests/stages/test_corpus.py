@@ -266,7 +266,8 @@ def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style
         list(
             examples(
                 "x", [pick], PROBLEMS, {"a": [(row, None)]}, style=style, style_name="mine:style", template="{problem}",
-                complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts], scratch=tmp_path / "s", left=[],
+                complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
+                scratch=tmp_path / "s", left=[],
             )
         )  # fmt: skip
     assert "'mine:style'" in str(caught.value)

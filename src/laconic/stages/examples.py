@@ -93,17 +93,19 @@ def examples(
 
 
 def _target(style: Style, name: str, trace: Trace, extracted: str | None) -> tuple[str, str] | None:
-    """What a style makes of a trace. Raises `InputError` for a style of the user's that fails or gives something else."""
+    """What a style makes of a trace. Raises `InputError` for one that fails or gives something else."""
     todo = "mend the style, then run again: every finished step is kept"
     try:
-        target = style(trace.reasoning, trace.answer, extracted)
+        target: object = style(trace.reasoning, trace.answer, extracted)
     except Exception as error:
         found = f"style {name!r} failed on trace {trace.trace_id[:12]}: {type(error).__name__}: {error}"
         raise InputError(found, "a pair of texts or None", todo) from error
-    if target is not None and not (isinstance(target, tuple) and [type(part) for part in target] == [str, str]):
-        found = f"style {name!r} gave {type(target).__name__} for trace {trace.trace_id[:12]}"
-        raise InputError(found, "a pair of texts (reasoning, answer) or None", todo)
-    return target
+    match target:
+        case None | (str(), str()):
+            return target
+        case _:
+            found = f"style {name!r} gave {type(target).__name__} for trace {trace.trace_id[:12]}"
+            raise InputError(found, "a pair of texts (reasoning, answer) or None", todo)
 
 
 def _without_target(arm: str, pick: PickLike, style: str) -> Exclusion:
