@@ -104,8 +104,8 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
 def plan(
     study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> list[StepState]:
-    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for inputs
-    whose content is not known yet."""
+    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
