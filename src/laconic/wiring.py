@@ -68,6 +68,7 @@ class Wiring:
         self._lock = threading.Lock()
         self._verifying = threading.Lock()
         self._judging = threading.Lock()
+        self._failed_judgements = set[str]()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
@@ -317,6 +318,7 @@ class Wiring:
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
+                failed=self._failed_judgements,
             )  # fmt: skip
             verdicts, account, owed = judge_stage.judge(
                 problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),

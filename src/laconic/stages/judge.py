@@ -109,6 +109,8 @@ class Court:
     stop: threading.Event
     retry: bool = False
     rate: Rate | None = None
+    failed: set[str] = field(default_factory=set[str])
+    """Keys of the calls that failed in this run: what several authors wrote is not asked for again by each of them."""
 
 
 class Judgement(NamedTuple):
@@ -211,21 +213,34 @@ def _vote(hearings: list[_Hearing], court: Court, part: _Part) -> None:
 
 def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) -> None:
     who = digest([court.author.identity, court.sampling.identity()])
-    asked = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
+    by_subject = {hearing.subject: hearing for hearing, _ in wanted}
+    every = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
+    asked = [request for request in every if request.key not in court.failed]
+    for request in every:
+        if request.key in court.failed:
+            _fail(by_subject[request.problem_id], request.key)
+    if len(asked) < len(every):
+        part.start(len(every) - len(asked), done=len(every) - len(asked))
     if not asked:
         return
-    by_subject = {hearing.subject: hearing for hearing, _ in wanted}
     replies = generate(
         asked, court.author, label="judge", log=court.ledger, counter=_Uncounted(), progress=part, stop=court.stop,
         retry=court.retry, rate=court.rate,
     )  # fmt: skip
     for reply in replies:
         hearing = by_subject[reply.problem_id]
-        hearing.votes.append(None if reply.error else court.jury.read(reply.answer, reply.finish_reason))
+        if reply.error is not None:
+            _fail(hearing, reply.trace_id)
+            court.failed.add(reply.trace_id)
+            continue
+        hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
         hearing.prompt_tokens += reply.prompt_tokens or 0
         hearing.tokens += reply.completion_tokens or 0
-        if reply.error is not None:
-            hearing.failed.append(reply.trace_id)
+
+
+def _fail(hearing: _Hearing, key: str) -> None:
+    hearing.votes.append(None)
+    hearing.failed.append(key)
 
 
 def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Request:
