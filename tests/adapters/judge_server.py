@@ -10,8 +10,8 @@ from faults import FaultServer, _reply, _send, _status
 
 
 class JudgeServer(FaultServer):
-    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0): `...[cut]` is one
-    that was cut off, `[500]` a failure of that status."""
+    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0): `...[cut]` is
+    one that was cut off, `[500]` a failure of that status."""
 
     def __init__(self, script: Callable[[str, int], str], **settings: Any) -> None:
         super().__init__(**settings)
