@@ -40,12 +40,13 @@ def _effort(account: JudgeAccount) -> str:
     )
     tokens = ""
     if account.n_tokens:
-        shown = f" ({wording.count(account.n_prompt_tokens)} were shown)" if account.n_prompt_tokens else ""
+        shown = f" (it read {wording.count(account.n_prompt_tokens)})" if account.n_prompt_tokens else ""
         tokens = f" and {wording.count(account.n_tokens)} generated tokens{shown}"
     saved = saved_share(account)
+    text = f"{text}{tokens}; what several authors wrote alike is paid for once and counted for each."
     if saved is None:
-        return f"{text}{tokens}."
-    return f"{text}{tokens}. Against judging every answer that can be judged, the rules saved {wording.percent(saved)}."
+        return text
+    return f"{text} Against judging every answer that can be judged, the rules saved {wording.percent(saved)}."
 
 
 def saved_share(account: JudgeAccount) -> float | None:
