@@ -28,11 +28,11 @@ from laconic.core.reporting import (
 from laconic.stages import evaluate as evaluate_stage
 from laconic.stages import report as report_stage
 from laconic.stages import verification as verification_stage
-from laconic.stages.evaluate import Sheet
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import of_facts
 from laconic.stages.profile import summarise
+from laconic.stages.sheets import Row, Sheet, Work, outcomes
 from laconic.stages.verdict import verdict
 from laconic.store.artifacts import Artifact
 from laconic.store.step import StepContext
@@ -41,6 +41,8 @@ from laconic.study import Study, resolved
 Body = Callable[[StepContext], None]
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
+UNSCORED = ("prompt", "reference", "source")
+"""The columns of problems that no figure needs."""
 OWN = "problems"
 """The pseudo-benchmark on which teachers are scored: the study's own problems."""
 
@@ -73,10 +75,7 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
 
     def body(ctx: StepContext) -> None:
         problems = {
-            name: {
-                p.problem_id: p
-                for p in ctx.inputs[f"problems:{name}"].read("problems", Problem, without=("prompt", "reference"))
-            }
+            name: {p.problem_id: p for p in ctx.inputs[f"problems:{name}"].read("problems", Problem, without=UNSCORED)}
             for name in (OWN, *benchmarks)
         }
         sheets = list(_sheets(study, authors, benchmarks, ctx.inputs))
@@ -86,7 +85,7 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
         )  # fmt: skip
         ctx.progress.advance(len(sheets))
         ctx.out.write("scores", scores)
-        ctx.out.write_text("outcomes.json", json.dumps(evaluate_stage.outcomes(sheets), indent=1))
+        ctx.out.write_text("outcomes.json", json.dumps(outcomes(sheets), indent=1))
 
     return body
 
@@ -99,15 +98,15 @@ def _sheets(
         by_label.setdefault(author.label, []).append(author)
     for benchmark in benchmarks:
         for label, runs in by_label.items():
-            rows = [row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed)]
-            yield Sheet(author=label, benchmark=benchmark, rows=rows, family=_family(runs[0]))
+            rows = (row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed))
+            yield Sheet(author=label, benchmark=benchmark, work=Work.of(rows), family=_family(runs[0]))
     for name, teacher in study.teachers.items():
-        rows = list(_work(inputs, name, 0))
+        rows = _work(inputs, name, 0)
         if getattr(teacher, "until", None) is not None:
             # Later samples were drawn because earlier ones were wrong: only the first is a fair draw.
-            rows = [row for row in rows if row[1].sample_index == 0]
+            rows = (row for row in rows if row[1].sample_index == 0)
         family = "" if teacher.after is not None else "teachers"
-        yield Sheet(author=teacher_label(study, name), benchmark=OWN, rows=rows, family=family)
+        yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows), family=family)
 
 
 def teacher_label(study: Study, name: str) -> str:
@@ -115,11 +114,12 @@ def teacher_label(study: Study, name: str) -> str:
     return f"{name} (teacher)" if name in study.arms or name == "base" else name
 
 
-def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[tuple[int, Trace, Verdict]]:
-    """Traces with their verdicts, without the texts that no score needs."""
-    verdicts = {v.trace_id: v for v in inputs[f"verdicts:{key}"].read("verdicts", Verdict)}
-    for trace in inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS):
-        yield seed, trace, verdicts[trace.trace_id]
+def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[Row]:
+    """Traces with their verdicts, which lie in the same order, without the texts that no score needs."""
+    traces = inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS)
+    for trace, found in zip(traces, inputs[f"verdicts:{key}"].read("verdicts", Verdict), strict=True):
+        assert trace.trace_id == found.trace_id
+        yield seed, trace, found
 
 
 def _family(author: AuthorId) -> str:
