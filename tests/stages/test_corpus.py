@@ -58,7 +58,8 @@ def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, k
     made = pool(PROBLEMS, ROWS, count=None, seed=0, needed=spec.needed(3))
     assert [p.problem_id for p in made.problems] == [IDS[i] for i in kept]
     assert len(made.exclusions) == 4 - len(kept)
-    assert made.chosen["c"] == {IDS[2]: "c2.0"}
+    assert made.chosen["c"] == ["c2.0" if i == 2 else None for i in kept]
+    assert made.rates["b"] == [float(i in (1, 2)) for i in kept]
 
 
 def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
@@ -69,7 +70,7 @@ def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
 def test_a_filtered_trace_makes_way_for_the_next_correct_one():
     rows = {"a": [verdict("a", 0, "correct"), verdict("a", 0, "correct", 1), verdict("a", 1, "correct")]}
     made = pool(PROBLEMS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
-    assert made.chosen == {"a": {IDS[0]: "a0.1"}}
+    assert made.chosen == {"a": ["a0.1"]}
     assert [e.rule for e in made.exclusions] == ["teacher_filtered_repetition", "no_trace", "no_trace"]
 
 
