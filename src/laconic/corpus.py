@@ -36,6 +36,8 @@ POOL = "pool.json"
 """The paired problems' ids, and in their order each teacher's chosen trace and the pass rates (null: none)."""
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
+UNSAID = ("explanation",)
+"""The column of verdicts that is for people."""
 UNREAD = ("prompt", "reference", "source")
 """The columns of problems that nothing here is chosen by."""
 
@@ -46,10 +48,10 @@ def screen(study: Study, model_path: Callable[[str], str]) -> Body:
 
     def body(ctx: StepContext) -> None:
         ctx.progress.start(ctx.inputs["traces"].manifest.rows["traces"], unit="traces")
-        verdicts = ctx.inputs["verdicts"].read("verdicts", Verdict, without=("explanation",))
+        traces, verdicts = ctx.inputs["traces"].read("traces", Trace), ctx.inputs["verdicts"]
         found = screen_stage.screen(
-            ctx.inputs["traces"].read("traces", Trace),
-            {v.trace_id: (v.problem_id, v.outcome, v.extracted) for v in verdicts}, filters,
+            zip(traces, verdicts.read("verdicts", Verdict, without=UNSAID), strict=True),
+            (v.problem_id for v in verdicts.read("verdicts", Verdict, without=UNSAID)), filters,
             counters=_students_counters(study, model_path), progress=ctx.progress,
         )  # fmt: skip
         ctx.out.write("profiles", found.profiles)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
@@ -23,6 +23,7 @@ from laconic.core.reporting import (
     ProfileRow,
     ReportData,
     Sentence,
+    Showcase,
     Verification,
 )
 from laconic.stages import evaluate as evaluate_stage
@@ -167,7 +168,7 @@ def report_data(
         authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
         losses=_losses(study, authors, inputs), funnel=_funnel(inputs), outcomes=outcomes,
         verification=_verification(study, authors, benchmarks, inputs),
-        showcases=_showcases(study, authors, benchmarks, inputs), tokenizer=_tokenizer_name(study),
+        showcases=tuple(_showcases(study, authors, benchmarks, inputs)), tokenizer=_tokenizer_name(study),
         margin=study.evaluate.margin, confidence=study.evaluate.confidence,
         provenance=_provenance(study, inputs), profiles=_profiles(study, inputs),
         resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
@@ -315,28 +316,36 @@ def _too_long(inputs: Mapping[str, Artifact], label: str) -> list[Exclusion]:
 
 def _showcases(
     study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
-) -> tuple[report_stage.Showcase, ...]:
+) -> Iterator[Showcase]:
     """One problem of the corpus with the teachers' traces, and of the first benchmark with the students'."""
     shown = [(OWN, {teacher_label(study, name): name for name in study.teachers})]
     if benchmarks and authors:
         first = {a.label: a for a in reversed(authors)}
         shown.append((benchmarks[0], {a.label: f"{first[a.label].key}:{benchmarks[0]}" for a in authors}))
-    out: list[report_stage.Showcase] = []
     for name, keys in shown:
-        problems = {p.problem_id: p for p in inputs[f"problems:{name}"].read("problems", Problem)}
-        named = {label: [(t, v) for _, t, v in _work(inputs, key, 0)] for label, key in keys.items()}
-        chosen = report_stage.showcases(problems, named, seed=study.seed)[:1]
-        out.extend(replace(each, entries=tuple(_with_texts(each, keys, inputs))) for each in chosen)
-    return tuple(out)
+        problems = inputs[f"problems:{name}"]
+        known = {p.problem_id for p in problems.read("problems", Problem, without=UNSCORED)}
+        chosen = report_stage.showcase(known, (_light(inputs, key) for key in keys.values()))
+        if chosen is not None:
+            problem = next(p for p in problems.read("problems", Problem) if p.problem_id == chosen)
+            yield Showcase(problem=problem, entries=tuple(_entries(chosen, keys, inputs)))
 
 
-def _with_texts(
-    showcase: report_stage.Showcase, keys: Mapping[str, str], inputs: Mapping[str, Artifact]
+def _light(inputs: Mapping[str, Artifact], key: str) -> Iterator[tuple[Trace, Verdict]]:
+    return ((trace, found) for _, trace, found in _work(inputs, key, 0))
+
+
+def _entries(
+    problem_id: str, keys: Mapping[str, str], inputs: Mapping[str, Artifact]
 ) -> Iterator[tuple[str, Trace, Verdict]]:
-    """The entries with the texts that were left on the disk while choosing."""
-    for label, light, graded in showcase.entries:
-        traces = inputs[f"traces:{keys[label]}"].read("traces", Trace)
-        yield label, next(trace for trace in traces if trace.trace_id == light.trace_id), graded
+    """Each author's first trace for the problem, with its texts."""
+    for label, key in keys.items():
+        graded = zip(
+            inputs[f"traces:{key}"].read("traces", Trace), inputs[f"verdicts:{key}"].read("verdicts", Verdict),
+            strict=True,
+        )  # fmt: skip
+        first = ((t, v) for t, v in graded if t.problem_id == problem_id and t.sample_index == 0)
+        yield from ((label, trace, found) for trace, found in islice(first, 1))
 
 
 def _profiles(study: Study, inputs: Mapping[str, Artifact]) -> tuple[ProfileRow, ...]:

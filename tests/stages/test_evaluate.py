@@ -8,7 +8,7 @@ import pytest
 
 from laconic.core.records import Problem, Score, Trace, Verdict
 from laconic.stages.evaluate import Evaluate, evaluate
-from laconic.stages.sheets import Row, Sheet, Work, outcomes
+from laconic.stages.sheets import Row, Sheet, Work, outcomes, samples_of
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
 A = ["cc", "cc", "ci", "ii", "tu"]
@@ -126,3 +126,17 @@ def test_several_training_seeds_are_pooled_and_shown_apart():
 
 def test_outcomes_are_counted_by_author_and_benchmark():
     assert outcomes([sheet("a", A, 10)]) == {"a / b": {"correct": 5, "incorrect": 3, "truncated": 1, "unparsed": 1}}
+
+
+def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
+    rows = [*worked("a", B, 40, seed=1), *worked("a", A, 10)]
+    made = Work.of(reversed(rows))
+    samples = samples_of(made, {p.problem_id: p for p in PROBLEMS[1:]})
+    assert samples.problem_ids == tuple(p.problem_id for p in PROBLEMS[1:])
+    assert samples.seed_index is not None
+    assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 4
+    assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 4
+    assert samples.flat_correct.tolist()[:8] == [True, True, True, False, True, False, False, False]
+    one = made.of_seed(1)
+    assert (one.problem_ids, len(one)) == (tuple(p.problem_id for p in reversed(PROBLEMS)), 10)
+    assert samples_of(one).accuracies.tolist() == [0, 0, 0, 0.5, 1]
