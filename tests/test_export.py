@@ -121,6 +121,18 @@ def test_the_looks_and_the_report(place: Path):
         api.look(place / "made.toml", "lenghts", store=place / "store")
 
 
+def test_a_changed_filter_recomputes_what_depends_on_it_and_explain_says_so(place: Path):
+    changed = place / "changed.toml"
+    changed.write_text(
+        STUDY.replace("empty_reasoning = true", "empty_reasoning = true, repetition = 0.9"), encoding="utf-8"
+    )
+    told = {e.step: e for e in api.explain(changed, store=place / "store")}
+    would = {step for step, each in told.items() if each.state != "cached"}
+    assert would == {step for step in told if step.partition("/")[0] in ("screen", "curate", "report")}
+    for teacher in ("long", "short"):
+        assert told[f"screen/{teacher}"].reasons == ("repetition: the default then, 0.9 now",)
+
+
 def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
@@ -140,22 +152,12 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     assert f"| short-steps | {len(stepped):,} | {sum(stepped['n_tokens']):,} |" in card
     assert "- Filters: `empty_reasoning = true`\n" in card
     assert "- problems: `problems.jsonl`: not known here" in card
-    assert "curate/pool" in card
+    assert "| screen/short | 7 | 1 `empty_reasoning` |\n" in card
+    assert "| curate/long | 7 | 1 `no_trace_of_teacher` |\n" in card
+    assert "| curate/any | 8 | none |\n" in card
+    assert "{" not in card.partition("## Funnel")[2].partition("## Lengths")[0]
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")
-
-
-class Hub:
-    """Stands in for the hub's client."""
-
-    calls: list[tuple[str, dict[str, object]]] = []
-
-    def create_repo(self, name: str, **given: object) -> None:
-        self.calls.append((name, given))
-
-    def upload_folder(self, **given: object) -> None:
-        assert (Path(str(given["folder_path"])) / "README.md").is_file()
-        self.calls.append((str(given["repo_id"]), given))
 
 
 def test_the_card_names_the_licence_of_each_data_set_that_is_known():
@@ -176,20 +178,6 @@ def test_the_card_names_the_licence_of_each_data_set_that_is_known():
     assert '`repetition = 0.3`, `language = {"script": "latin", "at_least": 0.9}`' in said
 
 
-def test_on_the_hub_it_is_private_unless_confirmed(place: Path, monkeypatch: pytest.MonkeyPatch):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    command = ["export", str(place / "made.toml"), "corpus", "--to", "hf://me/made", "--store", str(place / "store")]
-    done = CliRunner().invoke(app, command)
-    assert "written to hf://me/made" in done.output
-    assert [(name, given.get("private")) for name, given in Hub.calls] == [("me/made", True), ("me/made", None)]
-    Hub.calls.clear()
-    assert CliRunner().invoke(app, [*command, "--public"], input="n\n").exit_code == 1
-    assert Hub.calls == []
-    assert CliRunner().invoke(app, [*command, "--public", "--yes"]).exit_code == 0
-    assert Hub.calls[0][1]["private"] is False
-
-
 @pytest.mark.parametrize(
     ("view", "says"), [("funnel", "curate/pool"), ("lengths", "p95"), ("profile", "backtracks"), ("examples", "boxed")]
 )
@@ -197,3 +185,22 @@ def test_the_terminal_shows_a_look_as_text_and_as_json(place: Path, view: str, s
     command = ["show", str(place / "made.toml"), view, "--store", str(place / "store")]
     assert says in CliRunner().invoke(app, command).output
     assert says in json.dumps(json.loads(CliRunner().invoke(app, [*command, "--json"]).output))
+
+
+def test_trl_reads_an_exported_row_as_a_conversation_and_trains_on_the_trace(place: Path, tmp_path: Path):
+    datasets = pytest.importorskip("datasets")
+    data_utils = pytest.importorskip("trl.data_utils")
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"u": 0}, unk_token="u"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="u", eos_token="u")
+    tokenizer.chat_template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+    api.export(place / "made.toml", tmp_path / "out", store=place / "store")
+    rows = datasets.load_dataset(str(tmp_path / "out"), "both", split="train", cache_dir=str(tmp_path / "cache"))
+    assert data_utils.is_conversational(rows[0])
+    system, user, assistant = rows[0]["messages"]
+    text = data_utils.apply_chat_template({"messages": rows[0]["messages"]}, tokenizer)["text"]
+    said = f"<|system|>{system['content']}<|user|>{user['content']}<|assistant|>{assistant['content']}"
+    assert text == said
+    assert "<think>" in assistant["content"]

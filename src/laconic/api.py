@@ -446,12 +446,11 @@ def export(study: StudyLike, to: str | Path, *, store: str | Path | None = None,
             raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "laconic run STUDY")
         built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
         found = {s.step.name: s.artifact for s in states.values() if s.artifact is not None}
-    lines = [f"{row['step']}: {row['rows']:,} rows, left out {row['left_out']}" for row in looks.funnel(loaded, found)]
-    name = str(to)
+    funnel, name = looks.funnel(loaded, found), str(to)
     if not name.startswith(HUB):
-        return write_export(loaded, built, lines, Path(to))
+        return write_export(loaded, built, funnel, Path(to))
     with tempfile.TemporaryDirectory() as folder:
-        written = write_export(loaded, built, lines, Path(folder))
+        written = write_export(loaded, built, funnel, Path(folder))
         upload(Path(folder), name.removeprefix(HUB), public=public)
     return replace(written, place=name)
 

@@ -107,10 +107,12 @@ class Arm(Spec):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What of the candidates must be filled in: `lengths`, `agreement`, `samples`, `unpaired`."""
+        """What of the candidates must be filled in (`lengths`, `agreement`, `samples`, `unpaired`), and `answers` where
+        a style may look at what was extracted."""
         by = self.route.by if self.route is not None else ""
         wanted = {"length": ("lengths",), "agreement": ("agreement",)}.get(by, ())
-        return frozenset((*wanted, *NEEDS.get(self.how, ())))
+        answers = () if self.style == "verbatim" else ("answers",)
+        return frozenset((*wanted, *answers, *NEEDS.get(self.how, ())))
 
 
 class Sample(NamedTuple):

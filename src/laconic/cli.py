@@ -282,6 +282,9 @@ def export(
     if what != "corpus":
         raise InputError(f"nothing to export called {what!r}", near_miss(what, ["corpus"]), "export the corpus")
     if public and not yes:
+        if not sys.stdin.isatty():
+            found = f"--public for {to}, and no terminal to ask at"
+            raise InputError(found, "a confirmation", "add --yes, or leave out --public and it is private")
         typer.confirm(f"make {to} public?", abort=True)
     done = api.export(study, to, store=store, public=public)
     if as_json:

@@ -104,18 +104,29 @@ def arm(study: Study, name: str, count: Callable[[], TokenCounter]) -> Body:
     def body(ctx: StepContext) -> None:
         chosen = picks(_candidates(study, name, ctx.inputs), spec, study.seed)
         present = [pick for pick in chosen if pick.trace_id]
+        left: list[Exclusion] = []
         ctx.out.write(
             "examples",
             examples_stage.examples(
                 name, present, ctx.inputs["problems"].read("problems", Problem),
-                {t: ctx.inputs[f"traces:{t}"].read("traces", Trace) for t in spec.teachers},
+                {t: _told(ctx.inputs, t, answers="answers" in spec.needs) for t in spec.teachers},
                 style=lookup(spec.style, STYLES, "style"), style_name=spec.style, template=study.prompt,
                 complete=chat.render_completion, count=count().count, scratch=ctx.out.folder / "scratch",
+                left=left,
             ),
         )  # fmt: skip
-        ctx.out.write("exclusions", examples_stage.missing(name, chosen))
+        ctx.out.write("exclusions", [*examples_stage.missing(name, chosen), *left])
 
     return body
+
+
+def _told(inputs: Mapping[str, Artifact], teacher: str, *, answers: bool) -> Iterator[tuple[Trace, str | None]]:
+    """A teacher's traces, with what was extracted from each where the style may look at it."""
+    traces = inputs[f"traces:{teacher}"].read("traces", Trace)
+    if not answers:
+        return ((trace, None) for trace in traces)
+    verdicts = inputs[f"verdicts:{teacher}"].read("verdicts", Verdict, without=("explanation",))
+    return examples_stage.with_answers(traces, verdicts)
 
 
 def match(study: Study, name: str, rule: str) -> Body:

@@ -51,7 +51,7 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     gone = set(last.manifest.inputs) ^ set(step.inputs)
     if gone:
         yield f"inputs: {', '.join(sorted(gone))}"
-    elif state.state == "missing":
+    elif state.state == "missing" and step.key(last.manifest.inputs) != state.key:
         yield "the content of its inputs changed"
 
 

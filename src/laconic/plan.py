@@ -235,9 +235,10 @@ class _Builder:
             payload["seed"] = self.study.seed
         looked_at = teachers if "lengths" in arm.needs else arm.teachers
         inputs = {f"traces:{teacher}": teachers[teacher][0] for teacher in looked_at}
-        if arm.needs & {"samples", "agreement"}:
+        if arm.needs & {"samples", "agreement", "answers"}:
             asked = teachers if "agreement" in arm.needs else arm.teachers
             inputs |= {f"verdicts:{teacher}": teachers[teacher][1] for teacher in asked}
+        if "samples" in arm.needs:
             inputs |= self._screened(arm.teachers, screens)
         return Step(
             stage="curate", label=name, version=curate.VERSION, payload=payload,

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
@@ -42,6 +43,9 @@ from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
 from laconic.study import JUDGE, Study
+
+if TYPE_CHECKING:
+    from laconic.adapters.openai import EndpointAuthor
 
 Body = Callable[[StepContext], None]
 
@@ -255,7 +259,10 @@ class Wiring:
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             if account is not None:
-                self._file_earlier(label, account, spent_on(asked, ledger))
+                earlier = spent_on(asked, ledger)
+                self._file_earlier(label, account, earlier)
+                if label in self.study.served:
+                    cast("EndpointAuthor", author).answered = earlier.completion > 0
             for trace in generate_stage.generate(
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=account.rate if account else None,

@@ -442,3 +442,10 @@ UNDECIDED = [
 @pytest.mark.parametrize(("reference", "candidate"), UNDECIDED)
 def test_what_no_method_can_decide_is_unparsed_and_not_wrong(reference: str, candidate: str) -> None:
     assert equal(reference, candidate).outcome is Outcome.UNPARSED
+
+
+def test_an_interval_beside_a_column_is_decided_and_not_an_error() -> None:
+    column = r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"
+    for other, outcome in ((r"\left(1, 2\right]", Outcome.INCORRECT), ("[1, 2]", Outcome.CORRECT)):
+        assert equal(column, other).outcome is outcome
+        assert equal(other, column).outcome is outcome

@@ -211,6 +211,19 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         assert errors == ["bad_request: the server says 400 about m"]
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_row_that_alone_is_refused_again_is_still_a_row(tmp_path: Path, status: int):
+    with FaultServer() as server:
+        study = study_in(
+            tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}", concurrency = 1 }}'
+        )
+        write_problems(tmp_path, "4 is fine", *(f"status{status} number {n}" for n in range(4)))
+        for n_asked in (5, 4, 4, 0):
+            server.seen.clear()
+            run(study)
+            assert len(server.seen) == n_asked
+
+
 def test_a_budget_in_money_counts_both_directions_and_finished_steps(tmp_path: Path):
     rates = "{ input_per_million = 100.0, output_per_million = 1000.0 }"
     each, tables = (PROMPT_TOKENS * 100 + 30 * 1000) / 1e6, ONE.format(extra="", cap=40)

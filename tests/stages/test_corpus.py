@@ -17,6 +17,7 @@ from laconic.stages.examples import examples, missing
 from laconic.stages.profile import PROFILED, profile, sampled, summarise
 from laconic.stages.report import showcase
 from laconic.stages.screen import FILTERS, Filters, boxes, repeated_share, screen
+from laconic.styles import verbatim
 
 PROBLEMS = [Problem.of(f"p{i}", str(i)) for i in range(4)]
 IDS = [p.problem_id for p in PROBLEMS]
@@ -264,8 +265,9 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
     order = [Pick(IDS[i], "a", f"t{i}", system="Reasoning effort: low") for i in (3, 0, 2, 0)]
     made = list(
         examples(
-            "x", order, PROBLEMS, {"a": rows}, style=lambda r, a: (r, a), style_name="verbatim", template="{problem}",
-            complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts], scratch=tmp_path / "scratch",
+            "x", order, PROBLEMS, {"a": [(row, None) for row in rows]}, style=verbatim, style_name="verbatim",
+            template="{problem}", complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
+            scratch=tmp_path / "scratch", left=[],
         )
     )  # fmt: skip
     assert [(e.prompt, e.completion, e.n_tokens) for e in made] == [

@@ -316,7 +316,7 @@ class Asking:
         }
         if isinstance(failure.body, dict):
             payload["body"] = failure.body
-        if failure.fate is Fate.MISDIRECTED and not self._succeeded:
+        if failure.fate is Fate.MISDIRECTED and not self._works:
             self._held.append((attempt.request.key, payload))
             self._check_held(failure, route)
         else:
@@ -327,7 +327,12 @@ class Asking:
     # -- faults of the whole -------------------------------------------------------------------------------
 
     def _is_about_the_whole(self, failure: Failure) -> bool:
-        return failure.fate is Fate.WHOLE or (failure.fate is Fate.FORBIDDEN and not self._succeeded)
+        return failure.fate is Fate.WHOLE or (failure.fate is Fate.FORBIDDEN and not self._works)
+
+    @property
+    def _works(self) -> bool:
+        """Whether the model, the path and the key have ever led to a reply."""
+        return self._succeeded or self._author.answered
 
     def _stop_because(self, failure: Failure, route: Route) -> None:
         self._stopping = self._stopping or self._author.refused(failure, route.url)

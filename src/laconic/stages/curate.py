@@ -20,7 +20,7 @@ from laconic.core.records import UNGRADED, Exclusion, Outcome, Problem, Verdict
 from laconic.core.spec import MatchRule, Name, Spec
 from laconic.stages.screen import Filters
 
-VERSION = 3
+VERSION = 4
 
 
 class AtLeast(Spec):

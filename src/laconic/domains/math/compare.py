@@ -306,7 +306,8 @@ def _same_condition(ours: Node | None, theirs: Node | None) -> bool:
 def _vectors(ours: Node, theirs: Node) -> Decision | None:
     for vector, other in ((ours, theirs), (theirs, ours)):
         if isinstance(vector, Matrix) and isinstance(other, Span):
-            return compare(as_vector(other), vector)
+            listed = as_vector(other)
+            return compare(listed, vector) if listed != other else Decision(False, "shape")
         written = in_basis(vector, other)
         if written is not None:
             return Decision(written, "basis")
