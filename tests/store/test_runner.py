@@ -12,7 +12,7 @@ import pytest
 from laconic.core.errors import AuthorError, BudgetSpent, InputError, LaconicError, RunStopped, StoreError
 from laconic.core.records import Problem
 from laconic.store.artifacts import MANIFEST, Store, read_artifact
-from laconic.store.runner import inspect, run
+from laconic.store.runner import HERE, inspect, run
 from laconic.store.step import Step, StepContext
 
 
@@ -21,6 +21,7 @@ def step(
     payload: dict[str, object] | None = None,
     *,
     body: Callable[[StepContext], None] | None = None,
+    here: bool = False,
     **inputs: Step,
 ) -> Step:
     """A step that writes its inputs' texts and its payload's `text`."""
@@ -29,7 +30,7 @@ def step(
         texts = [(a.folder / "text").read_text() for _, a in sorted(ctx.inputs.items())]
         ctx.out.write_text("text", "".join(texts) + str((payload or {}).get("text", "")))
 
-    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, run=body or write)
+    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, here=here, run=body or write)
 
 
 def chain(text: str = "a") -> Step:
@@ -108,6 +109,36 @@ def test_independent_steps_run_side_by_side(store: Store, diary):
 
     run(store, [step("last", a=step("a", {"n": 1}, body=body), b=step("b", {"n": 2}, body=body))], diary)
     assert diary.events[-1] == ("done", "s/last")
+
+
+def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: Store, diary):
+    counting, crowd = threading.Lock(), list[int]()
+    running = 0
+    beside, third = threading.Barrier(HERE + 1, timeout=30), threading.Event()
+
+    def on_tables(ctx: StepContext) -> None:
+        nonlocal running
+        with counting:
+            running += 1
+            crowd.append(running)
+            last = len(crowd) > HERE
+        if last:
+            third.set()
+        else:
+            beside.wait()
+        with counting:
+            running -= 1
+        ctx.out.write_text("text", "")
+
+    def elsewhere(ctx: StepContext) -> None:
+        beside.wait()  # with as many steps on tables as there may be
+        assert third.wait(30), "a place that is free again is taken while others run"
+        ctx.out.write_text("text", "")
+
+    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, here=True) for i in range(HERE + 2)]
+    done = run(store, [*many, step("asked", body=elsewhere)], diary)
+    assert len(done.executed) == HERE + 3
+    assert max(crowd) == HERE
 
 
 def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, diary):

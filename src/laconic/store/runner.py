@@ -23,6 +23,9 @@ from laconic.store.step import Step, StepContext, in_order
 
 Mode = Literal["cached", "force", "retry"]
 SIDE_BY_SIDE = 8
+HERE = 2
+"""Steps on tables in this process at a time: under one interpreter lock a third one saves no time, and each holds some
+batches of long texts and its ids."""
 _STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -182,6 +185,8 @@ class _Run:
             self._result.artifacts[step] = artifact
             self._watcher.finished(step, artifact, cached=True, seconds=0.0)
             return True
+        if step.here and sum(other.here for other, _, _ in self._running.values()) >= HERE:
+            return False
         if artifact is not None and self._mode == "cached":
             self._owing[step] = artifact
         self._watcher.started(step)
