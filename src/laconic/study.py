@@ -69,6 +69,11 @@ class Price(Spec):
     tokens_per_trace: Annotated[float, Field(gt=0)] | None = None
     """Expected tokens of one trace, until a pilot or the ledger knows better."""
 
+    @property
+    def states_money(self) -> bool:
+        """Whether it says what tokens cost: zero is a price, silence is none."""
+        return bool(self.model_fields_set & {"input_per_million", "output_per_million"})
+
 
 class Spending(Spec):
     """The most that the study's endpoints may take, all runs together. Never part of any key."""
