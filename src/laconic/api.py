@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from laconic import looks
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
@@ -26,6 +26,7 @@ from laconic.estimate import Work, estimate
 from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
+from laconic.funds import Funds, funds, spent_so_far
 from laconic.kept import Kept, kept
 from laconic.loading import find_study, load_study
 from laconic.plan import Plan, build, pilots
@@ -111,16 +112,30 @@ def plan(
         return inspect(open_store(loaded, store), [planned.report])
 
 
-def bill(
-    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
-) -> tuple[list[StepState], dict[str, Work]]:
-    """The plan with what each owed step will take: step name to requests, tokens, GPU hours and money, from what the
-    ledgers hold already and from stated rates."""
+class Bill(NamedTuple):
+    """A plan and what it will take."""
+
+    states: list[StepState]
+    works: dict[str, Work]
+    """Step name to requests, tokens, GPU hours and money, from what the ledgers hold already and from stated rates."""
+    funds: list[Funds]
+    """Each limit of `run.budget`: spent, left, and owed."""
+    lost: dict[str, int]
+    """Endpoint to the records of its ledger that failed their checksum and are asked again."""
+    store: Path
+
+
+def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
+    """The plan with what each owed step will take, and whether the budget has room for it."""
     loaded = _study(study, overrides)
     place = open_store(loaded, store)
     with _planned(loaded) as (_, planned):
         states = inspect(place, [planned.report])
-        return states, estimate(planned, states, _kept(planned, states, place))
+        ledgers = _kept(planned, states, place)
+    works = estimate(planned, states, ledgers)
+    spent = spent_so_far(loaded, planned.spent_in(states), ledgers, place)
+    lost = {name: kept.lost for name, kept in ledgers.items() if kept.lost}
+    return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
 
 def _kept(planned: Plan, states: list[StepState], place: Store) -> dict[str, Kept]:

@@ -174,7 +174,11 @@ def _is_readable(path: Path) -> bool:
 
 
 def _template_faults(study: Study) -> list[Fault]:
-    asked = {n: t for n, t in study.teachers.items() if not isinstance(t, RecordedTeacher)}
+    asked = {  # an inherited fault is told once
+        name: teacher
+        for name, teacher in study.teachers.items()
+        if not isinstance(teacher, RecordedTeacher) and teacher.prompt != study.prompt
+    }
     templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.prompt for n, t in asked.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
