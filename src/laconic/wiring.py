@@ -27,19 +27,15 @@ from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
-from laconic.stages import decontaminate as decontaminate_stage
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
-from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
-from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
 from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_overrides
-from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
@@ -111,38 +107,6 @@ class Wiring:
                     self._ledgers[path] = (ledger, users - 1)
                 else:
                     ledger.close()
-
-    # -- problems --------------------------------------------------------------------------------------------
-
-    def problems(self, source: ProblemSource, seed: int) -> Body:
-        """Read or make problems."""
-
-        def body(ctx: StepContext) -> None:
-            revision = sources.revision_of(source)
-            count = None if isinstance(source, SyntheticProblems) else source.count
-            sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
-            ctx.out.write("exclusions", sieve.exclusions())
-            # A generator's problems are independent draws from its templates; only written ones are copied.
-            kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
-            ctx.out.write("problems", kept)
-            ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
-
-        return body
-
-    def decontaminate(self) -> Body:
-        """The problems without those that copy a problem of a benchmark."""
-
-        def body(ctx: StepContext) -> None:
-            problems, found = ctx.inputs["problems"], self.study.evaluate.benchmarks
-            benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-            kept, left = decontaminate_stage.decontaminate(
-                problems.read("problems", Problem), benchmarks, self.study.decontaminate
-            )
-            ctx.out.write("problems", kept)
-            ctx.out.write("exclusions", left)
-            ctx.out.facts.update(problems.manifest.facts)
-
-        return body
 
     # -- traces ----------------------------------------------------------------------------------------------
 
