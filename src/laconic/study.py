@@ -103,7 +103,8 @@ class Run(Spec):
     """Where and how fast; nothing here is ever hashed."""
 
     store: str | None = None
-    """The store's folder; `.laconic` in the working folder unless `LACONIC_STORE` says otherwise."""
+    """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
+    `.laconic` in the working folder; `--store` and `LACONIC_STORE` come first."""
     engine: Literal["local"] = "local"
     workers: Annotated[int, Field(ge=1)] | None = None
     """Worker processes; one a core unless given."""
