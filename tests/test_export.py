@@ -152,22 +152,12 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     assert f"| short-steps | {len(stepped):,} | {sum(stepped['n_tokens']):,} |" in card
     assert "- Filters: `empty_reasoning = true`\n" in card
     assert "- problems: `problems.jsonl`: not known here" in card
-    assert "curate/pool" in card
+    assert "| screen/short | 7 | 1 `empty_reasoning` |\n" in card
+    assert "| curate/long | 7 | 1 `no_trace_of_teacher` |\n" in card
+    assert "| curate/any | 8 | none |\n" in card
+    assert "{" not in card.partition("## Funnel")[2].partition("## Lengths")[0]
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")
-
-
-class Hub:
-    """Stands in for the hub's client."""
-
-    calls: list[tuple[str, dict[str, object]]] = []
-
-    def create_repo(self, name: str, **given: object) -> None:
-        self.calls.append((name, given))
-
-    def upload_folder(self, **given: object) -> None:
-        assert (Path(str(given["folder_path"])) / "README.md").is_file()
-        self.calls.append((str(given["repo_id"]), given))
 
 
 def test_the_card_names_the_licence_of_each_data_set_that_is_known():
@@ -186,20 +176,6 @@ def test_the_card_names_the_licence_of_each_data_set_that_is_known():
     assert "- teacher `r1`: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
     assert "- teacher `oss`: `openai/gpt-oss-120b`: not known here\n" in said
     assert '`repetition = 0.3`, `language = {"script": "latin", "at_least": 0.9}`' in said
-
-
-def test_on_the_hub_it_is_private_unless_confirmed(place: Path, monkeypatch: pytest.MonkeyPatch):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    command = ["export", str(place / "made.toml"), "corpus", "--to", "hf://me/made", "--store", str(place / "store")]
-    done = CliRunner().invoke(app, command)
-    assert "written to hf://me/made" in done.output
-    assert [(name, given.get("private")) for name, given in Hub.calls] == [("me/made", True), ("me/made", None)]
-    Hub.calls.clear()
-    assert CliRunner().invoke(app, [*command, "--public"], input="n\n").exit_code == 1
-    assert Hub.calls == []
-    assert CliRunner().invoke(app, [*command, "--public", "--yes"]).exit_code == 0
-    assert Hub.calls[0][1]["private"] is False
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from laconic.adapters import chat
 from laconic.core.errors import InputError
-from laconic.core.records import Example, Exclusion
+from laconic.core.records import Example
 from laconic.stages.generate import RecordedTeacher
 from laconic.stages.presets import PRESETS
 from laconic.store.artifacts import Artifact
@@ -37,14 +37,16 @@ class ExportSummary:
     """Configuration (an arm, with its matching rule) to rows."""
 
 
-def write(study: Study, arms: Mapping[str, Artifact], funnel: Iterable[str], folder: Path) -> ExportSummary:
+def write(
+    study: Study, arms: Mapping[str, Artifact], funnel: Sequence[Mapping[str, Any]], folder: Path
+) -> ExportSummary:
     """Every arm in a folder of its own below `folder`, then the card. Raises `InputError` rather than overwrite."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{str(folder)!r} is not empty", "a new or empty folder", "choose another, or empty it")
     if not arms:
         raise InputError("a study without arms", "at least one arm", "add a table [arms.NAME]")
     rows = {name: _write_arm(artifact, folder / name) for name, artifact in arms.items()}
-    (folder / "README.md").write_text(card(study, arms, rows, list(funnel)), encoding="utf-8")
+    (folder / "README.md").write_text(card(study, arms, rows, funnel), encoding="utf-8")
     return ExportSummary(place=str(folder), rows=rows)
 
 
@@ -103,12 +105,15 @@ def _schema() -> Any:
     return pa.schema([("messages", pa.list_(message)), *texts, *counts])
 
 
-def card(study: Study, arms: Mapping[str, Artifact], rows: Mapping[str, int], funnel: list[str]) -> str:
+def card(
+    study: Study, arms: Mapping[str, Artifact], rows: Mapping[str, int], funnel: Iterable[Mapping[str, Any]]
+) -> str:
     """The data set's card: configurations for loaders, then protocol, funnel, lengths, licences and digests."""
     configs = "".join(
         f"- config_name: {name}\n  data_files:\n  - split: train\n    path: {name}/*.parquet\n" for name in arms
     )
     lengths = "\n".join(_length_row(name, rows[name], artifact) for name, artifact in arms.items())
+    steps = "\n".join(_funnel_row(row) for row in funnel)
     teachers = "\n".join(f"- `{name}`: {teacher.kind}" for name, teacher in study.teachers.items())
     digests = "\n".join(f"- `{name}`: `{artifact.content}`" for name, artifact in arms.items())
     require = study.curate.require if isinstance(study.curate.require, str) else study.curate.require.model_dump()
@@ -138,7 +143,9 @@ is the order of a curriculum: read such an arm without shuffling across phases.
 
 ## Funnel
 
-{chr(10).join(f"- {line}" for line in funnel)}
+| step | rows | left out |
+|---|--:|---|
+{steps}
 
 ## Lengths
 
@@ -164,6 +171,11 @@ def _length_row(name: str, n: int, artifact: Artifact) -> str:
     return f"| {name} | {n:,} | {total:,} | {total / max(1, n):,.1f} |"
 
 
+def _funnel_row(row: Mapping[str, Any]) -> str:
+    left = ", ".join(f"{n:,} `{rule}`" for rule, n in row["left_out"].items()) or "none"
+    return f"| {row['step']} | {row['rows']:,} | {left} |"
+
+
 def _filters(study: Study) -> str:
     named = study.curate.filters.model_dump(mode="json")
     on = {name: value for name, value in named.items() if value not in (None, False, [])}
@@ -184,14 +196,6 @@ def _licences(study: Study) -> str:
     return "\n".join(lines)
 
 
-def left_out(artifact: Artifact) -> dict[str, int]:
-    """Rules and how much each left out."""
-    counts: dict[str, int] = {}
-    for exclusion in artifact.read("exclusions", Exclusion):
-        counts[exclusion.rule] = counts.get(exclusion.rule, 0) + 1
-    return counts
-
-
 def upload(folder: Path, repository: str, *, public: bool) -> None:
     """Put a written export on the Hugging Face hub, private unless `public`. Raises `InputError`."""
     try:
@@ -199,11 +203,11 @@ def upload(folder: Path, repository: str, *, public: bool) -> None:
     except ImportError as error:
         raise InputError("no package `huggingface_hub`", "the extra `train`", "pip install 'laconic[train]'") from error
     api = huggingface_hub.HfApi()
+    mended = "log in with `hf auth login` or set HF_TOKEN, or choose another name"
     try:
         api.create_repo(repository, repo_type="dataset", private=not public, exist_ok=False)
+        mended = f"mend that, remove {repository} on the hub, where it stands half filled, and export again"
         api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=str(folder))
     except Exception as error:  # the client raises its own, its transport's and the operating system's
-        raise InputError(
-            f"{HUB}{repository}: {str(error)[:300]}", "a new data set of your own that the hub accepts",
-            "log in with `hf auth login`, or choose another name",
-        ) from error  # fmt: skip
+        expected = "a new data set of your own that the hub accepts"
+        raise InputError(f"{HUB}{repository}: {str(error)[:300]}", expected, mended) from error

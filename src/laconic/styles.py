@@ -1,39 +1,39 @@
 """Styles: how a trace becomes the text that a student is trained on.
 
-A style is a function `(reasoning, answer) -> (reasoning, answer)`. To add one: a function and a row in `STYLES`,
-or `package.module:name` in the study.
+A style is a function `(reasoning, answer, extracted) -> (reasoning, answer)`; `extracted` is the final answer that the
+verifier found in the answer text. It gives None for a trace that it can make no target of, which is then left out by
+name. To add one: a function and a row in `STYLES`, or `package.module:name` in the study.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-Style = Callable[[str, str], tuple[str, str]]
-
-_BOX = re.compile(r"\\boxed\{")
+Style = Callable[[str, str, str | None], tuple[str, str] | None]
 
 
-def verbatim(reasoning: str, answer: str) -> tuple[str, str]:
+def verbatim(reasoning: str, answer: str, extracted: str | None) -> tuple[str, str]:
     """The trace as it was written."""
+    del extracted
     return reasoning, answer
 
 
-def answer_only(reasoning: str, answer: str) -> tuple[str, str]:
-    """No reasoning: the final box alone where there is one, else the answer text."""
-    del reasoning
-    return "", _last_box(answer) or answer
+def answer_only(reasoning: str, answer: str, extracted: str | None) -> tuple[str, str] | None:
+    """The final answer in a box and nothing else: an answer text may hold the whole derivation once more. None where
+    the verifier found no answer, or one whose braces the box could not close."""
+    del reasoning, answer
+    if not extracted or not extracted.strip() or not _balanced(extracted):
+        return None
+    return "", f"\\boxed{{{extracted}}}"
 
 
-def _last_box(text: str) -> str | None:
-    """The last balanced `\\boxed{...}` of `text`."""
-    for match in reversed(list(_BOX.finditer(text))):
-        depth = 0
-        for end in range(match.end() - 1, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            if depth == 0:
-                return text[match.start() : end + 1]
-    return None
+def _balanced(text: str) -> bool:
+    depth = 0
+    for char in text:
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 STYLES: dict[str, Style] = {"verbatim": verbatim, "answer_only": answer_only}

@@ -11,10 +11,10 @@ from laconic import arms
 from laconic.arms import Arm, Candidate, Pick, Route, picks
 from laconic.core.errors import InputError
 from laconic.core.protocols import Answered, Grading
-from laconic.core.records import Example, Outcome, Problem, Trace, Verdict
+from laconic.core.records import Example, Exclusion, Outcome, Problem, Trace, Verdict
 from laconic.matching import match_tokens
 from laconic.stages.curate import pool
-from laconic.stages.examples import budget, examples, rematch, unmatched
+from laconic.stages.examples import budget, examples, rematch, unmatched, with_answers
 from laconic.stages.verify import verify
 from laconic.styles import answer_only, verbatim
 
@@ -76,8 +76,8 @@ def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
 def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
     made = pool(PROBLEMS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
     assert [p.prompt for p in made.problems] == ["p0", "p2"]
-    assert made.chosen == {"a": {IDS[0]: "a0.0", IDS[2]: "a2.0"}, "b": {IDS[0]: "b0.0", IDS[2]: "b2.1"}}
-    assert made.pass_rate == {IDS[0]: 1.0, IDS[2]: 2 / 3}
+    assert made.chosen == {"a": ["a0.0", "a2.0"], "b": ["b0.0", "b2.1"]}
+    assert made.pass_rate == [1.0, 2 / 3]
     assert [(e.subject, e.rule, e.detail) for e in made.exclusions] == [
         (IDS[1], "teacher_incorrect", "a: teacher_incorrect; b: teacher_incorrect"),
         (IDS[3], "teacher_unparsed", "b: teacher_unparsed"),
@@ -166,24 +166,55 @@ def test_the_budget_follows_its_rule(rule: str | int, expected: int):
 
 def test_examples_show_the_prompt_and_are_trained_on_the_styled_trace(tmp_path: Path):
     chosen = [Pick(IDS[0], "a", "a0.0"), Pick(IDS[2], "a", "a2.0", 1)]
+    left: list[Exclusion] = []
     rows = examples(
-        "x", chosen, PROBLEMS, {"a": A}, style=verbatim, style_name="verbatim",
+        "x", chosen, PROBLEMS, {"a": [(t, None) for t in A]}, style=verbatim, style_name="verbatim",
         template="Q {problem}", complete=lambda r, a: f"<{r}>{a}", count=lambda texts: [len(t) for t in texts],
-        scratch=tmp_path / "scratch",
+        scratch=tmp_path / "scratch", left=left,
     )  # fmt: skip
     assert [(e.prompt, e.completion, e.n_tokens, e.phase, e.trace_id) for e in rows] == [
         ("Q p0", "<r0>0", 5, 0, "a0.0"),
         ("Q p2", "<r2>2", 5, 1, "a2.0"),
     ]
 
+    assert left == []
+
 
 @pytest.mark.parametrize(
-    ("answer", "left"),
+    ("extracted", "target"),
     [
-        (r"So \boxed{1} no, \boxed{\frac{1}{2}}.", r"\boxed{\frac{1}{2}}"),
-        (r"\boxed{3", r"\boxed{3"),
-        ("seven", "seven"),
+        (r"\frac{1}{2}", r"\boxed{\frac{1}{2}}"),
+        ("seven", r"\boxed{seven}"),
+        (r"\frac{1", None),
+        ("1}{2", None),
+        (" ", None),
+        (None, None),
     ],
 )
-def test_answer_only_keeps_the_last_balanced_box(answer: str, left: str):
-    assert answer_only("long reasoning", answer) == ("", left)
+def test_answer_only_is_the_extracted_answer_in_a_box_and_nothing_else(extracted: str | None, target: str | None):
+    made = answer_only("long reasoning", r"So 3+4 is \boxed{7}, as was shown", extracted)
+    assert made == (None if target is None else ("", target))
+
+
+def test_a_trace_that_a_style_makes_no_target_of_is_left_out_by_name_and_the_others_stay(tmp_path: Path):
+    rows = [trace("a", i, f"First we add, then we find {i}.") for i in range(3)]
+    found = dict(zip(range(3), ("0", None, "2"), strict=True))
+    given = [
+        Verdict(
+            trace_id=t.trace_id, problem_id=t.problem_id, sample_index=0, outcome="correct", extracted=found[i],
+            method="m", explanation="", verifier="v",
+        )
+        for i, t in enumerate(rows)
+    ]  # fmt: skip
+    left: list[Exclusion] = []
+    made = examples(
+        "x", [Pick(IDS[i], "a", f"a{i}.0") for i in (2, 1, 0)], PROBLEMS, {"a": with_answers(rows, given)},
+        style=answer_only, style_name="answer_only", template="{problem}", complete=lambda r, a: r + a,
+        count=lambda texts: [len(t) for t in texts], scratch=tmp_path / "scratch", left=left,
+    )  # fmt: skip
+    assert [(e.prompt, e.completion) for e in made] == [("p2", r"\boxed{2}"), ("p0", r"\boxed{0}")]
+    assert [(e.subject, e.arm, e.rule, e.detail) for e in left] == [
+        (IDS[1], "x", "no_target", "answer_only makes no target of trace a1.0 of a")
+    ]
+    with pytest.raises(ValueError, match=r"verdict of 'a1\.0' beside trace 'a0\.0'"):
+        list(with_answers(rows[:2], reversed(given[:2])))

@@ -3,7 +3,7 @@
 Invariant: memory holds ids, counts and one batch of texts, whatever the size of the traces. Examples come in the order
 of the picks. Traces that lie in that order go straight through; those that do not (a second sample stands far behind
 the first one of its problem) wait in a scratch file until their turn. How a trace becomes a target comes in as
-functions.
+functions; a trace that a style makes no target of is an exclusion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from laconic.core.records import Example, Exclusion, Problem, Trace
+from laconic.core.errors import InputError
+from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
 
 _BATCH_CHARS = 4 << 20
 """Texts that are styled and counted together."""
@@ -37,7 +38,7 @@ class PickLike(Protocol):
     def system(self) -> str: ...
 
 
-Style = Callable[[str, str], tuple[str, str]]
+Style = Callable[[str, str, str | None], tuple[str, str] | None]
 Count = Callable[[Sequence[str]], list[int]]
 
 
@@ -45,7 +46,7 @@ def examples(
     arm: str,
     picks: Sequence[PickLike],
     problems: Iterable[Problem],
-    traces: Mapping[str, Iterable[Trace]],
+    traces: Mapping[str, Iterable[tuple[Trace, str | None]]],
     *,
     style: Style,
     style_name: str,
@@ -53,18 +54,27 @@ def examples(
     complete: Callable[[str, str], str],
     count: Count,
     scratch: Path,
+    left: list[Exclusion],
 ) -> Iterator[Example]:
     """The arm's examples in the order of its picks, every trace once (`repeats` is set later, when arms are matched).
 
-    `complete(reasoning, answer)` gives the text that is trained on; `count` counts its tokens; `scratch` is a file
-    that is made for the purpose and removed.
+    `traces` come with the answer that was extracted from each; `complete(reasoning, answer)` gives the text that is
+    trained on; `count` counts its tokens; `scratch` is a file that is made for the purpose and removed; `left` is
+    filled with what the style makes no target of.
     """
     uses = Counter(key for pick in picks for key in (pick.problem_id, pick.trace_id))
     prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if p.problem_id in uses)
     systems = {text: n for text in {pick.system for pick in picks} if text for n in count([text])}
 
-    def completions(rows: Iterable[Trace]) -> Iterator[tuple[str, str]]:
-        return ((t.trace_id, complete(*style(t.reasoning, t.answer))) for t in rows if t.trace_id in uses)
+    untold: set[str] = set()
+
+    def completions(rows: Iterable[tuple[Trace, str | None]]) -> Iterator[tuple[str, str]]:
+        for trace, extracted in rows:
+            if trace.trace_id in uses:
+                target = _target(style, style_name, trace, extracted)
+                if target is None:
+                    untold.add(trace.trace_id)
+                yield trace.trace_id, complete(*target) if target else ""
 
     asking = _counted(prompts, count)
     telling = {teacher: _counted(completions(rows), count) for teacher, rows in traces.items()}
@@ -72,11 +82,43 @@ def examples(
         for pick in picks:
             prompt, n_prompt = texts.take(pick.problem_id, asking, uses)
             completion, n_tokens = texts.take(pick.trace_id, telling[pick.teacher], uses)
+            if pick.trace_id in untold:
+                left.append(_without_target(arm, pick, style_name))
+                continue
             yield Example(
                 arm=arm, problem_id=pick.problem_id, trace_id=pick.trace_id, teacher=pick.teacher, style=style_name,
                 prompt=prompt, completion=completion, phase=pick.phase, n_tokens=n_tokens, system=pick.system,
                 n_prompt=n_prompt + systems.get(pick.system, 0),
             )  # fmt: skip
+
+
+def _target(style: Style, name: str, trace: Trace, extracted: str | None) -> tuple[str, str] | None:
+    """What a style makes of a trace. Raises `InputError` for one that fails or gives something else."""
+    todo = "mend the style, then run again: every finished step is kept"
+    try:
+        target: object = style(trace.reasoning, trace.answer, extracted)
+    except Exception as error:
+        found = f"style {name!r} failed on trace {trace.trace_id[:12]}: {type(error).__name__}: {error}"
+        raise InputError(found, "a pair of texts or None", todo) from error
+    match target:
+        case None | (str(), str()):
+            return target
+        case _:
+            found = f"style {name!r} gave {type(target).__name__} for trace {trace.trace_id[:12]}"
+            raise InputError(found, "a pair of texts (reasoning, answer) or None", todo)
+
+
+def _without_target(arm: str, pick: PickLike, style: str) -> Exclusion:
+    detail = f"{style} makes no target of trace {pick.trace_id[:12]} of {pick.teacher}"
+    return Exclusion(subject=pick.problem_id, arm=arm, rule="no_target", detail=detail)
+
+
+def with_answers(traces: Iterable[Trace], verdicts: Iterable[Verdict]) -> Iterator[tuple[Trace, str | None]]:
+    """Traces with what their verifier extracted: both tables are in one order, so neither has to be held."""
+    for trace, verdict in zip(traces, verdicts, strict=True):
+        if trace.trace_id != verdict.trace_id:
+            raise ValueError(f"verdict of {verdict.trace_id!r} beside trace {trace.trace_id!r}")
+        yield trace, verdict.extracted
 
 
 _Counted = tuple[str, str, int]

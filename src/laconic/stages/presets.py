@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
         licence="Apache-2.0",
     ),
     # Data set card: as above with gemini_thinking_trajectory, gemini_attempt, deepseek_thinking_trajectory and
-    # deepseek_attempt in place of the traces; DeepSeek-R1's are the ones meant by 1.1.
+    # deepseek_attempt in place of the traces; DeepSeek-R1's are the ones meant by 1.1. Its licence is not s1K's.
     "s1k-1.1": Preset(
         hub={"path": "simplescaling/s1K-1.1", "split": "train"},
         problems={
@@ -92,7 +92,7 @@ PRESETS: dict[str, Preset] = {
             "problem_field": "question", "reasoning_field": "deepseek_thinking_trajectory",
             "answer_field": "deepseek_attempt",
         },
-        licence="Apache-2.0",
+        licence="MIT",
     ),
     # The files of openai/grade-school-math: question, answer, the number after the last ####.
     "gsm8k": Preset(
