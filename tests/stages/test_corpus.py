@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from laconic.adapters.trl import Row, plan_batches
 from laconic.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
+from laconic.core.errors import InputError
 from laconic.core.records import Problem, Trace, Verdict
 from laconic.matching import match_steps, steps_of
 from laconic.stages.curate import AtLeast, Curate, pool
@@ -276,3 +278,24 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
     assert made[0].system == "Reasoning effort: low"
     assert made[0].n_prompt == 2 + len("Reasoning effort: low")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("style", "says"),
+    [
+        (lambda reasoning, answer, extracted: reasoning + answer, "gave str for trace"),
+        (lambda reasoning, answer, extracted: (reasoning, None), "gave tuple for trace"),
+        (lambda reasoning, answer, extracted: reasoning[99], "failed on trace"),
+    ],
+)
+def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style: Any, says: str):
+    row, pick = trace(), Pick(IDS[0], "a", "t")
+    with pytest.raises(InputError, match=says) as caught:
+        list(
+            examples(
+                "x", [pick], PROBLEMS, {"a": [(row, None)]}, style=style, style_name="mine:style", template="{problem}",
+                complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
+                scratch=tmp_path / "s", left=[],
+            )
+        )  # fmt: skip
+    assert "'mine:style'" in str(caught.value)

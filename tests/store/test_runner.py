@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import InputError, RunStopped, StoreError
+from laconic.core.errors import AuthorError, BudgetSpent, InputError, LaconicError, RunStopped, StoreError
 from laconic.core.records import Problem
 from laconic.store.artifacts import MANIFEST, Store, read_artifact
 from laconic.store.runner import HERE, inspect, run
@@ -206,6 +206,45 @@ def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_
     assert run(store, [target], diary).executed == ["s/first"], "the same rows again: nothing downstream is disturbed"
     assert run(store, [target], diary).executed == ["s/first"]
     assert run(store, [target], diary).executed == [], "no retries left"
+
+
+@pytest.mark.parametrize("why", [AuthorError("no", "b", "c"), BudgetSpent("no", "b", "c"), RunStopped("no", "b", "c")])
+def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: Store, diary, why: LaconicError):
+    refused = False
+
+    def flaky(ctx: StepContext) -> None:
+        ctx.out.write_text("text", "half")
+        if refused:
+            raise why
+        ctx.out.facts["owed"] = 1
+
+    last = step("last", source=step("asks", body=flaky))
+    run(store, [last], diary)
+    refused = True
+    if type(why) is RunStopped:
+        with pytest.raises(RunStopped):
+            run(store, [last], diary)
+    else:
+        done = run(store, [last], diary)
+        assert (done.executed, text_of(store, last)) == ([], "half")
+        assert ("left", "s/asks") in diary.events
+    assert [state.state for state in inspect(store, [last])] == ["owed", "cached"]
+    assert [folder.name.split("-")[0] for folder in store.torn()] == ["asks.again"]
+
+
+def test_what_takes_the_place_of_an_artifact_leaves_one_of_them(store: Store, diary):
+    owed = 3
+
+    def flaky(ctx: StepContext) -> None:
+        ctx.out.write_text("text", f"{owed} to go")
+        ctx.out.facts["owed"] = owed
+
+    for owed in (2, 1, 0):
+        run(store, [step("asks", body=flaky)], diary)
+        assert text_of(store, step("asks", body=flaky)) == f"{owed} to go"
+        assert len(list(store.artifacts())) == 1
+    assert run(store, [step("asks", body=flaky)], diary).executed == []
+    assert not list(store.torn())
 
 
 def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):

@@ -27,6 +27,7 @@ class AtLeast(Spec):
     """So many teachers with a correct trace are enough."""
 
     at_least: Annotated[int, Field(ge=1)]
+    """The number of teachers."""
 
 
 class Curate(Spec):
@@ -37,7 +38,7 @@ class Curate(Spec):
     `{ at_least = 2 }`: when two have. Unless `all`, an arm leaves out what its teacher lacks (`no_trace_of_teacher`),
     so that arms no longer hold the same problems: a difference between them is then one of coverage too."""
     count: Annotated[int, Field(ge=1)] | None = None
-    """Train on so many of the paired problems (a seeded sample); None takes all."""
+    """Train on so many of the paired problems (a seeded sample); all unless given."""
     filters: Filters = Filters()
     """What a trace must be like, beside correct, to count as one."""
     match: tuple[MatchRule, ...] = ("problems",)

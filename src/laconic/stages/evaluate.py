@@ -45,8 +45,11 @@ class Evaluate(Spec):
     """On what, how and against whom students are evaluated."""
 
     benchmarks: tuple[Name, ...] = ()
+    """Known benchmarks, and those of `[benchmarks.NAME]`, by name."""
     samples: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Answers of each student to each problem."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95)
+    """How students are sampled."""
     pass_at: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """The k of pass@k; all samples unless given."""
     base: bool = True
@@ -58,6 +61,7 @@ class Evaluate(Spec):
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Non-inferiority margin in accuracy, stated before the run: 0.05 is five points."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of every interval."""
 
 
 def evaluate(

@@ -28,6 +28,7 @@ class Language(Spec):
     """The writing system of a trace."""
 
     script: Literal["latin", "cyrillic", "greek", "han", "arabic", "hebrew", "devanagari", "hangul"] = "latin"
+    """The script expected."""
     at_least: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of all letters that must be of that script."""
 
