@@ -28,8 +28,9 @@ from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
 from laconic.funds import Funds, funds, spent_so_far
 from laconic.kept import Kept, kept
-from laconic.loading import find_study, load_study
+from laconic.loading import find_study, load_study, survey
 from laconic.plan import Plan, build, pilots
+from laconic.recordings import trace_faults
 from laconic.references import reference_faults
 from laconic.stages.generate import EndpointTeacher
 from laconic.store.artifacts import Artifact, Store, remove
@@ -92,14 +93,15 @@ def new(file: str | Path, *, source: str = "miniature") -> Path:
 
 def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Fault]:
     """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys; and, as
-    warnings, references that the verifier cannot use."""
+    warnings, references that the verifier cannot use and traces that no problem is matched by. Where the file has
+    faults, what can be said of its sound parts is said as well."""
     try:
-        loaded = _study(study, overrides)
-    except StudyError as error:
-        return list(error.faults)
+        loaded, faults = (study, faults_of(study)) if isinstance(study, Study) else survey(study, overrides=overrides)
     except LaconicError as error:
-        return [error.fault]
-    return run_faults(loaded) + reference_faults(loaded)
+        return list(error.faults)
+    if loaded is None:
+        return faults
+    return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 
 def plan(

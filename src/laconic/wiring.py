@@ -21,7 +21,7 @@ from laconic.adapters.counting import counter
 from laconic.authors import Authors, model_identity, model_path
 from laconic.core.digest import derive_seed, digest
 from laconic.core.errors import Fault
-from laconic.core.protocols import Answered, Author, Reply, Request, TokenCounter
+from laconic.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request, TokenCounter
 from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
@@ -222,6 +222,7 @@ class Wiring:
             author.plan(asked)
         failed: list[str] = []
         served = Counter[str]()
+        answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             if account is not None:
@@ -237,6 +238,7 @@ class Wiring:
                     failed.append(trace.trace_id)
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
+                answered.add(trace.problem_id)
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
             # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
@@ -246,6 +248,9 @@ class Wiring:
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
             completion_tokens=spent.completion, served=dict(served),
         )  # fmt: skip
+        if isinstance(author, ReplayingAuthor):
+            n_problems = len({request.problem_id for request in asked})
+            ctx.out.facts.update(author.unused, problems_without_trace=n_problems - len(answered))
 
     # -- verdicts --------------------------------------------------------------------------------------------
 
