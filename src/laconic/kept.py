@@ -13,7 +13,7 @@ from laconic.core.digest import digest
 from laconic.core.protocols import Payload, Reply
 from laconic.core.records import Problem
 from laconic.core.spending import Spent
-from laconic.stages.calls import is_owed, spent_of
+from laconic.stages.calls import is_owed, spent_of, spent_on_keys
 from laconic.stages.generate import EndpointTeacher, requests
 from laconic.store.artifacts import Store
 from laconic.store.ledger import Ledger
@@ -44,6 +44,15 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
     return Kept(len(owed), tuple(spent for note in notes if (spent := spent_of(note)).completion))
+
+
+def spent_in_ledger(study: Study, name: str, store: Store) -> Spent:
+    """What all calls in the ledger of an endpoint took, those of runs that were interrupted or pilots included."""
+    path = store.ledger_path(name, digest(study.served[name].identity()))
+    if not path.exists():
+        return Spent()
+    with Ledger.open(path, create=False, readonly=True) as ledger:
+        return spent_on_keys(ledger.keys(), ledger)
 
 
 class _Reader:

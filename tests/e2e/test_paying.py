@@ -261,6 +261,27 @@ def test_a_pilot_is_paid_for_once_and_gives_an_interval(tmp_path: Path):
         assert asked(server) == dict.fromkeys(range(N), 2), "what the pilot asked is not asked again"
 
 
+def test_a_pilot_and_a_second_teacher_have_only_what_an_interrupted_run_left_of_the_budget(tmp_path: Path):
+    each = 90 + PROMPT_TOKENS
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 90), models=("m", "m2")) as server:
+        endpoint = f'url = "{server.url}", concurrency = 1'
+        endpoints = f"endpoints.one = {{ {endpoint} }}\nbudget = {{ tokens = 650 }}"
+        tables = ONE.format(extra="", cap=99)
+        study = study_in(tmp_path, tables, endpoints)
+        with pytest.raises(BudgetSpent):
+            run(study)
+        assert 650 - 99 - 100 < (spent := len(server.seen) * each) <= 650
+        with pytest.raises(BudgetSpent):
+            api.pilot(study, N, store=tmp_path / "store")
+        assert len(server.seen) * each == spent, "the pilot asks nothing"
+        # Beside a teacher that has spent all of it, another one that has spent nothing starts no request either.
+        both = tables.replace("one]", "another]").replace('"m"', '"m2"') + tables
+        study = study_in(tmp_path, both, f"endpoints.another = {{ {endpoint} }}\n{endpoints}")
+        with pytest.raises(BudgetSpent):
+            run(study)
+        assert len(server.seen) * each == spent
+
+
 def test_what_is_wrong_with_any_endpoint_is_said_before_the_first_request_to_one(tmp_path: Path):
     tables = "".join(ONE.format(extra="", cap=9).replace("one]", f"{name}]") for name in ("good", "gone", "wrong"))
     tables = tables.replace(
