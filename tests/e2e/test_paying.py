@@ -16,7 +16,9 @@ from laconic import api
 from laconic.core.errors import BudgetSpent, InputError, StudyError
 from laconic.core.records import Exclusion, Trace
 from laconic.loading import load_study
+from laconic.store import ledger
 from laconic.store.artifacts import Artifact
+from laconic.store.ledger_frames import HEADER_BYTES, MAGIC
 
 N = 12
 PROMPT_TOKENS = 7
@@ -209,6 +211,36 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         assert asked_by_a_run() == []
         errors = [t.error for t in artifact(study, "generate/one").read("traces", Trace) if t.error]
         assert errors == ["bad_request: the server says 400 about m"]
+
+
+@pytest.mark.parametrize("until", ["", 'samples = 2\nuntil = "correct"'])
+def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str
+):
+    monkeypatch.setattr(ledger, "CHECKED_WHOLE", 0)
+    monkeypatch.setattr(ledger, "CHECKED_TAIL", 200)
+    each = 30 + PROMPT_TOKENS
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = 1 }}'
+        study = study_in(tmp_path, ONE.format(extra=until, cap=99), endpoint)
+        run(study)
+        (path,) = (tmp_path / "store" / "ledger").glob("*.ledger")
+        content = bytearray(path.read_bytes())
+        content[len(MAGIC) + HEADER_BYTES + 5] ^= 255  # within the first body, far before the tail
+        path.write_bytes(content)
+        server.seen.clear()
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        run(study)
+        assert [number(body) for body in server.seen] == [0]
+        made = artifact(study, "generate/one")
+        assert [trace.error for trace in made.read("traces", Trace)] == [None] * N
+        assert (made.manifest.facts["errors"], made.manifest.facts["owed"]) == (0, 0)
+        took = made.manifest.facts["prompt_tokens"], made.manifest.facts["completion_tokens"]
+        assert sum(int(str(n)) for n in took) == (N + 1) * each, "the reply that is lost was paid, too"
+        server.seen.clear()
+        (made.folder / "manifest.json").unlink()
+        run(study)
+        assert server.seen == []
 
 
 @pytest.mark.parametrize("status", [403, 404])

@@ -372,6 +372,37 @@ def test_what_was_put_is_written_at_exit_even_without_close(tmp_path: Path) -> N
     assert held(path) == {1}
 
 
+def test_what_a_power_cut_can_tear_is_less_than_what_opening_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest_body = 8 << 20  # far beyond a reply of a million tokens, deflated
+    unsynced = ledger_writer.UNSYNCED_MAX + 2 * (ledger_writer.PENDING_MAX + largest_body)
+    assert unsynced < ledger_module.CHECKED_TAIL
+    path, gate, sync = tmp_path / "calls.ledger", threading.Event(), os.fsync
+    monkeypatch.setattr(ledger_writer, "PENDING_MAX", 5_000)
+    monkeypatch.setattr(ledger_writer, "UNSYNCED_MAX", 20_000)
+    monkeypatch.setattr(ledger_writer, "COMMIT_WINDOW_S", 0.0)
+    with Ledger.open(path) as ledger:
+        monkeypatch.setattr(os, "fsync", lambda fd: (gate.wait(20), sync(fd)))
+        done: list[int] = []
+
+        def put_all() -> None:
+            for i in range(100):
+                ledger.put(key(i), payload(i, 400))
+                done.append(i)
+
+        thread = threading.Thread(target=put_all)
+        thread.start()
+        with ledger._changed:
+            assert ledger._changed.wait_for(lambda: not ledger._writer._has_room, 20)
+        thread.join(0.2)
+        assert len(done) < 80, "the disk has none of them, so the rest wait"
+        assert path.stat().st_size < 20_000 + 2 * 5_500
+        gate.set()
+        thread.join(20)
+        assert len(done) == 100
+
+
 def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_writer, "PENDING_MAX", 10_000)
     largest = 0

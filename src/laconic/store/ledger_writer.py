@@ -21,6 +21,9 @@ COMMIT_WINDOW_S = 0.02
 PENDING_MAX = 2 << 20
 """Bytes that may wait to be written; beyond them `put` waits too, so memory stays flat. As many again may be in
 writing: with four times these, long replies that come as fast as they can left a heap of twice the size."""
+UNSYNCED_MAX = 32 << 20
+"""Bytes in the file that the disk need not have yet; beyond them `put` waits for a sync. With what waits and what is
+being written they stay below what the next opening checks, so a power cut tears nothing that would go unnoticed."""
 
 
 class Waiting(NamedTuple):
@@ -78,7 +81,11 @@ class Writer:
 
     def wait_for_room(self) -> None:
         """Return when a record may be put, or never will."""
-        self.changed.wait_for(lambda: self._waiting_bytes < PENDING_MAX or self.failure or self.closed)
+        self.changed.wait_for(lambda: self._has_room or self.failure or self.closed)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._waiting_bytes < PENDING_MAX and self.end - self._synced < UNSYNCED_MAX
 
     def put(self, key: bytes, body: bytes, note: int) -> None:
         """Take a record."""
