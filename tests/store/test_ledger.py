@@ -20,6 +20,7 @@ from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
 from laconic.store import ledger_writer
 from laconic.store.ledger import MAGIC, Ledger
+from laconic.store.ledger_writer import write_at
 from laconic.store.locks import WriterLock
 
 
@@ -315,6 +316,41 @@ def test_a_slow_sync_keeps_no_record_out_of_the_file(tmp_path: Path, monkeypatch
     assert not flush.is_alive()
     ledger.close()
     assert held(path) == {0, 1, 2}
+
+
+def test_a_flush_returns_while_others_go_on_putting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write and every sync brings another record: at no moment is there nothing left to write."""
+    path, sync, n = tmp_path / "calls.ledger", os.fsync, iter(range(1, 1_000_000))
+    ledger = Ledger.open(path)
+
+    def put_another() -> None:
+        if not over.is_set():
+            i = next(n)
+            ledger.put(key(i), payload(i))
+
+    def sync_and_put(fd: int) -> None:
+        sync(fd)
+        put_another()
+
+    def write_and_put(fd: int, data: bytes, offset: int) -> int:
+        put_another()
+        return write_at(fd, data, offset)
+
+    over = threading.Event()
+    monkeypatch.setattr(ledger_writer, "write_at", write_and_put)
+    monkeypatch.setattr(os, "fsync", sync_and_put)
+    ledger.put(key(0), payload(0))
+    flush = threading.Thread(target=ledger.flush, daemon=True)
+    flush.start()
+    flush.join(20)
+    came_back = not flush.is_alive()
+    over.set()
+    flush.join(20)
+    assert came_back
+    ledger.close()
+    found = held(path)
+    assert found == set(range(len(found))), "what was put meanwhile is there after the close"
+    assert len(found) > 2
 
 
 def test_a_file_size_limit_behaves_like_a_full_disk(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class Ledger:
             self._writer.put(raw, body, note)
 
     def flush(self) -> None:
-        """Return when everything put so far is on the disk. Raises `StoreError` when it cannot be."""
+        """Return when all that was put before is on the disk, whatever is put meanwhile. Raises `StoreError` when it
+        cannot be."""
         with self._changed:
             self._check_writable()
             self._writer.drain()
@@ -188,7 +189,7 @@ class Ledger:
         """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe."""
         with self._changed:
             self._check_writable()
-            self._writer.drain()
+            self._writer.come_to_rest()
             self._check_writable()
             before, scratch = self._writer.end, _scratch(self.path)
             try:
