@@ -33,7 +33,7 @@ from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
-from laconic.stages.calls import has_retries, spent_on
+from laconic.stages.calls import has_retries, spent_on, spent_on_keys
 from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
@@ -297,6 +297,7 @@ class Wiring:
         author = self.authors.endpoint(JUDGE, spec.as_teacher(), ctx.progress)
         # One step at a time: equal answers of two authors share a call, which is paid once.
         with self._judging, self.ledger(ctx.store.ledger_path(JUDGE, digest(author.identity))) as ledger:
+            author.answered = spent_on_keys(ledger.keys(), ledger).completion > 0
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
