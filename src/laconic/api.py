@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from laconic import looks
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
@@ -26,7 +26,8 @@ from laconic.estimate import Work, estimate
 from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
-from laconic.kept import Kept, kept
+from laconic.funds import Funds, funds
+from laconic.kept import Kept, kept, spent_before
 from laconic.loading import find_study, load_study
 from laconic.plan import Plan, build, pilots
 from laconic.references import reference_faults
@@ -104,22 +105,37 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
 def plan(
     study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> list[StepState]:
-    """Where every step stands: `cached`, `missing`, or `waiting` for inputs whose content is not known yet."""
+    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
 
 
-def bill(
-    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
-) -> tuple[list[StepState], dict[str, Work]]:
-    """The plan with what each owed step will take: step name to requests, tokens, GPU hours and money, from what the
-    ledgers hold already and from stated rates."""
+class Bill(NamedTuple):
+    """A plan and what it will take."""
+
+    states: list[StepState]
+    works: dict[str, Work]
+    """Step name to requests, tokens, GPU hours and money, from what the ledgers hold already and from stated rates."""
+    funds: list[Funds]
+    """Each limit of `run.budget`: spent, left, and owed."""
+    lost: dict[str, int]
+    """Endpoint to the records of its ledger that failed their checksum and are asked again."""
+    store: Path
+
+
+def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
+    """The plan with what each owed step will take, and whether the budget has room for it."""
     loaded = _study(study, overrides)
     place = open_store(loaded, store)
     with _planned(loaded) as (_, planned):
         states = inspect(place, [planned.report])
-        return states, estimate(planned, states, _kept(planned, states, place))
+        ledgers = _kept(planned, states, place)
+    works = estimate(planned, states, ledgers)
+    spent = spent_before(loaded, planned.spent_in(states), place)
+    lost = {name: kept.lost for name, kept in ledgers.items() if kept.lost}
+    return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
 
 def _kept(planned: Plan, states: list[StepState], place: Store) -> dict[str, Kept]:
@@ -483,7 +499,7 @@ def verify_file(
 
 def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
     """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
-    studies do not use.
+    studies do not use. What a step made that is missing now stays: it may be used again once its inputs are there.
 
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
@@ -516,7 +532,12 @@ def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
 def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
     states = [state for study in keep for state in plan(study, store=store.root)]
     used = {state.artifact.folder for state in states if state.artifact is not None}
-    yield from (artifact.folder for artifact in store.artifacts() if artifact.folder not in used)
+    # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
+    unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
+    for artifact in store.artifacts():
+        named = (artifact.manifest.stage, artifact.manifest.label)
+        if artifact.folder not in used and named not in unknown:
+            yield artifact.folder
 
 
 def _compact(path: Path) -> int:

@@ -15,7 +15,6 @@ import typer
 
 from laconic.prints import (
     cell,
-    pilot_line,
     print_faults,
     print_json,
     print_look,
@@ -23,7 +22,6 @@ from laconic.prints import (
     print_side_by_side,
     print_verified,
     printable,
-    work_line,
 )
 
 app = typer.Typer(
@@ -102,6 +100,24 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
 
 
 @app.command()
+def fields(
+    section: Annotated[str | None, typer.Argument(help="One table: teachers, curate, run ...")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the tables of docs/study.md.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say what may stand in a study file: every field, its type, its default and what it means."""
+    from dataclasses import asdict
+
+    from laconic.fields import as_markdown, as_text, sections
+
+    found = sections(section)
+    if as_json:
+        print_json([{**asdict(each), "rows": [row._asdict() for row in each.rows]} for each in found])
+    else:
+        typer.echo(as_markdown(found) if markdown else "\n".join(as_text(found)), nl=False)
+
+
+@app.command()
 def plan(
     study: StudyArg,
     pilot: Annotated[
@@ -117,40 +133,12 @@ def plan(
 
     Offline, unless there is a pilot: its replies stay in the ledger, so that they are not paid for again.
     """
-    from dataclasses import asdict
-
     from laconic import api
-    from laconic.estimate import total
+    from laconic.plan_prints import print_plan
 
     changed = _overrides(overrides)
     tried = api.pilot(study, pilot, store=store, overrides=changed, quiet=quiet or as_json) if pilot else []
-    states, works = api.bill(study, store=store, overrides=changed)
-    if as_json:
-        rows = [{"step": s.step.name, "state": s.state, "key": s.key} for s in states]
-        steps = [{**row, "work": asdict(works[row["step"]]) if row["step"] in works else None} for row in rows]
-        print_json({"steps": steps, "pilot": [asdict(each) for each in tried]})
-        return
-    for each in tried:
-        typer.echo(pilot_line(each))
-    width = max(len(state.step.name) for state in states)
-    for state in states:
-        work = works.get(state.step.name)
-        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {work_line(work) if work else ''}".rstrip())
-    kinds = ("cached", "owed", "missing", "waiting")
-    counts = {kind: sum(state.state == kind for state in states) for kind in kinds}
-    typer.echo(f"\n{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
-    for kind, what in (
-        ("read", "to read"),
-        ("ask", "to ask for"),
-        ("judge", "to judge"),
-        ("sample", "to sample"),
-        ("train", "to train on"),
-    ):
-        whole = total(list(works.values()), kind)
-        if whole.rows:
-            typer.echo(f"{what}: {work_line(whole)}")
-    if any(work.kind == "ask" and work.tokens is None for work in works.values()):
-        typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
+    print_plan(api.bill(study, store=store, overrides=changed), tried, as_json)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
-from laconic.kept import spent_in_ledger
+from laconic.kept import spent_before
 from laconic.stages import decontaminate as decontaminate_stage
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
@@ -38,6 +38,7 @@ from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
+from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_overrides
 from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Artifact, Store
@@ -66,6 +67,7 @@ class Wiring:
         self._lock = threading.Lock()
         self._verifying = threading.Lock()
         self._judging = threading.Lock()
+        self._failed_judgements = set[str]()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
@@ -200,13 +202,10 @@ class Wiring:
         return Account(self.budget, Rate(price.input_per_million, price.output_per_million) if price else None)
 
     def count_earlier(self, spent: Mapping[str, Spent], store: Store) -> None:
-        """File what was spent before this run, once and before anything is asked: all that an endpoint's ledger tells
-        of, or what finished steps took (teacher to tokens) where its ledger is gone."""
-        for name in self.study.served:
-            finished, kept = spent.get(name, Spent()), spent_in_ledger(self.study, name, store)
-            self.account(name).earlier(
-                Spent(max(finished.prompt, kept.prompt), max(finished.completion, kept.completion))
-            )
+        """File what was spent before this run, once and before anything is asked; `spent` is what finished steps took,
+        by teacher."""
+        for name, earlier in spent_before(self.study, spent, store).items():
+            self.account(name).earlier(earlier)
 
     def _correct(self, problems: Sequence[Problem]) -> generate_stage.Correct:
         """Which replies are right, by the rules of the domain."""
@@ -277,14 +276,16 @@ class Wiring:
         def body(ctx: StepContext) -> None:
             problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
             traces = ctx.inputs["traces"]
-            docket = judge_stage.Docket(spec, self.study.seed)
+            docket, rulings = judge_stage.Docket(spec, self.study.seed), read_overrides(spec.overrides)
             with self._verifying:
                 graded = verify_stage.verify(
                     problems, traces.read("traces", Trace, without=("reasoning",)), self._math(),
-                    overrides=read_overrides(spec.overrides), observe=docket, progress=ctx.progress,
+                    overrides=rulings, observe=docket, progress=ctx.progress,
                     total=traces.manifest.rows.get("traces", 0),
                 )  # fmt: skip
                 ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
+            if spec.overrides is not None:
+                ctx.out.write_text(RULINGS, rulings.account())
             if spec.judge is not None:
                 self._hear(ctx, spec.judge, problems, docket)
             _note_moves(ctx, label)
@@ -301,15 +302,16 @@ class Wiring:
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
+                failed=self._failed_judgements,
             )  # fmt: skip
-            verdicts, account = judge_stage.judge(
+            verdicts, account, owed = judge_stage.judge(
                 problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),
                 lambda: ctx.out.read("gradings", Verdict),
                 docket, court,
             )  # fmt: skip
         ctx.out.write("verdicts", verdicts)
         ctx.out.write_text(ACCOUNT, orjson.dumps(account).decode())
-        ctx.out.facts.update(errors=account.n_errors, asked=account.n_calls)
+        ctx.out.facts.update(errors=account.n_errors, owed=owed, asked=account.n_calls)
 
     def _math(self) -> MathVerifier:
         """The one verifier of the run: its workers load their algebra once. Held under `_verifying`."""
@@ -331,8 +333,12 @@ def _note_moves(ctx: StepContext, label: str) -> None:
 def _verifiers(verdicts: Artifact) -> str:
     """Who verified a table, in a few words."""
     spec = verdicts.manifest.payload
-    named = {name: spec[name] for name in ("policy", "judge_version", "overrides") if name in spec}
-    return ", ".join([str(spec["verifier"]), *(f"{name} {str(value)[:16]}" for name, value in named.items())])
+    said = [str(spec["verifier"]), *([f"policy {spec['policy']}"] if "policy" in spec else [])]
+    if "judge" in spec:
+        judge = cast("dict[str, object]", spec["judge"])
+        votes = judge.get("votes", 1)
+        said.append(f"judge {judge['model']} ({spec['judge_version']}{'' if votes == 1 else f', {votes} votes'})")
+    return ", ".join([*said, *([f"rulings {str(spec['overrides'])[:12]}"] if "overrides" in spec else [])])
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ from faults import FaultServer, _reply, _send, _status
 
 
 class JudgeServer(FaultServer):
-    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0); `[403]` is a
-    refusal of the row."""
+    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0): `...[cut]` is
+    one that was cut off, `[500]` a failure of that status."""
 
     def __init__(self, script: Callable[[str, int], str], **settings: Any) -> None:
         super().__init__(**settings)
@@ -24,7 +24,7 @@ class JudgeServer(FaultServer):
         n = self.shown.count(answer)
         self.shown.append(answer)
         text = self.script(answer, n)
-        if text == "[403]":
-            return _status("403", body)
+        if text.startswith("[") and text.strip("[]").isdigit():
+            return _status(text.strip("[]"), body)
         finish = "length" if text.endswith("[cut]") else "stop"
         return await _send(request, body, _reply(body, text.removesuffix("[cut]"), finish=finish))

@@ -37,7 +37,9 @@ class Sampling(Spec):
     temperature: Annotated[float, Field(ge=0, le=5)] = 1.0
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling; 1 is off."""
     top_k: Annotated[int, Field(ge=1)] | None = None
+    """Only the so many likeliest tokens."""
     max_tokens: Annotated[int, Field(ge=1)] = 32_768
     """Most tokens an author may generate for one problem, reasoning included."""
 

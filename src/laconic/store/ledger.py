@@ -55,6 +55,7 @@ class Ledger:
         """Bodies from here on are known to be whole: checked at opening, or written since."""
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
+        self._bad: set[bytes] = set()
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
@@ -102,6 +103,11 @@ class Ledger:
             new = (raw for raw in self._writer.unwritten() if raw not in self._index)
             return [raw.hex() for raw in (*self._index, *new)]
 
+    def lost(self) -> set[str]:
+        """Keys whose record failed its checksum and that no sound record has: paid for, and owed again."""
+        with self._changed:
+            return {raw.hex() for raw in self._bad if raw not in self._index and self._writer.get(raw) is None}
+
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
         raw = bytes.fromhex(key)
@@ -135,6 +141,7 @@ class Ledger:
         found, body = header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
             self._index.drop(raw)
+            self._bad.add(raw)
             self.damaged += place.length
             return None
         return body
@@ -243,6 +250,10 @@ class Ledger:
         end = len(MAGIC)
         for found in headers(self._fd, size):
             if found.body.offset >= self._checked_from and not sound(self._fd, found):
+                self._bad.add(found.key)
+                if found.key not in self._index:  # else the reply before it is of more use than this one's note
+                    self._index.put(found.key, found.body)
+                    self._index.drop(found.key)
                 continue
             self.damaged += found.body.offset - HEADER_BYTES - end
             self._index.put(found.key, found.body)
