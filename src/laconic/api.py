@@ -292,12 +292,10 @@ def run(
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
-        left = {
-            step: faults for name, step in planned.owing(states).items() if (faults := wiring.endpoint_faults([name]))
-        }
+        left = planned.left(states, wiring, place) if mode == "cached" else {}
         with interruptible(wiring, watch), watch:
-            for step, faults in left.items():
-                watch.left(step, faults[0].found)
+            for step, why in left.items():
+                watch.left(step, why)
             result = run_steps(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )

@@ -12,13 +12,13 @@ from pathlib import Path
 from laconic.adapters.openai_replies import reply_of
 from laconic.core.digest import digest
 from laconic.core.protocols import Payload, Reply
-from laconic.core.records import Problem
+from laconic.core.records import Problem, Trace
 from laconic.core.spending import NOTHING, Spent
 from laconic.stages.calls import is_owed, spent_of, spent_on_keys
 from laconic.stages.generate import EndpointTeacher, requests
-from laconic.store.artifacts import Store
+from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
-from laconic.study import Study
+from laconic.study import JUDGE, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,20 @@ def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> d
         kept, told = _in_ledger(store.ledger_path(name, digest(who.identity()))), finished.get(name, NOTHING)
         spent[name] = Spent(max(kept.prompt, told.prompt), max(kept.completion, told.completion))
     return spent
+
+
+def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
+    """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
+    of a teacher's traces by their keys, of verdicts by the number of calls to the judge."""
+    path = store.ledger_path(name, digest(study.served[name].identity()))
+    keys = set[str]()
+    if path.exists():
+        with Ledger.open(path, create=False, readonly=True) as ledger:
+            keys.update(ledger.keys())
+    if name == JUDGE:
+        return max((int(str(each.manifest.facts.get("asked", 0))) - len(keys) for each in made), default=0)
+    traces = (trace for each in made for trace in each.read("traces", Trace, without=("reasoning", "answer")))
+    return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
 
 
 def _in_ledger(path: Path) -> Spent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,45 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         assert asked_by_a_run() == []
         errors = [t.error for t in artifact(study, "generate/one").read("traces", Trace) if t.error]
         assert errors == ["bad_request: the server says 400 about m"]
+
+
+def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is_not_there(tmp_path: Path):
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    with (
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
+    ):
+        endpoints = (
+            f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
+        )
+        study = study_in(tmp_path, tables, endpoints)
+        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
+        run(study)
+        first.seen.clear()
+        second.stop()
+        said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
+        assert "left   generate/one: its failed rows are not asked again now: run.endpoints.two" in said
+        assert first.seen == []
+        second.start()
+        run(study)
+        assert [body["messages"][-1]["content"] for body in first.seen] == ["status500*1 at first"]
+        assert {body["messages"][-1]["content"] for body in second.seen} == {"q1 is fine", "status500*1 at first"}
+
+
+def test_a_failed_row_is_no_reason_to_pay_again_for_all_that_a_lost_ledger_held(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
+        study = study_in(
+            tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}", retries = 0 }}'
+        )
+        write_problems(tmp_path, "status500*1 at first", *(f"q{i} is fine" for i in range(8)))
+        run(study)
+        server.seen.clear()
+        shutil.rmtree(tmp_path / "store" / "ledger")
+        said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
+        assert "the ledger of one lacks 8 of the replies that are in use, which would be paid again" in said
+        assert server.seen == []
+        run(study, mode="retry")
+        assert len(server.seen) == 9
 
 
 @pytest.mark.parametrize("until", ["", 'samples = 2\nuntil = "correct"'])
