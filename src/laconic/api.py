@@ -28,8 +28,9 @@ from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
 from laconic.funds import Funds, funds
 from laconic.kept import Kept, kept, spent_before
-from laconic.loading import find_study, load_study
+from laconic.loading import find_study, load_study, survey
 from laconic.plan import Plan, build, pilots
+from laconic.recordings import trace_faults
 from laconic.references import reference_faults
 from laconic.stages.generate import EndpointTeacher
 from laconic.store.artifacts import Artifact, Store, remove
@@ -92,14 +93,15 @@ def new(file: str | Path, *, source: str = "miniature") -> Path:
 
 def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Fault]:
     """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys; and, as
-    warnings, references that the verifier cannot use."""
+    warnings, references that the verifier cannot use and traces that no problem is matched by. Where the file has
+    faults, what can be said of its sound parts is said as well."""
     try:
-        loaded = _study(study, overrides)
-    except StudyError as error:
-        return list(error.faults)
+        loaded, faults = (study, faults_of(study)) if isinstance(study, Study) else survey(study, overrides=overrides)
     except LaconicError as error:
-        return [error.fault]
-    return run_faults(loaded) + reference_faults(loaded)
+        return list(error.faults)
+    if loaded is None:
+        return faults
+    return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 
 def plan(
@@ -219,14 +221,14 @@ def _pilot(name: str, artifact: Artifact) -> Pilot:
 def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:
     """Where the last or the present run of a study stands, as its process wrote it down."""
     loaded = _study(study)
-    path = _status_path(open_store(loaded, store), loaded)
+    place = open_store(loaded, store)
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(_status_path(place, loaded).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {"study": loaded.name, "state": "never run"}
+        return {"study": loaded.name, "state": "never run", "store": str(place.root)}
     if facts["state"] == "running" and not _alive(facts["pid"]):
         facts["state"] = "killed"
-    return facts
+    return {**facts, "store": str(place.root)}
 
 
 def _status_path(store: Store, study: Study) -> Path:
@@ -256,6 +258,7 @@ class RunSummary:
     executed: list[str]
     steps: int
     seconds: float
+    store: Path
     summary: list[str] = field(default_factory=list[str])
 
 
@@ -277,6 +280,10 @@ def run(
     """
     loaded = _study(study, overrides)
     place = open_store(loaded, store)
+    if steps and mode != "force":
+        found = f"--step {' --step '.join(steps)} with --mode {mode}, which executes what is missing whatever its step"
+        todo = f"add --mode force to execute it again, or end there with --until {steps[0]}"
+        raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()
     with _planned(loaded, stop) as (wiring, planned):
         states = inspect(place, [planned.report])
@@ -288,7 +295,7 @@ def run(
             states = inspect(place, targets)
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
-            return _summary(loaded, result, planned.report, len(states), Path(reports))
+            return _summary(loaded, result, planned.report, len(states), place, Path(reports))
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
@@ -299,7 +306,7 @@ def run(
             result = run_steps(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )
-    return _summary(loaded, result, planned.report, len(states), Path(reports))
+    return _summary(loaded, result, planned.report, len(states), place, Path(reports))
 
 
 def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
@@ -309,10 +316,11 @@ def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
             raise InputError(f"no step or stage {name!r}", near_miss(name, known), "see `laconic plan STUDY`")
 
 
-def _summary(study: Study, result: RunResult, last: Step, steps: int, reports: Path) -> RunSummary:
+def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
+    done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root)
     if artifact is None:
-        return RunSummary(study.name, None, result.executed, steps, result.seconds)
+        return done
     folder = reports / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -324,7 +332,7 @@ def _summary(study: Study, result: RunResult, last: Step, steps: int, reports: P
             f"choose another with --reports; the report itself is {artifact.folder}",
         ) from error  # fmt: skip
     lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
-    return RunSummary(study.name, folder / "report.html", result.executed, steps, result.seconds, lines)
+    return replace(done, report=folder / "report.html", summary=lines)
 
 
 def report(
@@ -336,17 +344,18 @@ def report(
     Raises `InputError` when other steps are missing.
     """
     loaded = _study(study, overrides)
+    place = open_store(loaded, store)
     states = plan(loaded, store=store)
     missing = [state.step.name for state in states[:-1] if state.artifact is None]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first", "a finished study",
-            f"laconic run {study if isinstance(study, str) else loaded.name}",
+            "laconic run STUDY",
         )  # fmt: skip
     if (last := states[-1]).artifact is None:
         return run(loaded, store=store, reports=reports)
     made = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
-    return _summary(loaded, made, last.step, len(states), Path(reports))
+    return _summary(loaded, made, last.step, len(states), place, Path(reports))
 
 
 # -- explaining ------------------------------------------------------------------------------------------------
@@ -432,15 +441,29 @@ LOOKS = {"funnel": looks.funnel, "lengths": looks.lengths, "profile": looks.prof
 """What `look` can show of a study."""
 
 
-def look(study: StudyLike, view: str, *, store: str | Path | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`. Raises `InputError`."""
+def look(
+    study: StudyLike, view: str, *, store: str | Path | None = None, step: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`; of one step or stage, or
+    of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
     loaded = _study(study)
     with _planned(loaded) as (_, planned):
         states = inspect(open_store(loaded, store), [planned.report])
-        found = {state.step.name: state.artifact for state in states if state.artifact is not None}
-        return LOOKS[view](loaded, found)[:limit]
+        if step is not None:
+            _check_steps((step,), states)
+        found = {
+            state.step.name: state.artifact
+            for state in states
+            if state.artifact is not None and step in (None, state.step.name, state.step.stage)
+        }
+    rows = LOOKS[view](loaded, found)[:limit]
+    if not rows:
+        whose = f" of {step}" if step else ""
+        until = "" if view == "examples" and not loaded.arms else f" --until {looks.needed(loaded, view)}"
+        raise InputError(f"nothing for the view {view!r}{whose}", "steps that are done", f"laconic run STUDY{until}")
+    return rows
 
 
 # -- exporting -------------------------------------------------------------------------------------------------

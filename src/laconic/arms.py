@@ -55,15 +55,15 @@ class Arm(Spec):
 
     teacher: Name | None = None
     """Every problem with this teacher's trace."""
-    mix: dict[Name, Annotated[float, Field(gt=0)]] | None = None
+    mix: Annotated[dict[Name, Annotated[float, Field(gt=0)]], Field(min_length=1)] | None = None
     """Teachers by weight; each problem goes to one of them."""
-    sequence: tuple[Name, ...] | None = None
+    sequence: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """All problems with the first teacher's traces, then again with the next one's: a curriculum."""
     route: Route | None = None
     """Each problem from one of two teachers, by how hard it is."""
     shortest: Name | None = None
     """Every problem with the shortest correct one of this teacher's samples."""
-    effort: dict[Level, Name] | None = None
+    effort: Annotated[dict[Level, Name], Field(min_length=1)] | None = None
     """Every problem once in each teacher's style, told apart by a system message (`Reasoning effort: low`); the student
     is evaluated under each of them."""
     unverified: Name | None = None
@@ -75,7 +75,7 @@ class Arm(Spec):
     """The teachers that a `strategy` of one's own may pick from."""
     style: Literal["verbatim", "answer_only"] | PluginPath = "verbatim"
     """`verbatim` trains on reasoning and answer as written; `answer_only` on the extracted answer in a box."""
-    match: tuple[MatchRule, ...] | None = None
+    match: Annotated[tuple[MatchRule, ...], Field(min_length=1)] | None = None
     """Build this arm only under these of the study's rules; unless given, under all of them."""
 
     @model_validator(mode="after")

@@ -148,6 +148,10 @@ def _twice(where: str, values: Sequence[object]) -> list[Fault]:
     return [Fault(where, f"{value} twice", "each once", "remove one") for value in seen]
 
 
+NO_FILE = "no file ''"
+"""Found where traces should be rows of the problems' own source, and problems have none."""
+
+
 def _file_faults(study: Study) -> list[Fault]:
     named: list[tuple[str, str | None]] = []
     if isinstance(study.problems, (JsonlProblems, ParquetProblems)):

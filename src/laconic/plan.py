@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laconic import corpus, results, training
+from laconic import corpus, intake, results, training
 from laconic.arms import EFFORT, SEEDED, Arm
 from laconic.authors import model_identity, model_path
 from laconic.core.digest import digest, file_digest
@@ -159,7 +159,7 @@ class _Builder:
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
             stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
-            inputs={}, run=self.wiring.problems(source, seed),
+            inputs={}, run=intake.problems(source, seed),
         )  # fmt: skip
 
     def _decontaminate(self, rows: Step, benchmarks: dict[str, Step]) -> Step:
@@ -167,7 +167,7 @@ class _Builder:
             stage="decontaminate", label="problems", version=decontaminate.VERSION,
             payload=self.study.decontaminate.payload(),
             inputs={"problems": rows, **{f"benchmark:{name}": step for name, step in benchmarks.items()}},
-            here=True, run=self.wiring.decontaminate(),
+            here=True, run=intake.decontaminate(self.study),
         )  # fmt: skip
 
     def _teacher(self, name: str, source: Step, before: dict[str, tuple[Step, Step]]) -> tuple[Step, Step]:

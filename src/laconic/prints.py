@@ -28,10 +28,10 @@ def print_faults(study: str, faults: list[Any]) -> None:
             typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
 
 
-def print_run(done: Any, as_json: bool) -> None:
-    """The verdict of a run, what it did, and where its report lies; without a report, how to look at what there is."""
+def print_run(done: Any, as_json: bool, look: str) -> None:
+    """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
     if as_json:
-        kept = ("study", "report", "executed", "steps", "seconds")
+        kept = ("study", "report", "executed", "steps", "seconds", "store")
         print_json({name: getattr(done, name) for name in kept})
         return
     for line in done.summary:
@@ -41,8 +41,8 @@ def print_run(done: Any, as_json: bool) -> None:
         if done.executed
         else f"nothing to do: all {done.steps} steps are in the store"
     )
-    look = f"a look at it: laconic show {done.study} funnel"
-    typer.echo(f"\n{did}\n{f'report: {done.report}' if done.report else look}")
+    where = f"report: {done.report}" if done.report else f"a look at it: {look}"
+    typer.echo(f"\n{did}\nstore: {done.store}\n{where}")
 
 
 def print_look(rows: list[dict[str, Any]]) -> None:
@@ -53,8 +53,6 @@ def print_look(rows: list[dict[str, Any]]) -> None:
         for key, value in rest:
             if value not in (None, "", [], {}):
                 typer.echo(f"  {key}: {printable(_look_value(value))}")
-    if not rows:
-        typer.echo("nothing yet: `laconic run STUDY`")
 
 
 def _look_value(value: object) -> str:

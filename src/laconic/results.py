@@ -168,7 +168,7 @@ def report_data(
             *_savings(study, inputs),
         ),
         authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
-        losses=_losses(study, authors, inputs), funnel=_funnel(inputs), outcomes=outcomes,
+        losses=_losses(study, authors, inputs), funnel=_funnel(study, inputs), outcomes=outcomes,
         verification=_verification(study, authors, benchmarks, inputs),
         showcases=tuple(_showcases(study, authors, benchmarks, inputs)), tokenizer=_tokenizer_name(study),
         margin=study.evaluate.margin, confidence=study.evaluate.confidence,
@@ -292,14 +292,14 @@ def _losses(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Arti
     }
 
 
-def _funnel(inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...]:
+def _funnel(study: Study, inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...]:
     source, asked = inputs["rows"], inputs[f"problems:{OWN}"]
     n_rows, n_problems = source.manifest.rows["problems"], asked.manifest.rows["problems"]
     lost = source.read("exclusions", Exclusion)
     clean = (n_problems, asked.read("exclusions", Exclusion)) if asked.folder != source.folder else None
     pool = inputs.get("pool")
     if pool is None:
-        return report_stage.funnel(n_rows, lost, clean, 0, [], {})[:-1]
+        return report_stage.funnel(n_rows, lost, clean, 0, [], {}, _recorded(study, inputs))[:-1]
     arms: dict[str, tuple[int, list[Exclusion]]] = {}
     for name, artifact in inputs.items():
         if name.startswith("examples:"):
@@ -308,7 +308,17 @@ def _funnel(inputs: Mapping[str, Artifact]) -> tuple[report_stage.FunnelRow, ...
             long = _too_long(inputs, label)
             arms[label] = (artifact.manifest.rows["examples"] - len(long), [*left, *long])
     left = list(pool.read("exclusions", Exclusion))
-    return report_stage.funnel(n_rows, lost, clean, n_problems - len(left), left, arms)
+    return report_stage.funnel(n_rows, lost, clean, n_problems - len(left), left, arms, _recorded(study, inputs))
+
+
+def _recorded(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, tuple[int, dict[str, int]]]:
+    """Recorded teachers' traces, where rows or problems were left without one."""
+    made: dict[str, tuple[int, dict[str, int]]] = {}
+    for name, teacher in study.teachers.items():
+        traces = inputs[f"traces:{name}"].manifest
+        if left := report_stage.left_of_recordings(traces.facts, teacher.samples):
+            made[teacher_label(study, name)] = traces.rows.get("traces", 0), left
+    return made
 
 
 def _too_long(inputs: Mapping[str, Artifact], label: str) -> list[Exclusion]:

@@ -107,7 +107,8 @@ class Run(Spec):
     """Where and how fast; nothing here is ever hashed."""
 
     store: str | None = None
-    """The store's folder; `.laconic` in the working folder unless `LACONIC_STORE` says otherwise."""
+    """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
+    `.laconic` in the working folder; `--store` and `LACONIC_STORE` come first."""
     engine: Literal["local"] = "local"
     """Where students are trained and sampled: worker processes on this machine."""
     workers: Annotated[int, Field(ge=1)] | None = None

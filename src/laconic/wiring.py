@@ -21,26 +21,22 @@ from laconic.adapters.counting import counter
 from laconic.authors import Authors, model_identity, model_path
 from laconic.core.digest import derive_seed, digest
 from laconic.core.errors import Fault
-from laconic.core.protocols import Answered, Author, Reply, Request, TokenCounter
+from laconic.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request, TokenCounter
 from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
 from laconic.kept import spent_before
-from laconic.stages import decontaminate as decontaminate_stage
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
-from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
-from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
 from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_overrides
-from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
@@ -110,38 +106,6 @@ class Wiring:
                     self._ledgers[path] = (ledger, users - 1)
                 else:
                     ledger.close()
-
-    # -- problems --------------------------------------------------------------------------------------------
-
-    def problems(self, source: ProblemSource, seed: int) -> Body:
-        """Read or make problems."""
-
-        def body(ctx: StepContext) -> None:
-            revision = sources.revision_of(source)
-            count = None if isinstance(source, SyntheticProblems) else source.count
-            sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
-            ctx.out.write("exclusions", sieve.exclusions())
-            # A generator's problems are independent draws from its templates; only written ones are copied.
-            kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
-            ctx.out.write("problems", kept)
-            ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
-
-        return body
-
-    def decontaminate(self) -> Body:
-        """The problems without those that copy a problem of a benchmark."""
-
-        def body(ctx: StepContext) -> None:
-            problems, found = ctx.inputs["problems"], self.study.evaluate.benchmarks
-            benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-            kept, left = decontaminate_stage.decontaminate(
-                problems.read("problems", Problem), benchmarks, self.study.decontaminate
-            )
-            ctx.out.write("problems", kept)
-            ctx.out.write("exclusions", left)
-            ctx.out.facts.update(problems.manifest.facts)
-
-        return body
 
     # -- traces ----------------------------------------------------------------------------------------------
 
@@ -245,6 +209,7 @@ class Wiring:
             author.plan(asked)
         failed: list[str] = []
         served = Counter[str]()
+        answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             if label in self.study.served and author.paid:
@@ -257,6 +222,7 @@ class Wiring:
                     failed.append(trace.trace_id)
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
+                answered.add(trace.problem_id)
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
             # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
@@ -266,6 +232,9 @@ class Wiring:
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
             completion_tokens=spent.completion, served=dict(served),
         )  # fmt: skip
+        if isinstance(author, ReplayingAuthor):
+            n_problems = len({request.problem_id for request in asked})
+            ctx.out.facts.update(author.unused, problems_without_trace=n_problems - len(answered))
 
     # -- verdicts --------------------------------------------------------------------------------------------
 

@@ -166,7 +166,8 @@ def test_a_run_can_end_at_the_corpus_and_goes_on_from_there(tmp_path: Path, plac
     study.write_text((place / "small.toml").read_text(encoding="utf-8"), encoding="utf-8")
     call = cli_in(tmp_path)
     first = call("run", "small.toml", "--until", "curate")
-    assert "laconic show small funnel" in first.stdout
+    assert "laconic show small.toml funnel" in first.stdout, "the study as it was given: the command can be pasted"
+    assert f"store: {tmp_path / '.laconic'}" in first.stdout
     assert not (tmp_path / "reports").exists()
     states = {state.step.name: state.state for state in api.plan(study, store=tmp_path / ".laconic")}
     arms = {name for name in states if name.startswith("curate/")}

@@ -41,7 +41,7 @@ class Curate(Spec):
     """Train on so many of the paired problems (a seeded sample); all unless given."""
     filters: Filters = Filters()
     """What a trace must be like, beside correct, to count as one."""
-    match: tuple[MatchRule, ...] = ("problems",)
+    match: Annotated[tuple[MatchRule, ...], Field(min_length=1)] = ("problems",)
     """Rules under which every arm is built: equal `problems`, equal trained `tokens`, or equal optimizer `steps`
     (batches of `training.batch_tokens`, prompts and padding included). It can flip the verdict."""
     token_budget: Literal["largest", "smallest"] | Name | Annotated[int, Field(ge=1)] = "largest"

@@ -289,6 +289,8 @@ def _replayed(asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, p
                 log.put(key, payload)
         progress.advance(1, tokens=reply.completion_tokens or 0)
         yield reply
+    for key, payload in lying:  # to its end, so that what nobody asked for is counted
+        log.put(key, payload)
 
 
 def _reply(author: Author, log: CallLog, key: str) -> Reply:

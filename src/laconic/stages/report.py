@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from laconic.core.records import Exclusion, Score, Trace, Verdict
 from laconic.core.reporting import FunnelRow
 
-VERSION = 2
+VERSION = 3
 CLEAN = "problems that copy no benchmark"
 
 
@@ -23,18 +23,31 @@ def funnel(
     pool: int,
     pooled: Iterable[Exclusion],
     arms: Mapping[str, tuple[int, Iterable[Exclusion]]],
+    recorded: Mapping[str, tuple[int, dict[str, int]]],
 ) -> tuple[FunnelRow, ...]:
     """From the rows of the source to each arm's examples; every loss with the rules that caused it. `clean` is what
-    decontamination kept, where there was one."""
+    decontamination kept, where there was one; `recorded` the traces of recorded teachers, with what of their files is
+    none."""
     lost = _rules(sources)
     rows = [
         FunnelRow(label="rows of the source", n=problems + sum(lost.values())),
         FunnelRow(label="problems", n=problems, excluded=lost),
         *([FunnelRow(label=CLEAN, n=clean[0], excluded=_rules(clean[1]))] if clean is not None else []),
+        *(FunnelRow(label=f"traces of {who}", n=n, excluded=left) for who, (n, left) in recorded.items()),
         FunnelRow(label="paired problems", n=pool, excluded=_rules(pooled)),
     ]
     rows += [FunnelRow(label=f"examples of {arm}", n=n, excluded=_rules(left)) for arm, (n, left) in arms.items()]
     return tuple(rows)
+
+
+def left_of_recordings(facts: Mapping[str, object], samples: int) -> dict[str, int]:
+    """What of a recorded teacher's rows and problems became no trace, in words; empty for other authors."""
+    words = {
+        "rows_beyond_samples": f"recorded rows beyond samples = {samples}",
+        "rows_of_other_problems": "recorded rows of other problems",
+        "problems_without_trace": "problems without a recorded trace",
+    }
+    return {word: n for name, word in words.items() if (n := int(str(facts.get(name, 0))))}
 
 
 def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:

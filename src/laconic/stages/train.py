@@ -56,7 +56,7 @@ class Training(Spec):
     """Decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are clipped to it."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from laconic.domains.math import evaluator, numeric, scalars
 from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Chain, Many, Node, Scalar
+from laconic.domains.math.scan import enclosed
 from laconic.domains.math.structure import read
 
 MOST_RESIDUES = 200
@@ -56,11 +57,15 @@ def stated(text: str) -> tuple[str, Parameter | None]:
     built = _BUILT.fullmatch(text) if "\\mathbb" in text and text.startswith("\\{") else None
     if built:
         text = f"{built['body'].strip()}, {built['tail'].strip()}"
+    shown = text.strip(" .,;")
+    for _ in range(2):  # braces that LaTeX does not show
+        inner = enclosed(shown, "{", "}")
+        shown = shown if inner is None else inner.strip(" .,;")
     for pattern in _TAILS:
-        match = pattern.search(text)
-        if match and re.search(r"[\w)}\]]\s*\Z", text[: match.start()].rstrip(" ,;(")):
+        match = pattern.search(shown)
+        if match and re.search(r"[\w)}\]]\s*\Z", shown[: match.start()].rstrip(" ,;(")):
             found = match.groupdict()
-            return text[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(found))
+            return shown[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(found))
     return text, None
 
 
