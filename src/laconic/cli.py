@@ -188,6 +188,8 @@ def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) ->
         return
     done, spent = f"{len(facts['finished'])} of {facts['steps']} steps done", clock(facts["now"] - facts["began"])
     typer.echo(f"{facts['study']}: {facts['state']}, {done}, {spent}")
+    if facts["why"]:
+        typer.echo(f"  why: {printable(facts['why'])}")
     for row in facts["running"]:
         typer.echo(f"  {row['step']}: {row['text']}")
     typer.echo(f"store: {facts['store']}")

@@ -254,10 +254,14 @@ class Wiring:
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
-        failed: list[str] = []
+        failed: dict[str, str] = {}
         served = Counter[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
+            gone = ledger.lost()
+            if lost := sum(request.key in gone for request in asked) if gone else 0:
+                ctx.progress.show(lost=lost)
+                ctx.out.facts["lost"] = lost
             if account is not None:
                 earlier = spent_on(asked, ledger)
                 self._file_earlier(label, account, earlier)
@@ -268,7 +272,7 @@ class Wiring:
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=account.rate if account else None,
             ):  # fmt: skip
                 if trace.error is not None:
-                    failed.append(trace.trace_id)
+                    failed[trace.trace_id] = trace.error.partition(":")[0]
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
                 yield trace
@@ -278,7 +282,7 @@ class Wiring:
             owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
         ctx.out.facts.update(
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
-            completion_tokens=spent.completion, served=dict(served),
+            completion_tokens=spent.completion, served=dict(served), failed=dict(Counter(failed.values())),
         )  # fmt: skip
 
     # -- verdicts --------------------------------------------------------------------------------------------

@@ -281,11 +281,12 @@ def test_an_outage_is_waited_out(server: FaultServer) -> None:
 def test_an_outage_without_end_stops_and_costs_no_row(server: FaultServer) -> None:
     server.delay_s = 0.02
     got: list[Payload] = []
+    told: list[AskProgress] = []
     raised: list[BaseException] = []
 
     def work() -> None:
         try:
-            asker = author(server, concurrency=4, outage_s=0.3)
+            asker = author(server, concurrency=4, outage_s=0.5, on_progress=told.append)
             asker.ask([request("ok", i) for i in range(1000)], lambda key, payload: got.append(payload))
         except AuthorError as error:
             raised.append(error)
@@ -297,6 +298,7 @@ def test_an_outage_without_end_stops_and_costs_no_row(server: FaultServer) -> No
     worker.join(20)
     assert "no connection for" in str(raised[0])
     assert got
+    assert told[-1].silent_s > 0.5, "an outage is told while it lasts"
     assert not any("error" in payload for payload in got)
 
 
