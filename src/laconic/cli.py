@@ -66,6 +66,23 @@ SetOpt = Annotated[
 ReportsOpt = Annotated[Path, typer.Option("--reports", help="Where finished reports lie.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from laconic import __version__
+
+        typer.echo(f"laconic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    del version  # its callback has ended the command
+
+
 def _overrides(pairs: list[str] | None) -> dict[str, str]:
     from laconic.core.errors import InputError
 
@@ -237,6 +254,7 @@ def show(
 ) -> None:
     """Show a look at the corpus, rows of a study's tables, or one problem with what every author wrote."""
     from laconic import api
+    from laconic.core.wording import counted
 
     if view is not None:
         found = api.look(study, view, store=store, step=step, limit=limit)
@@ -252,7 +270,7 @@ def show(
         return
     for row in rows:
         typer.echo("  ".join(f"{k}={cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
-    typer.echo(f"{len(rows)} rows" + (" (--limit for more)" if len(rows) == limit else ""))
+    typer.echo(counted(len(rows), "row") + (" (--limit for more)" if len(rows) == limit else ""))
 
 
 @app.command()

@@ -238,6 +238,15 @@ def test_an_unknown_model_stops_before_it_costs_the_rows(server: FaultServer) ->
     assert len(server.seen) <= 8
 
 
+def test_a_404_at_a_url_without_a_version_suggests_one(server: FaultServer) -> None:
+    bare = server.url.removesuffix("/v1")
+    with pytest.raises(AuthorError, match=f"try {server.url}, or else"):
+        ask(author(server, urls=[bare]), "fine")
+    with pytest.raises(AuthorError) as raised:
+        ask(author(server), *["status404"] * 5)
+    assert "try " not in str(raised.value), "the path is as it should be"
+
+
 def test_a_404_or_403_after_successes_costs_its_row_only(server: FaultServer) -> None:
     replies = ask(author(server, concurrency=1), "fine", *["status404"] * 4, "status403", "fine")
     assert [bool(reply and reply.error) for reply in replies] == [False, True, True, True, True, True, False]

@@ -102,7 +102,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
     assert "Traceback" not in said
     facts = json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)
     assert facts["state"] == "stopped"
-    assert "interrupted with" in facts["why"]
+    left = facts["steps"] - len(facts["finished"])
+    assert f"interrupted with {left} of {facts['steps']} steps to go" in facts["why"]
 
 
 def test_a_second_ctrl_c_drops_what_is_in_flight(tmp_path: Path):
