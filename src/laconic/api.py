@@ -28,9 +28,10 @@ from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
 from laconic.funds import Funds, funds, spent_so_far
 from laconic.kept import Kept, kept
-from laconic.loading import find_study, load_study
+from laconic.loading import find_study, load_study, survey
 from laconic.notes import run_notes
 from laconic.plan import Plan, build, pilots
+from laconic.recordings import trace_faults
 from laconic.references import reference_faults
 from laconic.stages.generate import EndpointTeacher
 from laconic.store.artifacts import Artifact, Store, remove
@@ -93,20 +94,22 @@ def new(file: str | Path, *, source: str = "miniature") -> Path:
 
 def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Fault]:
     """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys; and, as
-    warnings, references that the verifier cannot use."""
+    warnings, references that the verifier cannot use and traces that no problem is matched by. Where the file has
+    faults, what can be said of its sound parts is said as well."""
     try:
-        loaded = _study(study, overrides)
-    except StudyError as error:
-        return list(error.faults)
+        loaded, faults = (study, faults_of(study)) if isinstance(study, Study) else survey(study, overrides=overrides)
     except LaconicError as error:
-        return [error.fault]
-    return run_faults(loaded) + reference_faults(loaded)
+        return list(error.faults)
+    if loaded is None:
+        return faults
+    return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 
 def plan(
     study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> list[StepState]:
-    """Where every step stands: `cached`, `missing`, or `waiting` for inputs whose content is not known yet."""
+    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
@@ -524,7 +527,7 @@ def verify_file(
 
 def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
     """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
-    studies do not use.
+    studies do not use. What a step made that is missing now stays: it may be used again once its inputs are there.
 
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
@@ -557,7 +560,12 @@ def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
 def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
     states = [state for study in keep for state in plan(study, store=store.root)]
     used = {state.artifact.folder for state in states if state.artifact is not None}
-    yield from (artifact.folder for artifact in store.artifacts() if artifact.folder not in used)
+    # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
+    unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
+    for artifact in store.artifacts():
+        named = (artifact.manifest.stage, artifact.manifest.label)
+        if artifact.folder not in used and named not in unknown:
+            yield artifact.folder
 
 
 def _compact(path: Path) -> int:

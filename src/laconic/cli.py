@@ -136,6 +136,24 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
 
 
 @app.command()
+def fields(
+    section: Annotated[str | None, typer.Argument(help="One table: teachers, curate, run ...")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the tables of docs/study.md.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say what may stand in a study file: every field, its type, its default and what it means."""
+    from dataclasses import asdict
+
+    from laconic.fields import as_markdown, as_text, sections
+
+    found = sections(section)
+    if as_json:
+        print_json([{**asdict(each), "rows": [row._asdict() for row in each.rows]} for each in found])
+    else:
+        typer.echo(as_markdown(found) if markdown else "\n".join(as_text(found)), nl=False)
+
+
+@app.command()
 def plan(
     study: StudyArg,
     pilot: Annotated[

@@ -41,9 +41,13 @@ class Endpoint(Spec):
     idle_timeout_s: Annotated[float, Field(gt=0)] = 120
     """Without a byte, once a stream has begun."""
     retries: Annotated[int, Field(ge=0)] = 6
+    """Further attempts at a request that failed in a way that may pass."""
     stream: bool = False
+    """Read replies as they are generated, so that a silent server is noticed early."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one."""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one: prompt and completion tokens."""
 
     @field_validator("url")
     @classmethod
@@ -106,25 +110,34 @@ class Run(Spec):
     """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
     `.laconic` in the working folder; `--store` and `LACONIC_STORE` come first."""
     engine: Literal["local"] = "local"
+    """Where students are trained and sampled: worker processes on this machine."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Worker processes; one a core unless given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of training; `auto` is what the hardware does well: fp32 on processors."""
     endpoints: dict[Name, Endpoint] = {}
+    """Where each endpoint teacher, and the `judge`, is served, by its name."""
     prices: dict[Name, Price] = {}
+    """What each of them costs, by its name."""
     budget: Spending = Spending()
     """Ends the run before it is exceeded; it can be raised and the run goes on."""
     compute: Compute | None = None
+    """For the plan's GPU hours; without it the plan states tokens alone."""
 
 
 class Study(Spec):
     """A whole study. `load_study("x.toml")` equals the `Study(...)` one would build in Python."""
 
     name: Name
+    """Stands in the report's folder and in the status."""
     title: str = ""
+    """The report's heading."""
     description: str = ""
+    """One paragraph under it."""
     caveats: tuple[str, ...] = ()
     """What the study is not, in whole sentences; they stand on top of its report."""
     seed: int = 0
+    """What every sample, shuffle and bootstrap is derived from."""
     tokenizer: str | None = None
     """The one tokenizer in which all authors are counted: `words`, `miniature`, a folder or a hub id. The first
     student's own unless given; `words` when there is no student."""
@@ -132,18 +145,27 @@ class Study(Spec):
     """What models are shown; `{problem}` stands for the problem's text. Students are shown it in training and in
     evaluation; endpoints and checkpoints that teach are, unless they state a `prompt` of their own."""
     problems: ProblemSource
+    """What teachers are asked."""
     decontaminate: Decontaminate = Decontaminate()
     """Problems that copy one of a benchmark of the study are left out before any teacher is asked."""
     teachers: dict[Name, Teacher]
+    """Who writes the traces, by name; at least one."""
     verify: Verify = Verify()
+    """How answers are graded."""
     curate: Curate = Curate()
+    """What may be compared, and how arms are made comparable."""
     arms: dict[Name, Arm] = {}
+    """Training sets by name; without students they are only built."""
     students: tuple[Student, ...] = ()
+    """Base models; each is fine-tuned on every arm."""
     training: Training = Training()
+    """How students are fine-tuned."""
     benchmarks: dict[Name, ProblemSource] = {}
     """Benchmarks of the study's own, beside the known ones."""
     evaluate: Evaluate = Evaluate()
+    """On what students are evaluated, and how."""
     run: Run = Run()
+    """Where and how fast; part of no key."""
 
     @field_validator("teachers")
     @classmethod

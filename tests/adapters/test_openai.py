@@ -241,7 +241,7 @@ def test_an_unknown_model_stops_before_it_costs_the_rows(server: FaultServer) ->
 def test_a_404_at_a_url_without_a_version_suggests_one(server: FaultServer) -> None:
     bare = server.url.removesuffix("/v1")
     with pytest.raises(AuthorError, match=f"try {server.url}, or else"):
-        ask(author(server, urls=[bare]), "fine")
+        ask(author(bare), "fine")
     with pytest.raises(AuthorError) as raised:
         ask(author(server), *["status404"] * 5)
     assert "try " not in str(raised.value), "the path is as it should be"

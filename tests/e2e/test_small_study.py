@@ -143,6 +143,18 @@ def test_gc_removes_what_is_torn_and_keeps_what_is_used(laconic, finished: str, 
     assert json.loads(laconic("run", "small.toml", "--json").stdout)["executed"] == []
 
 
+def test_gc_keeps_what_stands_on_a_step_that_is_missing(laconic, finished: str, place: Path):
+    made = next((place / ".laconic" / "problems").glob("problems-*"))
+    manifest = (made / "manifest.json").read_bytes()
+    (made / "manifest.json").unlink()
+    try:
+        facts = json.loads(laconic("gc", "--keep", "small.toml", "--dry-run", "--json").stdout)
+    finally:
+        (made / "manifest.json").write_bytes(manifest)
+    assert facts["torn"] == [f"problems/{made.name}"]
+    assert facts["unused"] == [], "students that took hours are used again once the problems are read again"
+
+
 def test_a_report_of_an_unfinished_study_says_what_to_run(laconic, finished: str):
     said = laconic("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
     assert "laconic run" in said

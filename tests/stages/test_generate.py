@@ -48,6 +48,7 @@ class Replaying(Scripted):
     def __init__(self, reply: Callable[[Request], Payload | None], order: Callable[[list[Request]], list[Request]]):
         super().__init__(reply)
         self.order = order
+        self.unused: dict[str, int] = {}
 
     def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
         for request in self.order(list(requests)):

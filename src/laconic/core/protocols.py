@@ -97,6 +97,9 @@ class LiveAuthor(Author, Protocol):
 class ReplayingAuthor(Author, Protocol):
     """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
 
+    unused: Mapping[str, int]
+    """How many rows no request took, by why; whole once `replies` has been read to its end."""
+
     def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
         """The key and raw response of each request that there is one for, in whatever order they lie."""
         ...
