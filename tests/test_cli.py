@@ -63,6 +63,11 @@ def test_a_mistake_gets_a_message_and_no_traceback(args: list[str], code: int, s
     assert not (tmp_path / ".laconic").exists()
 
 
+def test_the_version_is_an_option_too(tmp_path: Path):
+    version = json.loads(laconic("version", "--json", cwd=tmp_path).stdout)["laconic"]
+    assert laconic("--version", cwd=tmp_path).stdout == f"laconic {version}\n"
+
+
 def test_where_the_store_lies_is_said_and_a_study_can_fix_it(tmp_path: Path):
     laconic("new", "mine.toml", cwd=tmp_path)
     elsewhere = tmp_path / "elsewhere"

@@ -23,6 +23,18 @@ def test_a_meter_says_everything_in_one_line():
     assert (facts["in_flight"], facts["limit"], facts["cost"], facts["text"][:9]) == (64, 64, 1.25, "300/1,000")
 
 
+def test_a_meter_says_that_nobody_answers_and_what_was_damaged():
+    meter = Meter("generate/a")
+    meter.show(lost=1)
+    meter.start(9, unit="traces")
+    meter.advance(1, errors=1, **{"error: timeout": 1})
+    meter.show(retries=12, silent_s=40.4)
+    said = meter.describe()
+    assert "no connection for 40 s, 12 retries, 1 error (1 timeout), 1 damaged record of the ledger asked again" in said
+    meter.show(silent_s=0.0)
+    assert "no connection" not in meter.describe()
+
+
 def test_a_meter_that_starts_again_forgets_its_figures():
     meter = Meter("a")
     meter.start(10)

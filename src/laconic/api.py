@@ -29,6 +29,7 @@ from laconic.export import write as write_export
 from laconic.funds import Funds, funds
 from laconic.kept import Kept, kept, spent_before
 from laconic.loading import find_study, load_study, survey
+from laconic.notes import run_notes
 from laconic.plan import Plan, build, pilots
 from laconic.recordings import trace_faults
 from laconic.references import reference_faults
@@ -227,7 +228,7 @@ def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, An
     except (OSError, ValueError):
         return {"study": loaded.name, "state": "never run", "store": str(place.root)}
     if facts["state"] == "running" and not _alive(facts["pid"]):
-        facts["state"] = "killed"
+        facts |= {"state": "killed", "why": "its process is gone and left no word"}
     return {**facts, "store": str(place.root)}
 
 
@@ -260,6 +261,8 @@ class RunSummary:
     seconds: float
     store: Path
     summary: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    """Rows that failed, records that were damaged: what the next run will ask again."""
 
 
 def run(
@@ -318,7 +321,9 @@ def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
 
 def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
-    done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root)
+    done = RunSummary(
+        study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result)
+    )  # fmt: skip
     if artifact is None:
         return done
     folder = reports / study.name

@@ -109,7 +109,7 @@ class Authors:
 
 
 def _show(progress: Progress, asked: AskProgress) -> None:
-    progress.show(in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries)
+    progress.show(in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries, silent_s=asked.silent_s)
 
 
 def model_path(name: str) -> str:

@@ -66,6 +66,23 @@ SetOpt = Annotated[
 ReportsOpt = Annotated[Path, typer.Option("--reports", help="Where finished reports lie.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from laconic import __version__
+
+        typer.echo(f"laconic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    del version  # its callback has ended the command
+
+
 def _overrides(pairs: list[str] | None) -> dict[str, str]:
     from laconic.core.errors import InputError
 
@@ -206,6 +223,8 @@ def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) ->
         return
     done, spent = f"{len(facts['finished'])} of {facts['steps']} steps done", clock(facts["now"] - facts["began"])
     typer.echo(f"{facts['study']}: {facts['state']}, {done}, {spent}")
+    if facts["why"]:
+        typer.echo(f"  why: {printable(facts['why'])}")
     for row in facts["running"]:
         typer.echo(f"  {row['step']}: {row['text']}")
     typer.echo(f"store: {facts['store']}")
@@ -253,6 +272,7 @@ def show(
 ) -> None:
     """Show a look at the corpus, rows of a study's tables, or one problem with what every author wrote."""
     from laconic import api
+    from laconic.core.wording import counted
 
     if view is not None:
         found = api.look(study, view, store=store, step=step, limit=limit)
@@ -268,7 +288,7 @@ def show(
         return
     for row in rows:
         typer.echo("  ".join(f"{k}={cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
-    typer.echo(f"{len(rows)} rows" + (" (--limit for more)" if len(rows) == limit else ""))
+    typer.echo(counted(len(rows), "row") + (" (--limit for more)" if len(rows) == limit else ""))
 
 
 @app.command()

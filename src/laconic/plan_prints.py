@@ -11,9 +11,10 @@ from typing import Any
 
 import typer
 
-from laconic.core.wording import money
+from laconic.core.wording import counted, money
 from laconic.estimate import Work, total
 from laconic.funds import Funds
+from laconic.notes import lost_line
 from laconic.prints import print_json
 
 _UNITS = {"train": "example", "judge": "judgement"}
@@ -47,17 +48,6 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     if any(work.kind == "ask" and work.tokens is None for work in works.values()):
         typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
     typer.echo(f"store: {bill.store}")
-
-
-def counted(n: int, what: str) -> str:
-    """`1 trace`, `2 traces`."""
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
-
-
-def lost_line(name: str, n: int) -> str:
-    """What is said of records that were damaged on the disk."""
-    again = "it is asked again" if n == 1 else "they are asked again"
-    return f"{counted(n, 'record')} of {name}'s ledger failed {'its' if n == 1 else 'their'} checksum: {again}"
 
 
 def _sums(works: dict[str, Work]) -> list[str]:

@@ -31,11 +31,13 @@ def print_faults(study: str, faults: list[Any]) -> None:
 def print_run(done: Any, as_json: bool, look: str) -> None:
     """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
     if as_json:
-        kept = ("study", "report", "executed", "steps", "seconds", "store")
+        kept = ("study", "report", "executed", "steps", "seconds", "store", "notes")
         print_json({name: getattr(done, name) for name in kept})
         return
     for line in done.summary:
         typer.echo(line)
+    for note in done.notes:
+        typer.echo(f"warning: {printable(note)}", err=True)
     did = (
         f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
         if done.executed

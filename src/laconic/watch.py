@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from laconic.core.wording import money
+from laconic.core.errors import LaconicError, RunStopped
+from laconic.core.wording import counted, money
 from laconic.store.artifacts import Artifact
 from laconic.store.step import Step
 from laconic.wiring import Wiring
@@ -46,7 +47,8 @@ class Meter:
         """Say how much there is, and how much of it was there already."""
         with self._lock:
             self.total, self.done, self.before, self.unit = total, done, done, unit
-            self.began, self.figures = time.monotonic(), {}
+            lost = {name: n for name, n in self.figures.items() if name == "lost"}  # said before the step has begun
+            self.began, self.figures = time.monotonic(), lost
 
     def advance(self, n: int = 1, **figures: float) -> None:
         """`n` more are done; figures are added up, except a loss, which replaces the last one."""
@@ -95,8 +97,13 @@ class Meter:
             parts.append(f"cost {money(self.figures['cost'])}")
         if self.figures.get("in_flight"):
             parts.append(f"{int(self.figures['in_flight'])} in flight")
+        if self.figures.get("silent_s"):
+            retries = counted(int(self.figures.get("retries", 0)), "retry", "retries")
+            parts.append(f"no connection for {self.figures['silent_s']:,.0f} s, {retries}")
         if self.figures.get("errors"):
-            parts.append(f"{int(self.figures['errors'])} errors{self._kinds()}")
+            parts.append(f"{counted(int(self.figures['errors']), 'error')}{self._kinds()}")
+        if self.figures.get("lost"):
+            parts.append(f"{counted(int(self.figures['lost']), 'damaged record')} of the ledger asked again")
         if self.left_s is not None and self.done < self.total:
             parts.append(f"{clock(self.left_s)} left")
         return ", ".join(parts)
@@ -131,11 +138,11 @@ class StatusFile:
         """Start writing."""
         self._thread.start()
 
-    def close(self, state: str) -> None:
-        """Write the last state: `finished`, `failed` or `stopped`."""
+    def close(self, state: str, why: str = "") -> None:
+        """Write the last state: `finished`, `failed` or `stopped`, and for the latter two why."""
         self._quit.set()
         self._thread.join()
-        self._write(state)
+        self._write(state, why)
 
     def meter(self, step: Step) -> Meter:
         """The meter of a step that starts."""
@@ -159,12 +166,13 @@ class StatusFile:
         while not self._quit.wait(_STATUS_EVERY_S):
             self._write("running")
 
-    def _write(self, state: str) -> None:
+    def _write(self, state: str, why: str = "") -> None:
         with self._lock:
             running = [meter.facts() for meter in self._meters.values()]
             facts = {
                 "study": self._study, "state": state, "pid": os.getpid(), "began": self._began, "now": time.time(),
                 "steps": self._steps, "finished": list(self._done), "running": running,
+                "why": why,
             }  # fmt: skip
         scratch = self._path.with_suffix(".tmp")
         try:
@@ -194,17 +202,15 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from laconic.core.errors import RunStopped
-
         self._quit.set()
         if self._bars is not None:
             self._bars.close()
         stopped = kind is not None and issubclass(kind, (RunStopped, KeyboardInterrupt))
-        self._status.close("finished" if error is None else "stopped" if stopped else "failed")
+        self._status.close("finished" if error is None else "stopped" if stopped else "failed", _why(error))
 
     def abandon(self) -> None:
         """Write down that the run was stopped, before the process ends at once."""
-        self._status.close("stopped")
+        self._status.close("stopped", "interrupted twice: what was in flight was dropped")
 
     def progress(self, step: Step) -> Meter:
         """The meter that the step advances."""
@@ -250,8 +256,17 @@ class Watch:
                     self._say(f"...    {meter.name}  {meter.describe()}")
 
 
+def _why(error: BaseException | None) -> str:
+    """What ended a run, in one line."""
+    if isinstance(error, LaconicError):
+        return f"{error.where}: {error.fault.found}" if error.where else error.fault.found
+    return "" if error is None else f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def _rows(rows: Mapping[str, int]) -> str:
-    return ", ".join(f"{n:,} {table}" for table, n in rows.items() if n)
+    return ", ".join(
+        counted(n, table[:-2] if table == "losses" else table[:-1], table) for table, n in rows.items() if n
+    )
 
 
 class _Bars:

@@ -207,11 +207,15 @@ class Wiring:
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
-        failed: list[str] = []
+        failed: dict[str, str] = {}
         served = Counter[str]()
         answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
+            gone = ledger.lost()
+            if lost := sum(request.key in gone for request in asked) if gone else 0:
+                ctx.progress.show(lost=lost)
+                ctx.out.facts["lost"] = lost
             if label in self.study.served and author.paid:
                 cast("EndpointAuthor", author).answered = spent_on(asked, ledger).completion > 0
             for trace in generate_stage.generate(
@@ -219,7 +223,7 @@ class Wiring:
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
             ):  # fmt: skip
                 if trace.error is not None:
-                    failed.append(trace.trace_id)
+                    failed[trace.trace_id] = trace.error.partition(":")[0]
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
                 answered.add(trace.problem_id)
@@ -230,7 +234,7 @@ class Wiring:
             owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
         ctx.out.facts.update(
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
-            completion_tokens=spent.completion, served=dict(served),
+            completion_tokens=spent.completion, served=dict(served), failed=dict(Counter(failed.values())),
         )  # fmt: skip
         if isinstance(author, ReplayingAuthor):
             n_problems = len({request.problem_id for request in asked})

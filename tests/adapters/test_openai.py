@@ -238,6 +238,15 @@ def test_an_unknown_model_stops_before_it_costs_the_rows(server: FaultServer) ->
     assert len(server.seen) <= 8
 
 
+def test_a_404_at_a_url_without_a_version_suggests_one(server: FaultServer) -> None:
+    bare = server.url.removesuffix("/v1")
+    with pytest.raises(AuthorError, match=f"try {server.url}, or else"):
+        ask(author(bare), "fine")
+    with pytest.raises(AuthorError) as raised:
+        ask(author(server), *["status404"] * 5)
+    assert "try " not in str(raised.value), "the path is as it should be"
+
+
 def test_a_404_or_403_after_successes_costs_its_row_only(server: FaultServer) -> None:
     replies = ask(author(server, concurrency=1), "fine", *["status404"] * 4, "status403", "fine")
     assert [bool(reply and reply.error) for reply in replies] == [False, True, True, True, True, True, False]
@@ -289,11 +298,12 @@ def test_an_outage_is_waited_out(server: FaultServer) -> None:
 def test_an_outage_without_end_stops_and_costs_no_row(server: FaultServer) -> None:
     server.delay_s = 0.02
     got: list[Payload] = []
+    told: list[AskProgress] = []
     raised: list[BaseException] = []
 
     def work() -> None:
         try:
-            asker = author(server, concurrency=4, outage_s=0.3)
+            asker = author(server, concurrency=4, outage_s=0.5, on_progress=told.append)
             asker.ask([request("ok", i) for i in range(1000)], lambda key, payload: got.append(payload))
         except AuthorError as error:
             raised.append(error)
@@ -305,6 +315,7 @@ def test_an_outage_without_end_stops_and_costs_no_row(server: FaultServer) -> No
     worker.join(20)
     assert "no connection for" in str(raised[0])
     assert got
+    assert told[-1].silent_s > 0.5, "an outage is told while it lasts"
     assert not any("error" in payload for payload in got)
 
 

@@ -78,12 +78,14 @@ def test_a_refusing_route_is_probed_by_one_request_and_lost_when_all_refuse() ->
     a.in_flight = 1
     assert not a.free(1.2)
     assert not routes.lost(1.2, outage_s=60), "b has not been tried"
+    assert routes.silent_s(1.2) == 0.0
     b.refused(began=0.0, now=0.1, base_s=1.0)
     assert routes.lost(1.2, outage_s=60), "nothing ever answered"
     routes.answered(a, 2.0)
     b.refused(began=3.0, now=3.0, base_s=1.0)
     a.refused(began=3.0, now=3.0, base_s=1.0)
     assert not routes.lost(50.0, outage_s=60)
+    assert routes.silent_s(42.0) == 40.0
     assert routes.lost(63.0, outage_s=60)
 
 

@@ -100,7 +100,10 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path):
     assert run.returncode == 130, said
     assert "run the same command again to go on" in said
     assert "Traceback" not in said
-    assert json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)["state"] == "stopped"
+    facts = json.loads(cli_in(tmp_path)("status", "small.toml", "--json").stdout)
+    assert facts["state"] == "stopped"
+    left = facts["steps"] - len(facts["finished"])
+    assert f"interrupted with {left} of {facts['steps']} steps to go" in facts["why"]
 
 
 def test_a_second_ctrl_c_drops_what_is_in_flight(tmp_path: Path):

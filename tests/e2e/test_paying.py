@@ -283,6 +283,42 @@ def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
         assert server.seen == []
 
 
+def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
+        study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
+        write_problems(tmp_path, "q1 is fine", "q2 is fine", "status400 once more")
+        call = cli_in(tmp_path)
+        first = call("run", "s.toml", "-q")
+        assert "warning: 1 row of one failed (bad_request): asked again by the next run" in first.stderr
+        (ledger,) = (tmp_path / ".laconic" / "ledger").glob("*.ledger")
+        data = ledger.read_bytes()
+        at = data.index(b"q1 is fine") if b"q1 is fine" in data else data.index(b"boxed")
+        ledger.write_bytes(data[:at] + b"!" + data[at + 1 :])
+        told = "1 record of one's ledger failed its checksum: it is asked again"
+        planned = call("plan", "s.toml")
+        assert told in planned.stdout
+        assert "2 traces owed" in planned.stdout
+        assert json.loads(call("plan", "s.toml", "--json").stdout)["lost"] == {"one": 1}
+        server.seen.clear()
+        again = json.loads(call("run", "s.toml", "--json").stdout)
+        assert len(server.seen) == 2, "the row that failed and the record that was damaged"
+        assert told in again["notes"]
+        assert told not in call("plan", "s.toml").stdout, "a sound record is there now"
+        call("run", "s.toml", "-q")
+        assert "not asked again" not in call("run", "s.toml", "-q").stderr, "told once, by the run that gave up"
+
+
+def test_status_says_why_a_run_ended(tmp_path: Path):
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}" }}\nbudget = {{ tokens = 300 }}'
+        study_in(tmp_path, ONE.format(extra="", cap=40), endpoint)
+        cli_in(tmp_path)("run", "s.toml", "-q", expect=3)
+        assert "  why: run.budget: " in (said := cli_in(tmp_path)("status", "s.toml").stdout)
+        assert "tokens are spent" in said
+        facts = json.loads(cli_in(tmp_path)("status", "s.toml", "--json").stdout)
+        assert (facts["state"], facts["why"][:11]) == ("stopped", "run.budget:")
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_row_that_alone_is_refused_again_is_still_a_row(tmp_path: Path, status: int):
     with FaultServer() as server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import urllib.parse
 import urllib.request
@@ -249,7 +250,10 @@ class EndpointAuthor:
         if failure.kind in {"payment_required", "quota"}:
             return AuthorError(found, "an account with credit", "top it up and run again", where=self.shown(url))
         expected = f"the model {self.model!r} at {self.path}"
-        return AuthorError(found, expected, "correct the model or the url", where=self.shown(url))
+        remedy = "correct the model or the url"
+        if failure.status == 404 and not re.search(r"/v\d+\w*(/|$)", urllib.parse.urlsplit(url).path):
+            remedy = f"most servers are at /v1: try {self.shown(url)}/v1, or else {remedy}"
+        return AuthorError(found, expected, remedy, where=self.shown(url))
 
     def unreachable(self, failure: Failure, succeeded: bool) -> AuthorError:
         """No URL accepts connections."""

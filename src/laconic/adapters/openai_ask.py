@@ -55,6 +55,8 @@ class AskProgress:
     in_flight: int = 0
     limit: int = 0
     """How many may be in flight at the moment."""
+    silent_s: float = 0.0
+    """For how long no URL has accepted a connection; 0 while one does."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -220,7 +222,9 @@ class Asking:
 
     def _tell(self) -> None:
         if self._author.on_progress:
-            self._author.on_progress(replace(self.progress, in_flight=len(self._flying), limit=self._window.limit))
+            silent_s = self._routes.silent_s(time.monotonic())
+            flying, limit = len(self._flying), self._window.limit
+            self._author.on_progress(replace(self.progress, in_flight=flying, limit=limit, silent_s=silent_s))
 
     # -- one request ---------------------------------------------------------------------------------------
 

@@ -97,6 +97,10 @@ class Routes:
         route.answered, route.refusals = True, 0
         self._answered_at = now
 
+    def silent_s(self, now: float) -> float:
+        """For how long every route has refused connections; 0 while one of them accepts."""
+        return now - self._answered_at if all(route.refusals for route in self.all) else 0.0
+
     def lost(self, now: float, outage_s: float) -> bool:
         """Whether all are refusing: from the start, or for longer than an outage may last."""
         if not all(route.refusals for route in self.all):

@@ -42,6 +42,11 @@ def rough(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
+def counted(n: int, what: str, many: str = "") -> str:
+    """`1 trace`, `2 traces`."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {many or f'{what}s'}"
+
+
 def money(value: float) -> str:
     """An amount with at least two decimals, and as many as two significant digits take: `3,000.00`, `0.042`."""
     digits = 2 if value == 0 or not math.isfinite(value) else max(2, 1 - math.floor(math.log10(abs(value))))

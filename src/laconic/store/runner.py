@@ -167,7 +167,7 @@ class _Run:
             raise self._error
         if self._stop.is_set():
             raise RunStopped(
-                f"interrupted with {len(pending)} of {len(steps)} steps to go",
+                f"interrupted with {len(steps) - len(self._result.artifacts)} of {len(steps)} steps to go",
                 "everything that had finished is kept",
                 "run the same command again to go on from here",
             )
