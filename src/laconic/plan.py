@@ -75,9 +75,11 @@ class Plan:
         return [*names, JUDGE] if judged else names
 
     def owing(self, states: Sequence[StepState]) -> dict[str, str]:
-        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed."""
+        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed, and the judge
+        to the stage of its steps."""
         owed = {state.step for state in states if state.state == "owed"}
-        return {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
+        teachers = {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
+        return teachers | ({JUDGE: "verify"} if any(step.stage == "verify" for step in owed) else {})
 
     def spent_in(self, states: Sequence[StepState]) -> dict[str, Spent]:
         """What the finished steps of endpoints took: teacher to tokens."""

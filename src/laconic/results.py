@@ -32,6 +32,8 @@ from laconic.stages.evaluate import Sheet
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import of_facts
+from laconic.stages.overrides import ACCOUNT as RULINGS
+from laconic.stages.overrides import read_account
 from laconic.stages.profile import summarise
 from laconic.stages.verdict import verdict
 from laconic.store.artifacts import Artifact
@@ -228,7 +230,11 @@ def _verification(
         study.verify,
         [
             verification_stage.Verified(
-                label, table.read("verdicts", Verdict), _account(table), of_facts(label, table.manifest.facts)
+                label,
+                table.read("verdicts", Verdict),
+                _account(table),
+                of_facts(label, table.manifest.facts),
+                read_account(table.folder / RULINGS),
             )
             for label, table in reversed(tables.values())
         ],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from laconic.core.records import Outcome, Verdict
-from laconic.core.reporting import AuditCounts, AuditFigures, JudgeAccount, Measured, Moved, Verification
+from laconic.core.reporting import AuditCounts, AuditFigures, JudgeAccount, Measured, Moved, RulingUse, Verification
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify
 from laconic.stats import (
@@ -38,6 +38,7 @@ class Verified:
     verdicts: Iterable[Verdict]
     account: JudgeAccount | None = None
     moved: Moved | None = None
+    rulings: tuple[RulingUse, ...] = ()
 
 
 def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> Verification:
@@ -70,8 +71,16 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
             audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules else None)
             for label, counts, mark in audited
         ),
-        overrides=tuple(overridden), moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
+        overrides=tuple(overridden), unused=_unused(tables),
+        moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
     )  # fmt: skip
+
+
+def _unused(tables: Sequence[Verified]) -> tuple[RulingUse, ...]:
+    """The rulings that no table used; every table tells of all of them."""
+    rulings = {ruling.line: ruling for table in tables for ruling in table.rulings}
+    used = {ruling.line for table in tables for ruling in table.rulings if ruling.n}
+    return tuple(ruling for line, ruling in sorted(rulings.items()) if line not in used)
 
 
 class _Marks:

@@ -97,8 +97,8 @@ def run(
     """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
 
     `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
-    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps named in `left` the
-    failed rows are left as they are.
+    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps and stages named in
+    `left` the failed rows are left as they are.
     """
     result, began = RunResult(), time.perf_counter()
     states = inspect(store, targets)
@@ -186,7 +186,7 @@ class _Run:
     def _again(self, step: Step, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
-        if _owes_rows(artifact) and step.name not in self._left:
+        if _owes_rows(artifact) and not {step.name, step.stage} & self._left:
             return True
         return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
 
