@@ -29,7 +29,7 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 _MATH = re.compile(
-    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
+    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>(?:(?!\\\[).)+?)\\\]|\\\((?P<c>(?:(?!\\\().)+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
     re.S,
 )
 _BOLD = re.compile(r"(?:\*\*|__)([^*\n]{1,200}?)(?:\*\*|__)")
@@ -72,7 +72,7 @@ _CHOSEN = re.compile(
 )
 _BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it)|where\s+\$?[a-zA-Z]\$?)\b.*", re.S)
 _REJECTED = re.compile(
-    r"\s*[,;(]?\s*(?:(?:and\s+)?we\s+)?(?:reject|discard|ignor|exclud)(?:e|ed|ing)?\b"
+    r"(?:\s?[,;(])?\s?(?:(?:and\s+)?we\s+)?\b(?:reject|discard|ignor|exclud)(?:e|ed|ing)?\b"
     r"(?!.{0,400}\b(?:so|thus|hence|therefore|leav\w+|giv\w+)\b).*",
     re.S,
 )
@@ -80,10 +80,11 @@ _FOR_ALL_THOSE = re.compile(
     r"\s+(?:for|in|from|on|of)\s+(?:the|all|his|her|their|those|these|its)\s+\d+\s+[a-z]+(?:\s[a-z]+)?\s*[.!]?\s*\Z"
 )
 _ROUGHLY = re.compile(
-    r"[,;]?\s*\(?\s*\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*", re.S
+    r"(?:[,;]\s?)?(?:\(\s?)?\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*",
+    re.S,
 )
 _SPELT = (
-    (re.compile(r"\$?\b(\d[\d,]*)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b"), lambda m: f"${m[1]}.{m[2]:0>2}"),
+    (re.compile(r"\$?(?<![\d,])(\d[\d,]*+)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b"), lambda m: f"${m[1]}.{m[2]:0>2}"),
     (re.compile(r"(?:\bthe\s+)?\bsquare\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt{\1}$"),
     (re.compile(r"(?:\bthe\s+)?\bcube\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt[3]{\1}$"),
     (re.compile(r"(?<![\w.$\\])(\d{1,9}|pi|π)\s+over\s+(\d{1,9})\b(?!\.\d)"), r"$\\frac{\1}{\2}$"),
@@ -126,21 +127,21 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
-    text = _BOLD_TAG.sub("**", _THIN.sub("", _CLOSING.sub("", text)))
-    text = _spaced(_TAG_OR_PICTURE.sub(" ", text))
+    text = _BOLD_TAG.sub("**", _CLOSING.sub("", text))
+    text = spaced(_TAG_OR_PICTURE.sub(" ", text))
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
     bare = _bare(text)
     if bare:
         return bare
-    text = _spelt_out(_spaced(_DENIED.sub(" ", text)))
+    text = _spelt_out(spaced(_DENIED.sub(" ", text)))
     return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
     """`text` without long runs of space, over which patterns with several optional spaces would take cubic time."""
-    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text)).strip()
+    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", _THIN.sub("", text))).strip()
 
 
 def _spelt_out(text: str) -> str:
@@ -250,7 +251,7 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(_spaced(_NUMBERED.sub(" ", text)))
+    sentences = _sentences(spaced(_NUMBERED.sub(" ", text)))
     if sentences and _UNDECIDED.search(sentences[-1]):
         said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
         return Extracted("cannot be determined", "said-none", stated=False) if said else None
@@ -263,7 +264,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(_spaced(_NUMBERED.sub(" ", text)))
+    numbers = _NUMBER.findall(spaced(_NUMBERED.sub(" ", text)))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)
