@@ -181,7 +181,9 @@ def _in_prose(reference: str, extracted: Extracted, answer: str) -> Grading | No
     concluding = [s for s in sentences if _CONCLUSION.match(s)] or sentences[:1]
     said = _CONCLUSION.sub("", concluding[-1], count=1)
     ending = rf".*\b(?:is|was|on|be)\s+(?:an?\s|the\s)?\W*{named[1]}\W*"
-    if (re.match(rf"\W*{named[1]}\b", said) or re.fullmatch(ending, said, re.S)) and not re.search(
+    # an ordinary word may begin any sentence (`even if x is negative ...`), a name only one about its bearer
+    alone = r"\W*(?:[.,;:!]|\Z)" if named[1].islower() else r"\b"
+    if (re.match(rf"\W*{named[1]}{alone}", said) or re.fullmatch(ending, said, re.S)) and not re.search(
         r"\b(?:than|not|or|never|cannot|neither)\b|n['’]t", said
     ):
         return Grading(outcome=Outcome.CORRECT, extracted=named[1], method="named-in-prose", explanation=said[:200])
