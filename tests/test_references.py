@@ -105,9 +105,12 @@ def test_benchmarks_of_the_study_are_checked_too_and_nothing_else_is_read(tmp_pa
 def test_a_file_that_is_not_what_it_says_is_a_fault(tmp_path: Path):
     asked = study(tmp_path, ["4"])
     path = tmp_path / "p.jsonl"
-    for text, says in (("{", "not JSON"), ('{"problem": "a", "anwser": "4"}', "no field 'answer'")):
+    for text, where, says in (
+        ("{", f"{path}:1", "not JSON"),
+        ('{"problem": "a", "anwser": "4"}', "problems.reference_field", "p.jsonl:1 has no field 'answer'"),
+    ):
         path.write_text(text)
         (fault,) = api.check(asked)
         assert isinstance(fault, Fault)
-        assert (fault.level, fault.where) == ("fault", f"{path}:1")
+        assert (fault.level, fault.where) == ("fault", where)
         assert says in fault.found

@@ -95,6 +95,7 @@ def test_all_faults_come_at_once_with_near_misses(write):
             "arms.x.style",
             "'verbatim' or 'answer_only', or package.module:name",
         ),
+        ('[arms.x]\nteacher = "verbose"\nstyle = "os.path:isabs"', "arms.x.style", "(reasoning, answer, extracted)"),
         ('[evaluate]\nbaseline = "shrt"', "evaluate.baseline", "did you mean 'short'"),
         ('[evaluate]\nbenchmarks = ["gsm8"]', "evaluate.benchmarks", "did you mean 'gsm8k'"),
         ('[curate]\ntoken_budget = "shor"', "curate.token_budget", "did you mean 'short'"),
@@ -147,6 +148,70 @@ def test_a_fault_is_named_by_place_and_says_what_to_do(write, addition: str, whe
     found = faults(write(f"{BASE}\n{addition}\n"))
     assert where in found, found
     assert says in found[where]
+
+
+@pytest.mark.parametrize(
+    ("addition", "where", "says"),
+    [
+        ("[curate]\nmatch = []", "curate.match", "[] | at least one value"),
+        ('[arms.x]\nteacher = "verbose"\nmatch = []', "arms.x.match", "[] | at least one value"),
+        ("[arms.x]\nsequence = []", "arms.x.sequence", "[] | at least one value"),
+        ("[training]\nseeds = []", "training.seeds", "[] | at least one value"),
+        ("[curate.filters]\nrepetition = true", "curate.filters.repetition", "'true' | a number |"),
+        ("[training]\nseeds = [true]", "training.seeds[0]", "'true' | a whole number |"),
+        ("[arms.x]\nmix = { verbose = true }", "arms.x.mix.verbose", "'true' | a number |"),
+        ('[evaluate]\nsamples = "eight"', "evaluate.samples", "'eight' | a whole number |"),
+        ("[evaluate]\nsamples = 2.5", "evaluate.samples", "2.5 | a whole number |"),
+        ("[evaluate]\nbase = 3", "evaluate.base", "3 | true or false |"),
+        ("[evaluate]\ngroup_by = 3", "evaluate.group_by", "3 | a list |"),
+        ("[curate]\nrequire = 3", "curate.require", "3 | 'all' or 'any', or a table |"),
+        ("[curate]\nfilters = 3", "curate.filters", "3 | a table |"),
+        ("[verify]\noverrides = 3", "verify.overrides", '3 | a text in "quotes" |'),
+        ("[run.endpoints.verbose]\nurl = 3", "run.endpoints.verbose.url", '3 | a text in "quotes", or a list |'),
+    ],
+)
+def test_a_value_of_another_type_is_told_in_words_of_the_file(write, addition: str, where: str, says: str):
+    found = faults(write(f"{BASE}\n{addition}\n"))
+    assert list(found) == [where]
+    assert found[where].startswith(says)
+
+
+STUDENT = '[[students]]\nbase = "miniature:base"\n'
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [
+        ('samples = "eight"\nbenchmarks = ["gsm8k"]', "evaluate.samples"),
+        ('sampling = { top_p = "x" }\nbenchmarks = ["gsm8k"]', "evaluate.sampling.top_p"),
+        ('benchmarks = ["GSM 8k"]', "evaluate.benchmarks[0]"),
+        ("benchmarks = 3", "evaluate.benchmarks"),
+    ],
+)
+def test_a_broken_field_brings_no_false_fault_about_its_section(write, broken: str, where: str):
+    assert set(faults(write(f"{BASE}{STUDENT}[evaluate]\n{broken}\n"))) == {where}
+
+
+def test_the_sound_parts_of_a_broken_study_are_looked_at_too(write, tmp_path: Path, monkeypatch):
+    (tmp_path / "p.jsonl").write_text('{"problem": "1+1?", "answer": "???"}\n{"problem": "1+2?", "answer": "3"}\n')
+    (tmp_path / "t.jsonl").write_text('{"problem": "1+1?", "output": "2"}\n')
+    files = BASE.replace('kind = "synthetic"\ncount = 5', 'kind = "jsonl"\npath = "p.jsonl"')
+    teacher = '[teachers.{0}]\nkind = "recorded"\npath = "t.jsonl"\ntext_field = "{1}"\n'
+    text = (
+        files
+        + teacher.format("r", "outptu")
+        + teacher.format("s", "outptu").replace("[teachers.s]", "[teachers.s]\nsamples = 0")
+    )
+    path = write(f'{text}[training]\nepochs = "x"\n[teachers.e]\nkind = "endpoint"\nmodel = "m"\n')
+    monkeypatch.chdir("/")
+    found = api.check(path)
+    assert [(fault.where.partition(":")[0], fault.level) for fault in found] == [
+        ("teachers.s.samples", "fault"),
+        ("training.epochs", "fault"),
+        ("run.endpoints.e", "fault"),
+        ("problems", "warning"),
+        ("teachers.r.text_field", "fault"),  # of `s` nothing is said: what its fault is about is not known
+    ]
 
 
 JUDGED = """

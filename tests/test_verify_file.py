@@ -239,6 +239,7 @@ def test_a_torn_row_that_was_longer_than_the_new_one_leaves_nothing(whole: tuple
 def test_kept_verdicts_are_sampled_all_along(whole: tuple[Path, Path, bytes], monkeypatch: pytest.MonkeyPatch):
     file, out, expected = whole
     monkeypatch.setattr(resume, "REGRADED_FIRST", 1)
+    monkeypatch.setattr(resume, "REGRADED_EARLY", 0)
     monkeypatch.setattr(resume, "REGRADED_EVERY", 10)
     for index, noticed in ((0, True), (10, True), (12, False), (20, True)):
         rows = expected.splitlines(keepends=True)
@@ -382,6 +383,16 @@ def test_other_fields_than_before_are_noticed(tmp_path: Path):
     with pytest.raises(InputError, match="name the fields as before"):
         api.verify_file(file, prediction="second", workers=1)
     assert out.read_bytes() == before
+
+
+def test_other_fields_are_noticed_though_their_first_hundred_rows_are_equal(tmp_path: Path):
+    rows = [{"gold": "1", "a": "1", "b": "1" if i < 100 or i % 3 else "2"} for i in range(900)]
+    file = write(tmp_path / "ab.jsonl", rows)
+    before = Path(api.verify_file(file, prediction="a", workers=1).out).read_bytes()
+    with pytest.raises(InputError, match=r"verdicts about the same fields[\s\S]*name the fields as before") as refused:
+        api.verify_file(file, prediction="b", workers=1)
+    assert refused.value.fault.found.endswith("says correct ('1') of line 121, this run incorrect ('2')")
+    assert (tmp_path / "ab.verified.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("text", ["my notes", json.dumps(ROWS[0]), json.dumps(ROWS[0])[:-1] + ',"mine":1}'])

@@ -28,12 +28,14 @@ class Route(Spec):
     """Which teacher teaches the easy problems and which the hard ones."""
 
     easy: Name
+    """The teacher of the easy problems."""
     hard: Name
+    """The teacher of the hard ones."""
     by: str = "pass_rate"
     """`pass_rate` (low is hard), `agreement` (share of all teachers' answers that equal the most frequent one; low is
     hard), `length` (tokens of the chosen traces; high is hard) or a numeric tag such as `steps` (high is hard)."""
     of: Name | None = None
-    """The teacher whose pass rate or length it is; None: all of them together."""
+    """The teacher whose pass rate or length it is; unless given, all of them together."""
     threshold: float | None = None
     """Hard is: pass rate or agreement below it, or length or the tag's value at or above it."""
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -53,14 +55,15 @@ class Arm(Spec):
 
     teacher: Name | None = None
     """Every problem with this teacher's trace."""
-    mix: dict[Name, Annotated[float, Field(gt=0)]] | None = None
+    mix: Annotated[dict[Name, Annotated[float, Field(gt=0)]], Field(min_length=1)] | None = None
     """Teachers by weight; each problem goes to one of them."""
-    sequence: tuple[Name, ...] | None = None
+    sequence: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     """All problems with the first teacher's traces, then again with the next one's: a curriculum."""
     route: Route | None = None
+    """Each problem from one of two teachers, by how hard it is."""
     shortest: Name | None = None
     """Every problem with the shortest correct one of this teacher's samples."""
-    effort: dict[Level, Name] | None = None
+    effort: Annotated[dict[Level, Name], Field(min_length=1)] | None = None
     """Every problem once in each teacher's style, told apart by a system message (`Reasoning effort: low`); the student
     is evaluated under each of them."""
     unverified: Name | None = None
@@ -71,8 +74,9 @@ class Arm(Spec):
     draws_on: tuple[Name, ...] = ()
     """The teachers that a `strategy` of one's own may pick from."""
     style: Literal["verbatim", "answer_only"] | PluginPath = "verbatim"
-    match: tuple[MatchRule, ...] | None = None
-    """Build this arm only under these of the study's rules; None: under all of them."""
+    """`verbatim` trains on reasoning and answer as written; `answer_only` on the extracted answer in a box."""
+    match: Annotated[tuple[MatchRule, ...], Field(min_length=1)] | None = None
+    """Build this arm only under these of the study's rules; unless given, under all of them."""
 
     @model_validator(mode="after")
     def _one_strategy(self) -> Arm:

@@ -140,7 +140,7 @@ def _extrapolated(work: Work, kept: Kept, price: Price | None) -> Work:
 
 
 def _priced(work: Work, price: Price | None) -> Work:
-    if price is None or work.tokens is None:
+    if price is None or not price.states_money or work.tokens is None:
         return work
 
     def money(tokens: int | None) -> float | None:

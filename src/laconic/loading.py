@@ -6,7 +6,6 @@ and what to do; names that nothing has come with the nearest one that something 
 
 from __future__ import annotations
 
-import copy
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,27 +13,36 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
-from laconic.crosschecks import faults_of
+from laconic.core.errors import Fault, InputError, StudyError, near_miss
+from laconic.crosschecks import NO_FILE, faults_of
 from laconic.stages.generate import CheckpointTeacher, RecordedTeacher
 from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ParquetProblems
 from laconic.stages.verify import Verify
-from laconic.study import SHIPPED, Study
-from laconic.validation import faults_from, stand_in
+from laconic.study import SHIPPED, Run, Study
+from laconic.validation import faults_from, is_broken, sound_rest
 
 
 def load_study(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> Study:
     """Read, validate and check a study: a path, or the name of a shipped one. Raises `StudyError` with every fault."""
+    study, faults = survey(path, overrides=overrides)
+    if faults or study is None:
+        raise StudyError(faults, study=find_study(path).name)
+    return study
+
+
+def survey(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> tuple[Study | None, list[Fault]]:
+    """A study with everything that is wrong with it: where something is, only its sound parts, so that they can be
+    looked at as well. None when there are none. Raises `LaconicError` for a file that cannot be read.
+    """
     file = find_study(path)
     raw = _read_toml(file)
     for key, text in (overrides or {}).items():
         _override(raw, key, text)
-    study = parse_study(raw, name=file.name)
+    study, faults = _parsed(raw)
+    if study is None:
+        return None, faults
     study = _resolve_paths(study, file.parent if file.parent != SHIPPED else Path.cwd())
-    faults = faults_of(study)
-    if faults:
-        raise StudyError(faults, study=file.name)
-    return study
+    return study, faults + _between(study, faults)
 
 
 def find_study(path: str | Path) -> Path:
@@ -73,22 +81,30 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def parse_study(raw: Mapping[str, Any], *, name: str = "the study") -> Study:
     """Plain values to a `Study`; every fault that the types show and those between the sound parts, at once."""
+    study, faults = _parsed(raw)
+    if faults or study is None:
+        raise StudyError(faults + (_between(study, faults) if study is not None else []), study=name)
+    return study
+
+
+def _parsed(raw: Mapping[str, Any]) -> tuple[Study | None, list[Fault]]:
+    """What the types accept, and a fault for everything else."""
     try:
-        return Study.model_validate(raw)
+        return Study.model_validate(raw), []
     except ValidationError as error:
-        faults = faults_from(error.errors())
-        raise StudyError(faults + _faults_of_the_rest(raw, error), study=name) from error
+        return sound_rest(raw, error.errors()), faults_from(error.errors())
 
 
-def _faults_of_the_rest(raw: Mapping[str, Any], error: ValidationError) -> list[Fault]:
-    """Cross-checks of what is sound: broken parts are replaced by stand-ins, so that one run shows every fault."""
-    sound: dict[str, Any] = copy.deepcopy(dict(raw))
-    for each in error.errors():
-        stand_in(sound, each["loc"], unknown=each["type"] == "extra_forbidden")
-    try:
-        return faults_of(Study.model_validate(sound))
-    except (ValidationError, LaconicError):
-        return []
+def _between(study: Study, faults: list[Fault]) -> list[Fault]:
+    """What is wrong between the sound parts, without what only the broken ones bring about."""
+    no_source = is_broken("problems", faults)
+    return [
+        fault
+        for fault in faults_of(study)
+        if not is_broken(fault.where, faults)
+        and not any(fault.where.startswith(f"{other.where}.") for other in faults)
+        and not (no_source and fault.found == NO_FILE)
+    ]
 
 
 def _override(raw: dict[str, Any], key: str, text: str) -> None:
@@ -140,8 +156,15 @@ def _resolve_paths(study: Study, base: Path) -> Study:
             "benchmarks": {name: absolute(source) for name, source in study.benchmarks.items()},
             "verify": _rulings_at(study, base),
             "students": students,
+            "run": _store_at(study, base),
         }
     )
+
+
+def _store_at(study: Study, base: Path) -> Run:
+    path = study.run.store
+    found = None if path is None else str((base / Path(path).expanduser()).resolve())
+    return study.run.model_copy(update={"store": found})
 
 
 def _rulings_at(study: Study, base: Path) -> Verify:

@@ -12,6 +12,7 @@ from typing import Any
 
 from laconic.core.records import Example, Exclusion, Profile, Trace
 from laconic.stages.profile import summarise
+from laconic.stages.report import left_of_recordings
 from laconic.store.artifacts import Artifact
 from laconic.study import Study
 
@@ -26,6 +27,11 @@ _COUNTED = {
 }  # fmt: skip
 
 
+def needed(study: Study, view: str) -> str:
+    """The stage after which a view shows all that it can, without a student."""
+    return "screen" if view == "profile" or not study.arms else "curate"
+
+
 def funnel(study: Study, found: Found) -> Rows:
     """Rows of every step on the way to examples, and what each left out by rule."""
     rows: Rows = []
@@ -33,12 +39,17 @@ def funnel(study: Study, found: Found) -> Rows:
         stage, _, label = name.partition("/")
         of_corpus = label == "problems" or label in study.teachers or stage == "curate"
         if stage in _COUNTED and of_corpus:
-            left = Counter(e.rule for e in artifact.read("exclusions", Exclusion))
+            left = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
             n = artifact.manifest.rows.get(_COUNTED[stage])
             if n is None:
                 n = artifact.manifest.facts.get("problems", 0)
-            rows.append({"step": name, "rows": n, "left_out": dict(left.most_common())})
+            rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
     return rows
+
+
+def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]:
+    teacher = study.teachers.get(label)
+    return left_of_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
 
 
 def lengths(study: Study, found: Found) -> Rows:

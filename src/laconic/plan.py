@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laconic import corpus, results, training
+from laconic import corpus, intake, results, training
 from laconic.arms import EFFORT, SEEDED, Arm
 from laconic.authors import model_identity, model_path
 from laconic.core.digest import digest, file_digest
 from laconic.core.spending import Spent
 from laconic.domains.judge import VERSION as JUDGE_VERSION
 from laconic.domains.math import VERSION as VERIFIER
+from laconic.kept import lacking
 from laconic.results import AuthorId
 from laconic.sources import files_digest
 from laconic.stages import curate, decontaminate, evaluate, generate, problems, report, screen, train, verify
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import ProblemSource, SyntheticProblems
+from laconic.store.artifacts import Store
 from laconic.store.runner import StepState
 from laconic.store.step import Step
 from laconic.study import JUDGE, Study, asking_order, resolved
@@ -74,12 +76,43 @@ class Plan:
         judged = JUDGE in self.study.served and any(step.stage == "verify" for step in owed)
         return [*names, JUDGE] if judged else names
 
-    def owing(self, states: Sequence[StepState]) -> dict[str, str]:
-        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed, and the judge
-        to the stage of its steps."""
-        owed = {state.step for state in states if state.state == "owed"}
-        teachers = {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
-        return teachers | ({JUDGE: "verify"} if any(step.stage == "verify" for step in owed) else {})
+    def left(self, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
+        """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
+        endpoint that this would come to cannot be asked, or would be paid again for what is made."""
+        left: dict[str, str] = {}
+        for step, names in self._owing(states).items():
+            if faults := wiring.endpoint_faults(names):
+                left[step] = f"{faults[0].where}: {faults[0].found}"
+            elif gone := self._gone(names, states, store):
+                left[step] = f"{gone}, which would be paid again; --mode retry asks"
+        return left
+
+    def _owing(self, states: Sequence[StepState]) -> dict[str, list[str]]:
+        """Steps of which only failed rows would be asked again, each with the endpoints that this may come to: its own,
+        and those of all that stands on it, since what is new there is asked about as well."""
+        owing: dict[str, list[str]] = {}
+        for state in states:
+            if state.state == "owed":
+                step, on = state.step, {state.step}
+                for other in states:  # inputs come before users
+                    if on.intersection(other.step.inputs.values()):
+                        on.add(other.step)
+                names = [name for name, (traces, _) in self.teachers.items() if traces in on]
+                names += [JUDGE] if any(each.stage == "verify" for each in on) else []
+                owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(
+                    name for name in names if name in self.study.served
+                )
+        return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
+
+    def _gone(self, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+        """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
+        made = {state.step: state.artifact for state in states if state.artifact is not None}
+        for name in names:
+            steps = [self.teachers[name][0]] if name in self.teachers else [s for s in made if s.stage == "verify"]
+            held = [made[step] for step in steps if step in made]
+            if n := lacking(self.study, name, held, store):
+                return f"the ledger of {name} lacks {n} of the replies that are in use"
+        return ""
 
     def spent_in(self, states: Sequence[StepState]) -> dict[str, Spent]:
         """What the finished steps of endpoints took: teacher to tokens."""
@@ -126,7 +159,7 @@ class _Builder:
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
             stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
-            inputs={}, run=self.wiring.problems(source, seed),
+            inputs={}, run=intake.problems(source, seed),
         )  # fmt: skip
 
     def _decontaminate(self, rows: Step, benchmarks: dict[str, Step]) -> Step:
@@ -134,7 +167,7 @@ class _Builder:
             stage="decontaminate", label="problems", version=decontaminate.VERSION,
             payload=self.study.decontaminate.payload(),
             inputs={"problems": rows, **{f"benchmark:{name}": step for name, step in benchmarks.items()}},
-            run=self.wiring.decontaminate(),
+            here=True, run=intake.decontaminate(self.study),
         )  # fmt: skip
 
     def _teacher(self, name: str, source: Step, before: dict[str, tuple[Step, Step]]) -> tuple[Step, Step]:
@@ -157,7 +190,7 @@ class _Builder:
             payload |= teacher.identity() if isinstance(teacher, EndpointTeacher) else {}
         traces = Step(
             stage="generate", label=name, version=generate.VERSION, payload=payload, inputs=inputs,
-            run=self.wiring.teach(name),
+            here=isinstance(teacher, RecordedTeacher), run=self.wiring.teach(name),
         )  # fmt: skip
         return traces, self._verify(name, source, traces)
 
@@ -192,7 +225,7 @@ class _Builder:
             payload["students"] = [_tokenizer_payload(student.base) for student in self.study.students]
         return Step(
             stage="screen", label=name, version=screen.VERSION, payload=payload,
-            inputs={"traces": traces, "verdicts": verdicts}, run=corpus.screen(self.study, model_path),
+            inputs={"traces": traces, "verdicts": verdicts}, here=True, run=corpus.screen(self.study, model_path),
         )  # fmt: skip
 
     def _screened(self, teachers: Iterable[str], screens: dict[str, Step]) -> dict[str, Step]:
@@ -210,7 +243,8 @@ class _Builder:
         verdicts = {f"verdicts:{name}": verdict for name, (_, verdict) in teachers.items()}
         return Step(
             stage="curate", label="pool", version=curate.VERSION, payload=payload,
-            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)}, run=corpus.pool(self.study),
+            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)}, here=True,
+            run=corpus.pool(self.study),
         )  # fmt: skip
 
     def _arms(
@@ -244,7 +278,7 @@ class _Builder:
         return Step(
             stage="curate", label=name, version=curate.VERSION, payload=payload,
             inputs={"problems": source, "pool": pool, **inputs},
-            run=corpus.arm(self.study, name, lambda: self.wiring.counter),
+            here=True, run=corpus.arm(self.study, name, lambda: self.wiring.counter),
         )  # fmt: skip
 
     def _match(self, name: str, rule: str, taking: dict[str, Step]) -> Step:
@@ -259,7 +293,8 @@ class _Builder:
             payload |= {"batch_tokens": training.batch_tokens, "max_length": training.max_length}
         return Step(
             stage="curate", label=f"{name}@{rule}", version=curate.VERSION, payload=payload,
-            inputs={f"examples:{arm}": step for arm, step in taking.items()}, run=corpus.match(self.study, name, rule),
+            inputs={f"examples:{arm}": step for arm, step in taking.items()}, here=True,
+            run=corpus.match(self.study, name, rule),
         )  # fmt: skip
 
     def _authors(self, arms: dict[tuple[str, str], Step], benchmarks: dict[str, Step]) -> list[Author]:
@@ -333,7 +368,7 @@ class _Builder:
         payload["teachers"] = list(teachers)
         return Step(
             stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,
-            run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
+            here=True, run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
     def _report(
@@ -346,7 +381,7 @@ class _Builder:
         inputs |= {f"train:{a.label}#{a.seed}": a.checkpoint for a in authors if a.checkpoint is not None}
         return Step(
             stage="report", label=self.study.name, version=report.VERSION, payload={"study": resolved(self.study)},
-            inputs=inputs, run=results.report(self.study, _ids(authors), list(benchmarks)),
+            inputs=inputs, here=True, run=results.report(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from laconic.core.errors import Fault, InputError
 from laconic.core.protocols import Answered, Grading
 from laconic.core.records import UNGRADED, Outcome, Problem
 from laconic.domains.math import MathVerifier, reference_answer
-from laconic.stages.problems import JsonlProblems, problems_of_rows
-from laconic.stages.rows import read_jsonl
+from laconic.stages.problems import FileProblems, JsonlProblems, problems_of_rows
+from laconic.stages.rows import Rows, fits, need, read_jsonl
 from laconic.study import Study
+from laconic.validation import is_broken
 
 MOST = 20_000
 """References of one file that are all checked; of a larger file, so many are drawn."""
@@ -31,10 +32,15 @@ _OTHER = "7919"
 _REMEDY = "mend it in the file or remove the row; as it is, {cost}"
 
 
-def reference_faults(study: Study) -> list[Fault]:
-    """Warnings about references of the study's own files, and a fault for a file where most are bad."""
+def reference_faults(study: Study, known: Sequence[Fault] = ()) -> list[Fault]:
+    """Warnings about references of the study's own files, and a fault for a file where most are bad. Sources of which
+    a fault is known are left alone."""
     sources = {"problems": study.problems, **{f"benchmarks.{name}": s for name, s in study.benchmarks.items()}}
-    files = {where: source for where, source in sources.items() if isinstance(source, JsonlProblems)}
+    files = {
+        where: source
+        for where, source in sources.items()
+        if isinstance(source, JsonlProblems) and not is_broken(where, known)
+    }
     limit_s = min(LIMIT_S, study.verify.limit_s)
     with MathVerifier(study.run.workers or os.cpu_count() or 1, limit_s) as verifier:
         return [fault for where, source in files.items() for fault in _of_file(where, source, study.seed, verifier)]
@@ -45,13 +51,24 @@ def _of_file(where: str, source: JsonlProblems, seed: int, verifier: MathVerifie
     try:
         n_lines = _count(path)
         drawn = set(random.Random(seed).sample(range(1, n_lines + 1), MOST)) if n_lines > MOST else None
-        rows = problems_of_rows(read_jsonl(path, drawn), source)
+        rows = problems_of_rows(_whole(read_jsonl(path, drawn), source, where), source)
         problems = {row.problem_id: row for row in rows if isinstance(row, Problem)}
     except InputError as error:
         return [error.fault]
     bad = list(_bad(problems.values(), verifier))
     listed = [_warning(where, problem, why, cost) for problem, why, cost in bad[:LISTED]]
     return [*_most(where, bad, len(problems)), *listed, *_unlisted(where, bad), *_drawn(where, n_lines, len(problems))]
+
+
+def _whole(rows: Rows, source: FileProblems, where: str) -> Rows:
+    """The rows, as long as each has the fields that the study names. Raises `InputError` naming the study's field."""
+    named = [("prompt_field", source.prompt_field), ("reference_field", source.reference_field)]
+    named += [("tag_fields", name) for name in source.tag_fields]
+    for at, row in rows:
+        if fits(row, source.where):
+            for field, path in named:
+                need(row, path, at, field=f"{where}.{field}")
+        yield at, row
 
 
 def _count(path: Path) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from laconic.arms import Arm
 from laconic.benchmarks import BENCHMARKS
@@ -17,7 +17,7 @@ from laconic.core.spec import Name, Spec
 from laconic.stages.curate import Curate
 from laconic.stages.decontaminate import Decontaminate
 from laconic.stages.evaluate import Evaluate
-from laconic.stages.generate import EndpointTeacher, Teacher
+from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, Teacher
 from laconic.stages.problems import ProblemSource
 from laconic.stages.train import Student, Training
 from laconic.stages.verify import Verify
@@ -41,9 +41,13 @@ class Endpoint(Spec):
     idle_timeout_s: Annotated[float, Field(gt=0)] = 120
     """Without a byte, once a stream has begun."""
     retries: Annotated[int, Field(ge=0)] = 6
+    """Further attempts at a request that failed in a way that may pass."""
     stream: bool = False
+    """Read replies as they are generated, so that a silent server is noticed early."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one."""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one: prompt and completion tokens."""
 
     @field_validator("url")
     @classmethod
@@ -68,6 +72,11 @@ class Price(Spec):
     """Money for a million generated tokens."""
     tokens_per_trace: Annotated[float, Field(gt=0)] | None = None
     """Expected tokens of one trace, until a pilot or the ledger knows better."""
+
+    @property
+    def states_money(self) -> bool:
+        """Whether it says what tokens cost: zero is a price, silence is none."""
+        return bool(self.model_fields_set & {"input_per_million", "output_per_million"})
 
 
 class Spending(Spec):
@@ -98,45 +107,65 @@ class Run(Spec):
     """Where and how fast; nothing here is ever hashed."""
 
     store: str | None = None
-    """The store's folder; `.laconic` in the working folder unless `LACONIC_STORE` says otherwise."""
+    """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
+    `.laconic` in the working folder; `--store` and `LACONIC_STORE` come first."""
     engine: Literal["local"] = "local"
+    """Where students are trained and sampled: worker processes on this machine."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Worker processes; one a core unless given."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of training; `auto` is what the hardware does well: fp32 on processors."""
     endpoints: dict[Name, Endpoint] = {}
+    """Where each endpoint teacher, and the `judge`, is served, by its name."""
     prices: dict[Name, Price] = {}
+    """What each of them costs, by its name."""
     budget: Spending = Spending()
     """Ends the run before it is exceeded; it can be raised and the run goes on."""
     compute: Compute | None = None
+    """For the plan's GPU hours; without it the plan states tokens alone."""
 
 
 class Study(Spec):
     """A whole study. `load_study("x.toml")` equals the `Study(...)` one would build in Python."""
 
     name: Name
+    """Stands in the report's folder and in the status."""
     title: str = ""
+    """The report's heading."""
     description: str = ""
+    """One paragraph under it."""
     caveats: tuple[str, ...] = ()
     """What the study is not, in whole sentences; they stand on top of its report."""
     seed: int = 0
+    """What every sample, shuffle and bootstrap is derived from."""
     tokenizer: str | None = None
     """The one tokenizer in which all authors are counted: `words`, `miniature`, a folder or a hub id. The first
     student's own unless given; `words` when there is no student."""
     prompt: str = "{problem}"
-    """What students are shown, in training and in evaluation; `{problem}` stands for the problem's text."""
+    """What models are shown; `{problem}` stands for the problem's text. Students are shown it in training and in
+    evaluation; endpoints and checkpoints that teach are, unless they state a `prompt` of their own."""
     problems: ProblemSource
+    """What teachers are asked."""
     decontaminate: Decontaminate = Decontaminate()
     """Problems that copy one of a benchmark of the study are left out before any teacher is asked."""
     teachers: dict[Name, Teacher]
+    """Who writes the traces, by name; at least one."""
     verify: Verify = Verify()
+    """How answers are graded."""
     curate: Curate = Curate()
+    """What may be compared, and how arms are made comparable."""
     arms: dict[Name, Arm] = {}
+    """Training sets by name; without students they are only built."""
     students: tuple[Student, ...] = ()
+    """Base models; each is fine-tuned on every arm."""
     training: Training = Training()
+    """How students are fine-tuned."""
     benchmarks: dict[Name, ProblemSource] = {}
     """Benchmarks of the study's own, beside the known ones."""
     evaluate: Evaluate = Evaluate()
+    """On what students are evaluated, and how."""
     run: Run = Run()
+    """Where and how fast; part of no key."""
 
     @field_validator("teachers")
     @classmethod
@@ -144,6 +173,18 @@ class Study(Spec):
         if not value:
             raise ValueError("found no teacher; expected at least one; add a table [teachers.NAME]")
         return value
+
+    @field_validator("teachers")
+    @classmethod
+    def _inherit_the_prompt(cls, value: dict[str, Teacher], info: ValidationInfo) -> dict[str, Teacher]:
+        """A model that teaches is shown what students are shown. Procedures read the bare problem, so they are not."""
+        prompt = info.data.get("prompt", "{problem}")
+        return {
+            name: teacher.model_copy(update={"prompt": prompt})
+            if isinstance(teacher, EndpointTeacher | CheckpointTeacher) and "prompt" not in teacher.model_fields_set
+            else teacher
+            for name, teacher in value.items()
+        }
 
     @property
     def served(self) -> dict[str, EndpointTeacher]:

@@ -6,12 +6,13 @@ broken can be replaced by a stand-in, so that the sound rest is checked in the s
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from laconic.core.errors import Fault, near_miss
 from laconic.study import Study
@@ -19,7 +20,19 @@ from laconic.study import Study
 
 def faults_from(errors: Iterable[Any]) -> list[Fault]:
     """One fault for each place that a validation error names."""
-    return _merged([_fault(dict(error)) for error in errors])
+    listed = [dict(error) for error in errors]
+    return _merged([_fault(error) for error in listed if not _is_emptied(error, listed)])
+
+
+def _is_emptied(error: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
+    """A list that is empty for pydantic only because what stands in it is broken."""
+    n = len(error["loc"])
+    return error["type"] == "too_short" and any(len(o["loc"]) > n and o["loc"][:n] == error["loc"] for o in errors)
+
+
+def is_broken(part: str, faults: Iterable[Fault]) -> bool:
+    """Whether one of the faults stands at this part of the study or within it."""
+    return any(f"{fault.where}.".replace("[", ".").startswith(f"{part}.") for fault in faults)
 
 
 def _merged(faults: list[Fault]) -> list[Fault]:
@@ -52,30 +65,51 @@ def _fault(error: dict[str, Any]) -> Fault:
     if kind == "value_error" and "; expected " in str(error["msg"]):
         parts = str(error["msg"]).removeprefix("Value error, ").split("; ")
         return Fault(where, parts[0].removeprefix("found "), parts[1].removeprefix("expected "), parts[-1])
+    if kind == "too_short":
+        return Fault(where, found, "at least one value", "add one, or leave the field out")
     if kind == "string_pattern_mismatch" and "[A-Za-z_]" in str(error["msg"]):
         return Fault(where, found, "package.module:name for one of your own", "change the value")
     if kind == "string_pattern_mismatch":
         return Fault(where, found, "lower-case letters, digits, dots, dashes and underscores", "rename it")
-    return Fault(where, found, str(error["msg"]).removeprefix("Input should be "), "change the value")
+    return Fault(where, found, _in_words(kind, str(error["msg"])), "change the value")
+
+
+_WORDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": 'a text in "quotes"',
+    "tuple": "a list", "list": "a list", "dict": "a table", "model": "a table",
+}  # fmt: skip
+"""What a value should have been, by the first word of pydantic's name for the error."""
+
+
+def _in_words(kind: str, message: str) -> str:
+    """What was expected, in words of the study file: pydantic speaks of dictionaries, instances and parsing."""
+    of_type = kind.endswith(("_type", "_parsing", "_from_float", "_attributes_type"))
+    word = _WORDS.get(kind.partition("_")[0]) if of_type else None
+    return word or message.removeprefix("Input should be ")
 
 
 _KINDS = {"jsonl", "parquet", "synthetic", "huggingface", "procedural", "recorded", "endpoint", "checkpoint", "[key]"}
-
-
 _TYPE_PARTS = ("literal[", "constrained-", "function-", "tuple[", "AtLeast")
 """How pydantic names the branches of a union in a location."""
+_PLAIN = ("str", "int", "float", "bool")
+"""The same, where a branch is a type of Python's: never before the third place, where names of the study may stand."""
+
+
+def _parts(loc: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Pydantic's location without the union tags."""
+    return tuple(part for i, part in enumerate(loc) if not (i > 0 and _is_tag(loc, i)))
+
+
+def _is_tag(loc: Sequence[str | int], i: int) -> bool:
+    part = loc[i]
+    if part in _KINDS:
+        return (loc[0] == "problems" and i == 1) or i == 2 or part == "[key]"
+    return str(part).startswith(_TYPE_PARTS) or (part in _PLAIN and i > 2 and i == len(loc) - 1)
 
 
 def _dotted(loc: Sequence[str | int]) -> str:
-    """`teachers.a.sampling.top_p`: pydantic's location without the union tags."""
-    out: list[str] = []
-    for i, part in enumerate(loc):
-        if i > 0 and str(part).startswith(_TYPE_PARTS):
-            continue
-        if part in _KINDS and i > 0 and ((loc[0] == "problems" and i == 1) or i == 2 or part == "[key]"):
-            continue
-        out.append(f"[{part}]" if isinstance(part, int) else str(part))
-    return ".".join(out).replace(".[", "[")
+    """`teachers.a.sampling.top_p`."""
+    return ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in _parts(loc)).replace(".[", "[")
 
 
 def _fields_at(loc: Sequence[str | int]) -> list[str]:
@@ -110,27 +144,58 @@ _STAND_INS: dict[str, dict[str, Any]] = {
     "benchmarks": {"kind": "synthetic", "count": 1},
     "problems": {"kind": "synthetic", "count": 1},
 }
+_FLOORS = 4
+"""How far above what is broken its surroundings may have to be taken out: `teachers.a.sampling.top_p`."""
 
 
-def stand_in(sound: dict[str, Any], loc: tuple[int | str, ...], *, unknown: bool) -> None:
-    """Replace what is broken at a location by something sound, or take out what is unknown."""
-    at: Any = sound
-    keys = [part for i, part in enumerate(loc) if not (i > 0 and part in _KINDS)]
-    if unknown:
-        for key in keys[:-1]:
-            if isinstance(at, dict) and key not in at:
-                return  # what holds it was broken, too, and is gone
-            at = at[key]
-        at.pop(keys[-1], None)
-    elif keys[0] in ("teachers", "benchmarks", "arms") and len(keys) > 1:
-        teachers = list(sound.get("teachers", {}))
-        sound_part = _STAND_INS.get(str(keys[0])) or {"teacher": teachers[0] if teachers else ""}
-        sound[str(keys[0])][keys[1]] = sound_part
-    elif keys[0] == "verify" and isinstance(sound["verify"], dict) and "judge" in sound["verify"]:
+def sound_rest(raw: Mapping[str, Any], errors: Iterable[Any]) -> Study | None:
+    """The study without what is broken: first the fields alone, then what holds them, if it cannot be without them.
+
+    None when nothing sound is left.
+    """
+    sound = copy.deepcopy(dict(raw))
+    for floor in range(_FLOORS):
+        # The last first: taking one out of a list moves those behind it.
+        for loc in reversed(dict.fromkeys(_up(error["loc"], floor) for error in errors)):
+            _take_out(sound, loc)
+        try:
+            return Study.model_validate(sound)
+        except ValidationError as error:
+            errors = error.errors()
+    return None
+
+
+def _up(loc: Sequence[str | int], floors: int) -> tuple[str | int, ...]:
+    parts = _parts(loc)
+    named = parts[: max(1, len(parts) - floors)]
+    return (*named, "[key]") if loc[-1] == "[key]" and not floors else named
+
+
+def _take_out(sound: dict[str, Any], loc: tuple[str | int, ...]) -> None:
+    """Remove what stands at a location, or put something sound in its place where a study cannot be without."""
+    head, verify = str(loc[0]), sound.get("verify")
+    if loc[-1] == "[key]":  # the name itself
+        _remove(sound, loc[:-1])
+    elif len(loc) == 1 and head in ("problems", "name", "teachers"):
+        stand_ins = {"name": "x", "teachers": {"x": _STAND_INS["teachers"]}, "problems": _STAND_INS["problems"]}
+        sound[head] = stand_ins[head]
+    elif len(loc) == 2 and head in ("teachers", "benchmarks", "arms") and isinstance(sound.get(head), dict):
+        sound[head][loc[1]] = _STAND_INS.get(head) or {"teacher": next(iter(sound.get("teachers") or ["x"]))}
+    elif head == "verify" and len(loc) <= 2 and isinstance(verify, dict) and "judge" in verify:
         sound["verify"] = {"policy": "judge", "judge": {"model": "x"}}  # else its endpoint would seem to be nobody's
-    elif keys[0] in ("problems", "name", "teachers"):
-        sound[str(keys[0])] = {"name": "x", "teachers": {"x": _STAND_INS["teachers"]}}.get(
-            str(keys[0]), _STAND_INS["problems"]
-        )
     else:
-        sound.pop(str(keys[0]), None)
+        _remove(sound, loc)
+
+
+def _remove(sound: dict[str, Any], loc: Sequence[str | int]) -> None:
+    at: Any = sound
+    for part in loc[:-1]:
+        at = at.get(part) if isinstance(at, dict) else at[part] if _is_within(at, part) else None
+    if isinstance(at, dict):
+        at.pop(loc[-1], None)
+    elif _is_within(at, loc[-1]):
+        del at[loc[-1]]
+
+
+def _is_within(at: object, part: str | int) -> bool:
+    return isinstance(at, list) and isinstance(part, int) and part < len(cast("list[Any]", at))

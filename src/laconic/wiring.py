@@ -21,25 +21,22 @@ from laconic.adapters.counting import counter
 from laconic.authors import Authors, model_identity, model_path
 from laconic.core.digest import derive_seed, digest
 from laconic.core.errors import Fault
-from laconic.core.protocols import Answered, Author, Reply, Request, TokenCounter
+from laconic.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request, TokenCounter
 from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
-from laconic.stages import decontaminate as decontaminate_stage
+from laconic.kept import spent_before
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
-from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
-from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
 from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_overrides
-from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
@@ -60,8 +57,6 @@ class Wiring:
         self.engine = LocalEngine(study.run.workers)
         self.budget = Budget(tokens=study.run.budget.tokens, money=study.run.budget.money)
         self.authors = Authors(study, self.engine, self.stop, self.account)
-        self._earlier: dict[str, Spent] = {}
-        """What is filed of each teacher as spent before this run."""
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
         self._counter: TokenCounter | None = None
         self._verifier: MathVerifier | None = None
@@ -112,38 +107,6 @@ class Wiring:
                 else:
                     ledger.close()
 
-    # -- problems --------------------------------------------------------------------------------------------
-
-    def problems(self, source: ProblemSource, seed: int) -> Body:
-        """Read or make problems."""
-
-        def body(ctx: StepContext) -> None:
-            revision = sources.revision_of(source)
-            count = None if isinstance(source, SyntheticProblems) else source.count
-            sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
-            ctx.out.write("exclusions", sieve.exclusions())
-            # A generator's problems are independent draws from its templates; only written ones are copied.
-            kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
-            ctx.out.write("problems", kept)
-            ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
-
-        return body
-
-    def decontaminate(self) -> Body:
-        """The problems without those that copy a problem of a benchmark."""
-
-        def body(ctx: StepContext) -> None:
-            problems, found = ctx.inputs["problems"], self.study.evaluate.benchmarks
-            benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-            kept, left = decontaminate_stage.decontaminate(
-                problems.read("problems", Problem), benchmarks, self.study.decontaminate
-            )
-            ctx.out.write("problems", kept)
-            ctx.out.write("exclusions", left)
-            ctx.out.facts.update(problems.manifest.facts)
-
-        return body
-
     # -- traces ----------------------------------------------------------------------------------------------
 
     def teach(self, name: str) -> Body:
@@ -164,7 +127,7 @@ class Wiring:
                 problems, author.identity, template=getattr(teacher, "prompt", "{problem}"), samples=teacher.samples,
                 sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
             )  # fmt: skip
-            ctx.out.write("traces", self._generate(ctx, name, author, asked, correct, self.account(name)))
+            ctx.out.write("traces", self._generate(ctx, name, author, asked, correct, self.account(name).rate))
 
         return body
 
@@ -184,7 +147,7 @@ class Wiring:
             asked = generate_stage.requests(
                 problems, author.identity, template=teacher.prompt, sampling=teacher.sampling, samples=1
             )
-            traces = list(self._generate(ctx, name, author, asked, None, self.account(name)))
+            traces = list(self._generate(ctx, name, author, asked, None, self.account(name).rate))
             ctx.out.write("traces", traces)
             by_id = {problem.problem_id: problem for problem in problems}
             with self._verifying:
@@ -203,22 +166,10 @@ class Wiring:
         return Account(self.budget, Rate(price.input_per_million, price.output_per_million) if price else None)
 
     def count_earlier(self, spent: Mapping[str, Spent], store: Store) -> None:
-        """File what was spent before this run: by finished steps (teacher to tokens), and all that the judge took."""
-        for name, tokens in spent.items():
-            self._file_earlier(name, self.account(name), tokens)
-        judge = self.study.served.get(JUDGE)
-        path = store.ledger_path(JUDGE, digest(judge.identity())) if judge else None
-        if path is not None and path.exists():
-            with Ledger.open(path, create=False, readonly=True) as ledger:
-                self.account(JUDGE).earlier(spent_on_keys(ledger.keys(), ledger))
-
-    def _file_earlier(self, name: str, account: Account, spent: Spent) -> None:
-        """File what earlier runs spent on a teacher; a step that finished and is asked again tells of it twice."""
-        with self._lock:
-            filed = self._earlier.get(name, Spent())
-            more = Spent(max(0, spent.prompt - filed.prompt), max(0, spent.completion - filed.completion))
-            self._earlier[name] = filed.plus(more)
-        account.earlier(more)
+        """File what was spent before this run, once and before anything is asked; `spent` is what finished steps took,
+        by teacher."""
+        for name, earlier in spent_before(self.study, spent, store).items():
+            self.account(name).earlier(earlier)
 
     def _correct(self, problems: Sequence[Problem]) -> generate_stage.Correct:
         """Which replies are right, by the rules of the domain."""
@@ -251,28 +202,27 @@ class Wiring:
 
     def _generate(
         self, ctx: StepContext, label: str, author: Author, asked: list[Request],
-        correct: generate_stage.Correct | None, account: Account | None,
+        correct: generate_stage.Correct | None, rate: Rate | None,
     ) -> Iterator[Trace]:  # fmt: skip
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
         failed: list[str] = []
         served = Counter[str]()
+        answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
-            if account is not None:
-                earlier = spent_on(asked, ledger)
-                self._file_earlier(label, account, earlier)
-                if label in self.study.served:
-                    cast("EndpointAuthor", author).answered = earlier.completion > 0
+            if label in self.study.served and author.paid:
+                cast("EndpointAuthor", author).answered = spent_on(asked, ledger).completion > 0
             for trace in generate_stage.generate(
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
-                stop=ctx.stop, retry=ctx.retry, correct=correct, rate=account.rate if account else None,
+                stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
             ):  # fmt: skip
                 if trace.error is not None:
                     failed.append(trace.trace_id)
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
+                answered.add(trace.problem_id)
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
             # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
@@ -282,6 +232,9 @@ class Wiring:
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
             completion_tokens=spent.completion, served=dict(served),
         )  # fmt: skip
+        if isinstance(author, ReplayingAuthor):
+            n_problems = len({request.problem_id for request in asked})
+            ctx.out.facts.update(author.unused, problems_without_trace=n_problems - len(answered))
 
     # -- verdicts --------------------------------------------------------------------------------------------
 

@@ -75,6 +75,13 @@ def test_the_rows_of_a_problem_are_its_samples_and_what_is_missing_is_absent():
     assert [reply.error for reply in got] == [None, None, ABSENT, ABSENT]
 
 
+def test_rows_that_nobody_asked_for_are_counted_by_why():
+    rows = [{"problem": problem, "text": "1"} for problem in "aabbbc"]
+    recorded = author(rows, text="text")
+    replies(recorded, ("a", 0), ("b", 0), ("b", 1), ("d", 0))
+    assert recorded.unused == {"rows_beyond_samples": 2, "rows_of_other_problems": 1}
+
+
 def test_no_fitting_row_is_a_mistake_and_says_what_there_is():
     with pytest.raises(InputError, match="did you mean 'deepseek'"):
         replies(

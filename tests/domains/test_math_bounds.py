@@ -112,6 +112,7 @@ def test_white_space_in_any_mark_is_bounded(verifier: MathVerifier, mark: str, s
         "#### " * 70_000 + "\nx",
         "So " + "1," * 7_900,
         "$$" + "1," * 7_900,
+        "<answer>1" + ":" * 15_900 + "x</answer>",
     ],
 )
 def test_long_lines_of_a_mark_are_bounded(verifier: MathVerifier, text: str) -> None:

@@ -139,6 +139,27 @@ def test_arms_that_look_at_lengths_samples_agreement_and_problems_outside_the_po
     assert not list((tmp_path / ".laconic").rglob("scratch*"))
 
 
+def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
+    write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": f"{i}"} for i in range(4)])
+    first = [trace(f"q{i}", "first", f"{i}") for i in (0, 0, 1, 1, 2, 7)]
+    write(tmp_path / "traces.jsonl", [*first, *(trace(f"q{i}", "second", f"{i}") for i in range(4))])
+    study = recorded(tmp_path)
+    api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports")
+    left = {row["step"]: row["left_out"] for row in api.look(study, "funnel", store=tmp_path / ".laconic")}
+    assert left["generate/first"] == {
+        "recorded rows beyond samples = 1": 2,
+        "recorded rows of other problems": 1,
+        "problems without a recorded trace": 1,
+    }
+    assert left["generate/second"] == {}
+    said = (tmp_path / "reports" / "recorded" / "report.md").read_text(encoding="utf-8")
+    assert (
+        "| traces of first (teacher) | 3 | recorded rows beyond samples = 1: 2; recorded rows of other problems: 1"
+        in said
+    )
+    assert "traces of second" not in said
+
+
 def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": f"{i}"} for i in range(4)])
     rows = [trace(f"q{i}", who, f"{i}") for who in ("first", "second") for i in range(4)]

@@ -48,6 +48,7 @@ class Replaying(Scripted):
     def __init__(self, reply: Callable[[Request], Payload | None], order: Callable[[list[Request]], list[Request]]):
         super().__init__(reply)
         self.order = order
+        self.unused: dict[str, int] = {}
 
     def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
         for request in self.order(list(requests)):
@@ -69,6 +70,9 @@ class Log(dict[str, Payload]):
 
     def note(self, key: str) -> int | None:
         return self.notes.get(key)
+
+    def sound(self, key: str) -> bool:
+        return key in self
 
     def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
         self[key], self.notes[key] = payload, note

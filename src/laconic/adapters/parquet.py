@@ -30,10 +30,21 @@ def rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, Mapping[str, 
                             yield f"{shard}:{number}", row
                             number += 1
         except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"{type(error).__name__}: {str(error)[:200]}", "a readable Parquet file",
-                "check the path, or make or download the file again", where=str(shard),
-            ) from error  # fmt: skip
+            raise _unreadable(shard, error) from error
+
+
+def _unreadable(shard: Path, error: Exception) -> InputError:
+    todo = "check the path, or make or download the file again"
+    return InputError(f"{type(error).__name__}: {str(error)[:200]}", "a readable Parquet file", todo, where=str(shard))
+
+
+def columns(path: Path) -> list[str]:
+    """The columns of a file, or of a folder's first shard. Raises `InputError` for what is no Parquet."""
+    shard = shards(path)[0]
+    try:
+        return pq.read_schema(shard).names
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(shard, error) from error
 
 
 def shards(path: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Traces that exist already, as an author: rows of a file or data set, found by the text of their problem.
 
-Nothing is asked and nothing is paid. A problem that no row has is absent: no trace, and the funnel says so.
+Nothing is asked and nothing is paid. A problem that no row has is absent: no trace, and the funnel says so. So it does
+of rows that nobody asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import NoReturn, cast
 from laconic.core.errors import InputError, near_miss
 from laconic.core.protocols import ABSENT, Payload, Reply, Request
 
+BEYOND, ELSEWHERE = "rows_beyond_samples", "rows_of_other_problems"
+"""Why a row is no trace: its problem has as many as the study asks for, or is no problem of the study."""
 _ASSISTANTS = frozenset({"assistant", "gpt", "model"})
 _SEEN = 1000
 """Values of the first field of `where` that are remembered, for the message when nothing fits."""
@@ -56,6 +59,7 @@ class RecordedAuthor:
         self._rows, self._fields, self._dig = rows, fields, dig
         self._split, self._split_message = split, split_message
         parts = {name: getattr(fields, name) for name in ("reasoning", "answer", "text", "messages")}
+        self.unused: dict[str, int] = {}
         self.identity: object = {"recorded": digest, "where": dict(fields.where), "fields": parts}
 
     def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
@@ -77,14 +81,19 @@ class RecordedAuthor:
             if first != request.key:
                 twins.setdefault(first, []).append(request.key)
         met = dict.fromkeys((problem for problem, _ in wanted), 0)
+        self.unused = {BEYOND: 0, ELSEWHERE: 0}
         for where, row in self._fitting():
             problem = _print(self._need(row, self._fields.problem, where))
-            if problem in met:
-                key = wanted.get((problem, met[problem]))
-                met[problem] += 1
-                if key is not None:
-                    payload = self._payload(row, where)
-                    yield from ((each, payload) for each in (key, *twins.get(key, ())))
+            if problem not in met:
+                self.unused[ELSEWHERE] += 1
+                continue
+            key = wanted.get((problem, met[problem]))
+            met[problem] += 1
+            if key is None:
+                self.unused[BEYOND] += 1
+                continue
+            payload = self._payload(row, where)
+            yield from ((each, payload) for each in (key, *twins.get(key, ())))
 
     def _fitting(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The rows that `where` names. Raises `InputError` when there are none."""

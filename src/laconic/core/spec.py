@@ -6,9 +6,10 @@ default moves no existing key. Where and how fast a thing runs stands in `Run`, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import typing
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """A name that is safe as a folder, a label and a table key: lower case, digits, dots, dashes."""
@@ -24,11 +25,35 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, raw: object) -> object:
+        """Python counts `true` as 1; whoever writes `repetition = true` means something else: it is refused as a text
+        would be."""
+        if not isinstance(raw, dict):
+            return raw
+        given = cast("dict[str, object]", raw)
+        numbers = [name for name, told in cls.model_fields.items() if name in given and _has_numbers(told.annotation)]
+        return {**given, **{name: _worded(given[name]) for name in numbers}}
+
     def payload(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
         """Plain values for a fingerprint: the fields that differ from their defaults."""
         kept = self.model_dump(mode="json", exclude_defaults=True, exclude=set(exclude))
         kind = getattr(self, "kind", None)
         return {"kind": kind, **kept} if kind is not None else kept
+
+
+def _has_numbers(annotation: object) -> bool:
+    """Whether a field is a number, or a list or table of them."""
+    return annotation is int or annotation is float or any(map(_has_numbers, typing.get_args(annotation)))
+
+
+def _worded(value: object) -> object:
+    if isinstance(value, list):
+        return [_worded(each) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _worded(each) for name, each in cast("dict[str, object]", value).items()}
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class Sampling(Spec):
@@ -37,7 +62,9 @@ class Sampling(Spec):
     temperature: Annotated[float, Field(ge=0, le=5)] = 1.0
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus sampling; 1 is off."""
     top_k: Annotated[int, Field(ge=1)] | None = None
+    """Only the so many likeliest tokens."""
     max_tokens: Annotated[int, Field(ge=1)] = 32_768
     """Most tokens an author may generate for one problem, reasoning included."""
 

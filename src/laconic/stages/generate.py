@@ -51,14 +51,17 @@ class _Asked(_Teacher):
     until: Literal["correct"] | None = None
     """`correct`: draw a problem's samples one after the other until the first that is right, at most `samples`."""
     prompt: str = "{problem}"
-    """What the teacher is shown; `{problem}` stands for the problem's text."""
+    """What the teacher is shown; `{problem}` stands for the problem's text. A model that states none is shown the
+    study's `prompt`."""
 
 
 class ProceduralTeacher(_Asked):
     """A function that writes traces: `(prompt, rng, error_rate) -> (reasoning, answer)`."""
 
     kind: Literal["procedural"] = "procedural"
+    """A function."""
     procedure: Literal["verbose", "concise"] | PluginPath
+    """One of the miniature's own, or one of your own."""
     error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of traces whose final answer is wrong."""
 
@@ -67,17 +70,21 @@ class RecordedTeacher(_Teacher):
     """Traces that exist already, in files or in the data set that the problems come from."""
 
     kind: Literal["recorded"] = "recorded"
+    """Traces that exist."""
     path: str | None = None
-    """A JSONL file, a Parquet file or a folder of Parquet shards, relative to the study; None: the rows of the
-    problems' own source."""
+    """A JSONL file, a Parquet file or a folder of Parquet shards, relative to the study; unless given, the rows
+    of the problems' own source."""
     preset: Annotated[str | None, Field(exclude=True)] = None
-    """A public data set whose fields fill what is left out here: `nemotron-v1`, `s1k-1.1` ... (`stages/presets.py`)."""
+    """A public data set whose fields fill what is left out here: `nemotron-v1`, `s1k-1.1` ...
+    (`laconic fields presets`)."""
     where: dict[str, str] = {}
     """Only rows in which these fields have these values."""
     problem_field: str = "problem"
     """The field whose text equals the problem's prompt."""
     reasoning_field: str | None = None
+    """Where the reasoning stands, beside an `answer_field`."""
     answer_field: str | None = None
+    """Where the answer text stands apart from the reasoning."""
     text_field: str | None = None
     """Reasoning and answer in one text (`<think>` tags, harmony channels): used when there is no `answer_field`."""
     messages_field: str | None = None
@@ -86,6 +93,7 @@ class RecordedTeacher(_Teacher):
     opened: bool = False
     """Texts begin inside the thinking, without an opening tag."""
     finish_field: str | None = None
+    """The finish reason: `length` is truncated."""
     tokens_field: str | None = None
     """The provider's count of completion tokens."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -120,14 +128,19 @@ class EndpointTeacher(_Asked):
     """A model behind an OpenAI-compatible endpoint; its URL and key's variable stand in `run.endpoints`."""
 
     kind: Literal["endpoint"] = "endpoint"
+    """A server."""
     model: str
+    """The model's name, as the server knows it."""
     api: Literal["chat", "responses"] = "chat"
+    """`/chat/completions` or `/responses`."""
     system: str | None = None
+    """A system message."""
     opened: bool = False
     """The server's chat template writes the opening think tag, so that replies begin inside of it."""
     seeded: bool = False
     """Send each sample's own seed, for servers that honour it."""
     sampling: Sampling = Sampling()
+    """How it is sampled."""
 
     def identity(self) -> dict[str, object]:
         """Who writes, for the keys of calls: the model and what it is told; never a URL."""
@@ -139,8 +152,11 @@ class CheckpointTeacher(_Asked):
     """A model in a local folder (or on the hub), sampled in this process's workers."""
 
     kind: Literal["checkpoint"] = "checkpoint"
+    """A local model."""
     path: str
+    """The model's folder, relative to the study, or its hub id."""
     sampling: Sampling = Sampling()
+    """How it is sampled."""
 
 
 Teacher = Annotated[
@@ -200,7 +216,7 @@ def generate(
     else:
         asked = _ask_until(asked, author, log, put, progress, retry, correct)
     log.flush()
-    missing = sum(log.note(request.key) is None for request in asked)
+    missing = sum(request.key not in log for request in asked)
     if missing:
         reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
         raise RunStopped(
@@ -273,6 +289,8 @@ def _replayed(asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, p
                 log.put(key, payload)
         progress.advance(1, tokens=reply.completion_tokens or 0)
         yield reply
+    for key, payload in lying:  # to its end, so that what nobody asked for is counted
+        log.put(key, payload)
 
 
 def _reply(author: Author, log: CallLog, key: str) -> Reply:

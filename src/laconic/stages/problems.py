@@ -29,14 +29,16 @@ class _Rows(Spec):
     """What every source of rows has: which rows, and where the parts of a problem stand in them."""
 
     path: str
+    """The file, folder or data set."""
     preset: Annotated[str | None, Field(exclude=True)] = None
-    """A public data set of `stages/presets.py` whose fields fill what is left out here: `nemotron-v1`, `math` ...
+    """A public data set whose fields fill what is left out here: `nemotron-v1`, `math` ... (`laconic fields presets`).
     What it fills is part of keys, its name is not."""
     where: dict[str, str] = {}
     """Only rows in which these fields have these values."""
     prompt_field: str = "problem"
     """A dotted path into the row: `messages.0.content`, `metadata.expected_answer` (JSON text is looked into)."""
     reference_field: str = "answer"
+    """A dotted path to the right answer."""
     reference_after: str | None = None
     """Keep what follows the last occurrence of this, for instance `####` in GSM8K."""
     reference_boxed: bool = False
@@ -44,8 +46,9 @@ class _Rows(Spec):
     tag_fields: tuple[str, ...] = ()
     """Fields to keep as tags, for instance `level`."""
     domain: Literal["math"] = "math"
+    """What "correct" means."""
     count: Annotated[int, Field(ge=1)] | None = None
-    """Sample so many distinct problems, seeded; None takes all."""
+    """Sample so many distinct problems, seeded; all unless given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -62,20 +65,25 @@ class JsonlProblems(_Rows):
     """Problems from a JSONL file, one object a line; its path is relative to the study file."""
 
     kind: Literal["jsonl"] = "jsonl"
+    """A JSONL file."""
 
 
 class ParquetProblems(_Rows):
     """Problems from a Parquet file or a folder of shards, relative to the study file."""
 
     kind: Literal["parquet"] = "parquet"
+    """Parquet."""
 
 
 class HuggingFaceProblems(_Rows):
     """Problems from a data set on the Hugging Face hub, or from a local folder in its formats."""
 
     kind: Literal["huggingface"] = "huggingface"
+    """A data set of the hub."""
     config: str | None = None
+    """Its configuration, where it has several."""
     split: str = "test"
+    """Its split."""
     revision: str | None = None
     """Pin it: a data set can change under its name. Unpinned, the commit that was read stands in the manifest's
     facts."""
@@ -85,14 +93,21 @@ class SyntheticProblems(Spec):
     """Problems from a generator function: `(count, seed=..., min_steps=..., max_steps=..., split=...)`."""
 
     kind: Literal["synthetic"] = "synthetic"
+    """A generator."""
     generator: Literal["word-problems"] | PluginPath = "word-problems"
+    """Laconic's own word problems, or a function of one's own."""
     count: Annotated[int, Field(ge=1)]
+    """How many problems."""
     min_steps: Annotated[int, Field(ge=1)] = 2
+    """Fewest steps of reasoning in a problem."""
     max_steps: Annotated[int, Field(ge=1)] = 6
+    """Most steps."""
     split: Literal["train", "held-out"] = "train"
     """Splits are disjoint by construction."""
     seed: int = 0
+    """Another seed makes other problems."""
     domain: Literal["math"] = "math"
+    """What "correct" means."""
 
     @model_validator(mode="after")
     def _some_steps(self) -> SyntheticProblems:

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
-from laconic.core.errors import InputError
+from laconic.core.errors import InputError, near_miss
 
 Rows = Iterable[tuple[str, Mapping[str, object]]]
 """Where a row stands (`file:line`) and the row."""
@@ -81,6 +81,14 @@ def _maybe_json(text: str) -> object:
 def fits(row: Mapping[str, object], where: Mapping[str, str]) -> bool:
     """Whether the row has these values at these dotted paths; values that are no text compare as they print."""
     return all(str(dig(row, path)) == value for path, value in where.items())
+
+
+def need(row: Mapping[str, object], path: str, at: str, *, field: str) -> None:
+    """Raises `InputError` at `field`, the study's, for a row that does not have what stands at `path`; null is had."""
+    head = path.split(".")[0]
+    if dig(row, path) is None and head not in row:
+        known = [str(key) for key in row]
+        raise InputError(f"{at} has no field {path!r}", near_miss(head, known), f"correct {field}", where=field)
 
 
 def broken_json(row: Mapping[str, object], path: str) -> str | None:

@@ -14,7 +14,7 @@ from laconic.core.protocols import Progress, Trained
 from laconic.core.records import Example, Exclusion
 from laconic.core.spec import Name, Spec
 
-VERSION = 1
+VERSION = 2
 
 MINIATURE_BASE = "miniature:base"
 
@@ -37,19 +37,26 @@ class Training(Spec):
     """How students are fine-tuned: full-parameter, loss on the completion only."""
 
     epochs: Annotated[int, Field(ge=1)] = 3
+    """How often each example is shown."""
     batch_tokens: Annotated[int, Field(ge=64)] = 262_144
     """Tokens of one optimizer step, prompts and padding included: styles of different length get steps of one size."""
     max_length: Annotated[int, Field(ge=16)] = 32_768
     """Longest prompt and completion, in the student's tokens; longer examples are left out, and said so."""
     optimizer: Literal["adamw", "muon"] = "adamw"
+    """AdamW, or Muon on the matrices."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    """The highest one."""
     warmup_steps: Annotated[int, Field(ge=0)] = 10
+    """Steps until the learning rate is reached."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after that."""
     min_lr_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The schedule ends at this share of the learning rate."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    seeds: tuple[int, ...] = (0,)
+    """Gradients are clipped to it."""
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
 
 

@@ -55,20 +55,22 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
                 overridden.append(verdict)
         marks.append(mark)
     accounts = [table.account for table in tables if table.account is not None]
-    audited = [
+    audited: list[tuple[str, AuditCounts, _Marks | None]] = [
         (t.label, t.account.audit, mark)
         for t, mark in zip(tables, marks, strict=True)
         if t.account is not None and t.account.audit is not None
     ]
     if len(audited) > 1:
-        audited.append((ALL, _counts([counts for _, counts, _ in audited]), _Marks.joined([m for _, _, m in audited])))
+        audited.append((ALL, _counts([counts for _, counts, _ in audited]), None))
     by_rules = spec.policy != "judge"  # verdicts that are the judge's already have nothing to be corrected
     return Verification(
         policy=spec.policy, methods=dict(methods.most_common()),
         judge=spec.judge.model if spec.judge else "", votes=spec.judge.votes if spec.judge else 1,
         account=_total(accounts) if accounts else None,
+        # Counts of all tables together are of audited answers: tables of any size have equal parts in them, so they
+        # say nothing of what all answers' accuracy would be.
         audits=tuple(
-            audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules else None)
+            audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules and mark else None)
             for label, counts, mark in audited
         ),
         overrides=tuple(overridden), unused=_unused(tables),
@@ -93,15 +95,6 @@ class _Marks:
     def add(self, verdict: Verdict) -> None:
         self._right[verdict.problem_id] += verdict.outcome == Outcome.CORRECT
         self._all[verdict.problem_id] += 1
-
-    @classmethod
-    def joined(cls, several: Iterable[_Marks]) -> _Marks:
-        """All of them, a problem's answers together whoever gave them."""
-        made = cls()
-        for marks in several:
-            made._right.update(marks._right)
-            made._all.update(marks._all)
-        return made
 
     def accuracy(self, level: float) -> Estimate | None:
         """Over all answers, clustered by problem; None without any."""

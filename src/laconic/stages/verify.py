@@ -29,12 +29,15 @@ class Judge(Spec):
     """A model behind an OpenAI-compatible endpoint that judges answers; its URL stands in `run.endpoints.judge`."""
 
     model: str
+    """The model's name, as the server knows it."""
     votes: Annotated[int, Field(ge=1, le=99)] = 1
     """Judgements on each answer, an odd number; more than half of them decide."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=8_192)
+    """How it is sampled."""
     template: str | None = None
     """A prompt of one's own, with `{problem}`, `{reference}` and `{answer}` in it; Laconic's unless given."""
     api: Literal["chat", "responses"] = "chat"
+    """`/chat/completions` or `/responses`."""
     opened: bool = False
     """The server's chat template writes the opening think tag, so that replies begin inside of it."""
 
@@ -67,6 +70,7 @@ class Verify(Spec):
     """Who decides: the rules alone; the judge about every answer that can be judged; or the judge only where the rules
     are undecided or disagree."""
     judge: Judge | None = None
+    """Needed by the other two policies and by an audit."""
     audit: Annotated[int, Field(ge=0)] = 0
     """How many of the rules' accepts, and how many of their rejects, the judge looks at as well, for each author and
     benchmark. It changes no verdict: it measures the rules."""

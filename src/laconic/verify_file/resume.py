@@ -17,8 +17,11 @@ from laconic.core.errors import InputError
 from laconic.core.protocols import Answered, Grading, Progress, Verifier
 from laconic.verify_file.rows import NO_ROW, UNSTEADY, VERDICT, Row, parse_line
 
-REGRADED_FIRST, REGRADED_EVERY = 100, 1_000
-"""Which kept rows are graded again when a run goes on: fields of other names would show in them."""
+REGRADED_FIRST = 100
+REGRADED_EARLY, EARLY_EVERY = 10_000, 10
+REGRADED_EVERY = 1_000
+"""Which kept rows are graded again when a run goes on, because fields of other names would show in them: the first
+hundred, every tenth of the first ten thousand, every thousandth of all. Two fields may well begin alike."""
 _BEGINS = b'"outcome":'
 """How every verdict begins: a torn row ends before, in, or after this."""
 REMOVE = "remove it to begin anew, or choose another file with --out"
@@ -87,7 +90,7 @@ class _Earlier:
             self.end += len(line)
             self.tally.add(verdict)
             self.progress.advance(1)
-            if (index < REGRADED_FIRST or index % REGRADED_EVERY == 0) and verdict["outcome"] not in UNSTEADY:
+            if _is_regraded(index) and verdict["outcome"] not in UNSTEADY:
                 self.told.append((row, verdict))
                 yield row.answered
 
@@ -132,3 +135,8 @@ class _Earlier:
             f"{self.target} does not belong to this input: its row {index + 1} {why}",
             "the rows of the input in their order, each with its verdict", REMOVE,
         )  # fmt: skip
+
+
+def _is_regraded(index: int) -> bool:
+    every = EARLY_EVERY if index < REGRADED_EARLY else REGRADED_EVERY
+    return index < REGRADED_FIRST or index % every == 0

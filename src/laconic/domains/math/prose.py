@@ -326,9 +326,6 @@ def _is_symbols(tail: str) -> bool:
 def trim(text: str) -> str:
     text = text.strip().strip("*_`").strip()
     text = text.rstrip('"”’') if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
-    text = (
-        re.sub(r"[.;:,!?。，；：！？]+\Z", "", text.strip())
-        if not text.endswith("!") or not re.search(r"[\w)]!\Z", text)
-        else text
-    )
+    if not text.endswith("!") or not re.search(r"[\w)]!\Z", text):
+        text = text.strip().rstrip(".;:,!?。，；：！？")
     return _only_math(text.strip())
