@@ -71,6 +71,64 @@ def test_any_amount_of_any_notation_is_bounded(verifier: MathVerifier, piece: st
         assert isinstance(one(verifier, reference, answer).outcome, Outcome)
 
 
+MARKS = (
+    "<answer>1{}x</answer>",
+    "**Answer:** **1{}x**",
+    r"\boxed{{1{}x}}",
+    r"\boxed{{${}x}}",
+    r"\boxed{{1}}{}and \boxed{{2}}",
+    "The answer is 1{}x",
+    "The answer{}of it is 1",
+    "So it is $1{}x$.",
+    "So it is 1{}x.",
+    "We find 1{}or about{}2",
+    "#### 1{}x",
+    "####{}x",
+    "The answer is 1, and{}we{}reject{}it so 2",
+)
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\u00a0", "\t", " \n", "\u2003"])
+@pytest.mark.parametrize("size", [800, 20_000, 390_000])
+@pytest.mark.parametrize("mark", MARKS)
+def test_white_space_in_any_mark_is_bounded(verifier: MathVerifier, mark: str, size: int, space: str) -> None:
+    text = mark.format(*[space * (size // len(space))] * 3)
+    for reference, answer in (
+        ("5", text),
+        ("even", text),
+        (text, r"\boxed{5}"),
+        (f"\\text{{abc{text}", "So it is even."),
+    ):
+        assert isinstance(one(verifier, reference, answer).outcome, Outcome)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#### " + "a" * 390_000,
+        "#### " + "a1" * 195_000,
+        ("#### " + "a" * 490 + "\n") * 780,
+        ("#### " + "ab1 " * 120 + "\n") * 780,
+        "#### " * 70_000 + "\nx",
+        "So " + "1," * 7_900,
+        "$$" + "1," * 7_900,
+        "<answer>1" + ":" * 15_900 + "x</answer>",
+    ],
+)
+def test_long_lines_of_a_mark_are_bounded(verifier: MathVerifier, text: str) -> None:
+    for reference, answer in (("5", text), (text, r"\boxed{5}")):
+        assert isinstance(one(verifier, reference, answer).outcome, Outcome)
+
+
+def test_white_space_changes_no_answer(verifier: MathVerifier) -> None:
+    for space in (" ", "\n", "\u00a0", " \n "):
+        for reference, written in (
+            ("x+1", f"<answer>{space * 900}x{space * 900}+ 1</answer>"),
+            ("12", f"#### {' ' * 900}12"),
+        ):
+            assert one(verifier, reference, written).outcome is Outcome.CORRECT
+
+
 def test_numerals_longer_than_python_converts_are_undecided_and_no_fault(verifier: MathVerifier) -> None:
     digits = "7" * 5_000
     for answer in (rf"\boxed{{x + {digits}}}", rf"\boxed{{\frac{{{digits}}}{{3}}}}", rf"\boxed{{x^{digits}}}"):

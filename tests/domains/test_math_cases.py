@@ -24,6 +24,7 @@ CASES = [
         "fourth",
         "held_out_5",
         "held_out_6",
+        "fifth",
     )
     for case in table(name)
 ]

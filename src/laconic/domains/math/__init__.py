@@ -17,7 +17,7 @@ from laconic.core.records import Outcome
 from laconic.domains.math.extract import ENDING, LONGEST, extract, has_open_reasoning, visible
 from laconic.domains.math.integers import whole
 from laconic.domains.math.normalise import clean, compact
-from laconic.domains.math.prose import Extracted
+from laconic.domains.math.prose import Extracted, spaced
 from laconic.domains.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
@@ -116,17 +116,14 @@ def equal(reference: str, candidate: str) -> Grading:
     return _grading(decided, Extracted(candidate, "given"))
 
 
-_GSM8K = re.compile(r"####\s*(\S[^\n]*)\s*\Z")
-
-
 def reference_answer(reference: str) -> str:
     """The answer in a reference that is a whole solution; other references are their own answers."""
     reference = reference[-LONGEST:]
     if "boxed" in reference or "fbox" in reference:
         return extract(reference).text or reference
-    solution = _GSM8K.search(reference) if "####" in reference else None
-    if solution:
-        return solution[1]
+    last = reference.rpartition("####")[2].strip() if "####" in reference else ""
+    if last and "\n" not in last:
+        return last
     if len(reference) > 200 and len(re.findall(r"[A-Za-z]{3,}", reference)) > 20:
         return extract(reference).text or reference
     return reference
@@ -168,7 +165,7 @@ def _quick(reference: str, candidate: str) -> _Decided | None:
     return (True, "string") if compact(clean(reference)) == compact(clean(candidate)) else None
 
 
-_NAMED = re.compile(r"(?:\\(?:text|mathrm|textbf|mbox)\s*\{)?\s*([A-Za-z]{3,})\s*\}?\s*")
+_NAMED = re.compile(r"(?:\\(?:text|mathrm|textbf|mbox)\s*\{)?\s*([A-Za-z]{3,})\s*+(?:\}\s*)?")
 _CONCLUSION = re.compile(r"(?:thus|so|hence|therefore|consequently)\b[,:]?\s*", re.I)
 
 
@@ -180,11 +177,13 @@ def _in_prose(reference: str, extracted: Extracted, answer: str) -> Grading | No
     named = _NAMED.fullmatch(reference.strip().strip("$"))
     if not named or (extracted.text and (extracted.stated or re.search(r"[A-Za-z]{3,}", extracted.text))):
         return None
-    sentences = re.split(r"(?<=[.!?])\s+|\n+", visible(answer[-LONGEST:])[-ENDING:].strip())
+    sentences = re.split(r"(?<=[.!?])\s+|\n+", spaced(visible(answer[-LONGEST:]))[-ENDING:])
     concluding = [s for s in sentences if _CONCLUSION.match(s)] or sentences[:1]
     said = _CONCLUSION.sub("", concluding[-1], count=1)
     ending = rf".*\b(?:is|was|on|be)\s+(?:an?\s|the\s)?\W*{named[1]}\W*"
-    if (re.match(rf"\W*{named[1]}\b", said) or re.fullmatch(ending, said, re.S)) and not re.search(
+    # an ordinary word may begin any sentence (`even if x is negative ...`), a name only one about its bearer
+    alone = r"\W*(?:[.,;:!]|\Z)" if named[1].islower() else r"\b"
+    if (re.match(rf"\W*{named[1]}{alone}", said) or re.fullmatch(ending, said, re.S)) and not re.search(
         r"\b(?:than|not|or|never|cannot|neither)\b|n['’]t", said
     ):
         return Grading(outcome=Outcome.CORRECT, extracted=named[1], method="named-in-prose", explanation=said[:200])

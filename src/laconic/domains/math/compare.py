@@ -186,7 +186,11 @@ def _pieces(ours: Node, theirs: Node) -> Decision | None:
         if not decision.equal:
             return Decision(decision.equal, "pieces")
     if len(open_rows) == len(left) == 1 and None in (open_rows[0][1], left[0][1]):
-        return Decision(compare(open_rows[0][0], left[0][0]).equal, "pieces")
+        verdict = compare(open_rows[0][0], left[0][0]).equal
+        named = theirs if open_rows[0][1] is None else ours
+        rest = left[0][1] if named is theirs else open_rows[0][1]
+        covered = sets.is_rest([row[1] for row in named.rows if row[1] is not rest], rest)
+        return Decision(verdict and covered, "pieces")
     if not open_rows and not left:
         return Decision(True, "pieces")
     values = matching([value for value, _ in ours.rows], [value for value, _ in theirs.rows], compare)

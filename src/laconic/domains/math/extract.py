@@ -2,14 +2,15 @@
 
 Invariant: only text outside reasoning counts. Reasoning that was never closed hides everything after its opening,
 and of near boxes the last one is the answer; boxes are read together only when nothing but "and", "or" or a comma
-joins them. Every scan is linear in the length of the text. Read next: `prose.py`, for texts without a mark.
+joins them. Every scan is linear in the length of the text, which no rule sees with its runs of white space: patterns
+with several optional spaces take cubic time over those. Read next: `prose.py`, for texts without a mark.
 """
 
 from __future__ import annotations
 
 import re
 
-from laconic.domains.math.prose import Extracted, in_prose, innermost, trim
+from laconic.domains.math.prose import Extracted, in_prose, innermost, spaced, trim
 
 LONGEST = 400_000
 """Characters of an answer that are looked at, from its end."""
@@ -39,10 +40,12 @@ _JOINING_WORD = re.compile(r"\band\b|\bor\b|,|\\land|\\lor")
 _HASHES = re.compile(r"^[ \t]*#{4}[ \t]*(\S.*)$", re.M)
 _HEADING = re.compile(
     r"[*_]{0,2}(?:step|case|part|method|final|answer|solution|conclusion|verification|check)\b"
-    r"|[^\n]{0,400}?[A-Za-z]{3,}\s+(?:\w+\s+)?[A-Za-z]{2,}|[^\n]{1,400}:[*_\s]*\Z",
+    r"|[^\n]{0,400}?(?<![A-Za-z])[A-Za-z]{3,}+\s+(?:\w+\s+)?[A-Za-z]{2,}|[^\n]{1,400}:[*_\s]*\Z",
     re.I,
 )
 """A heading of the fourth level; what marks an answer is followed by the answer alone."""
+LONGEST_HEADING = 500
+"""Characters of a line in which `_HEADING` looks for one: it tries every word, so that its time is their square."""
 _ANSWER_TAG = re.compile(r"<(?:final_?)?answer>((?:(?!answer>).){0,20000}?)</(?:final_?)?answer>", re.S | re.I)
 
 
@@ -52,8 +55,8 @@ _ANSWER_MARK = re.compile(r"\[(ANS(?:WER)?)\]:?((?:(?!\[ANS)[^\n])*?)(?:\[/\1\]|
 
 def extract(answer_text: str) -> Extracted:
     """The final answer of `answer_text`; its text is None when there is none. Never raises."""
-    text = visible(answer_text[-LONGEST:].replace("\x00", ""))
-    if not text.strip():
+    text = spaced(visible(answer_text[-LONGEST:].replace("\x00", "")))
+    if not text:
         return Extracted(None, "empty")
     for rule in (_boxed, _hashed, _tagged):
         found = rule(text)
@@ -163,8 +166,10 @@ def _unboxed(content: str) -> str:
 
 
 def _hashed(text: str) -> Extracted | None:
-    found = [content for content in _HASHES.findall(text) if not _HEADING.match(content)]
-    return Extracted(trim(found[-1]), "hashes") if found else None
+    for content in reversed(_HASHES.findall(text)):
+        if not _HEADING.match(content[:LONGEST_HEADING]):
+            return Extracted(trim(content), "hashes")
+    return None
 
 
 def _tagged(text: str) -> Extracted | None:

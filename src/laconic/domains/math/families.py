@@ -41,12 +41,11 @@ _TAILS = tuple(
 _BUILT = re.compile(r"\\\{(?P<body>.*?)(?:\||:)(?P<tail>[^|:]*\\in\s*\\mathbb[^|:]*)\\\}", re.S)
 _LETTERS = re.compile(r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+|[A-Za-z]{3,}|[A-Za-z]")
 _USUAL = "kntmlpjrsabcC"
-_MARKS = ("\\in", "\\forall", "for ", "where ", "is a", "are ", "any ")
 _CONGRUENCE = re.compile(r"[a-z]\s*\\equiv\s*(-?\d{1,9})\s*\(?\s*\\mod\s*\{?\s*(\d{1,9})\s*\}?\s*\)?")
 
 
 class Parameter(NamedTuple):
-    """A name and what it runs over: `Z`, `N` (positive or not below zero), `R`, or nothing that was said."""
+    """A name and what it runs over: `Z`, `R`, `N+` (above zero), `N0` (not below), `N` (either), or nothing."""
 
     name: str
     domain: str
@@ -71,10 +70,15 @@ def stated(text: str) -> tuple[str, Parameter | None]:
 
 def _domain(found: dict[str, str | None]) -> str:
     kind = found.get("kind") or ""
-    if found.get("set"):
-        return "N" if found["set"] == "Z" and found.get("sign") else str(found["set"])
+    name, sign = found.get("set") or "", found.get("sign") or ""
+    if name == "Z" and "*" in sign:
+        return "Z*"
+    if name in ("Z", "N") and sign:
+        return "N0" if "0" in sign and ">" not in sign else "N+"
+    if name:
+        return name
     if "integer" in kind:
-        return "N" if re.search(r"positive|negative", kind) else "Z"
+        return "N0" if "negative" in kind else "N+" if "positive" in kind else "Z"
     return ""
 
 
@@ -89,7 +93,8 @@ def without_parameters(ours: str, theirs: str) -> tuple[str, str, bool | None]:
     if our_parameter is None and their_parameter is None:
         return ours, theirs, None
     domains = {p.domain for p in (our_parameter, their_parameter) if p is not None and p.domain}
-    integers = bool(domains & {"Z", "N"})
+    integers = any(domain[0] in "ZN" for domain in domains)
+    domains = domains - {"N"} if domains & {"N+", "N0"} else domains
     named = {p.name for p in (our_parameter, their_parameter) if p is not None}
     if len(domains) > 1 and integers:
         return ours, theirs, False
@@ -146,7 +151,9 @@ def renamed_constants(ours: str, theirs: str) -> bool:
     if not 0 < len(mine) == len(others) <= 3 or not any(name[0] == "\\" or name.islower() for name in shared):
         return False
     usual = _ARBITRARY if len(mine) == 1 else _SEVERAL
-    if not all(_ARBITRARY.fullmatch(name) for name in mine) or not all(usual.fullmatch(name) for name in others):
+    if not all(_INTEGRATION.fullmatch(name) for name in mine) or not all(usual.fullmatch(name) for name in others):
+        return False
+    if not (_is_loose(left, frozenset(mine)) and _is_loose(right, frozenset(others))):
         return False
     try:
         return any(
@@ -157,8 +164,22 @@ def renamed_constants(ours: str, theirs: str) -> bool:
         return False
 
 
+_INTEGRATION = re.compile(r"[CK](?:_\w)?|c_\w")
+"""How a reference calls constants of integration; `c` alone is the speed of light as often, and `k` anything."""
 _ARBITRARY = re.compile(r"[CcKk](?:_\w)?")
 _SEVERAL = re.compile(r"[ABCDKck](?:_\w)?")
+
+
+def _is_loose(tree: Tree, names: frozenset[str], within: str = "") -> bool:
+    """Whether the constants are terms and factors: never a base, in an exponent, or in a function other than a root."""
+    if tree[0] == "sym":
+        return tree[1] not in names or within != "pow"
+    if tree[0] in ("add", "sub", "mul", "div", "neg", "num", "const", "root"):
+        return all(_is_loose(part, names) for part in tree[1:] if isinstance(part, tuple))
+    if tree[0] == "pow":
+        base, exponent = (part for part in tree[1:3] if isinstance(part, tuple))
+        return _is_loose(base, names, "pow") and not numeric.symbols(exponent) & names
+    return tree[:2] in (("fn", "ln"), ("fn", "abs"), ("fn", "log")) or not numeric.symbols(tree) & names
 
 
 def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
@@ -183,14 +204,15 @@ def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
     if found is None or numeric.symbols(found) != {name}:
         return []
     try:
-        values = [numeric.values(_at(found, name, k))[0] for k in (0, 1, 2, 7)]
+        values = [numeric.values(_at(found, name, k))[0] for k in (0, 1, 2, 7, -1, -6)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return []
     if None in values or not all(map(evaluator.is_real, values)):
         return []
-    zero, one, two, seven = (value.real for value in values)
+    zero, one, two, seven, before, six_before = (value.real for value in values)
     step = one - zero
-    linear = _close(two - one, step) and _close(seven - zero, 7 * step) and abs(step) > 1e-9
+    above = _close(two - one, step) and _close(seven - zero, 7 * step)
+    linear = above and _close(zero - before, step) and _close(zero - six_before, 6 * step) and abs(step) > 1e-9
     return [(zero, abs(step))] if linear else []
 
 

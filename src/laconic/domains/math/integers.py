@@ -2,7 +2,7 @@
 
 Invariant: `whole` returns the digits of the number or None, never a guess: anything with a unit that matters, a
 percent sign, a base or a second number is left to the methods after this one. Digits stay text, so that a
-number of a hundred thousand digits costs nothing.
+number of a hundred thousand digits costs nothing. No two of the pattern's optional parts can both take a space.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 _WHOLE = re.compile(
-    r"[\s$*_]*(?:\\\$|\\\(|\\\[|[€£])?\s*(?P<sign>[-+−]?)\s*(?:\\?\$)?\s*"
+    r"[\s$*_]*(?:(?:\\\$|\\\(|\\\[|[€£])\s*)?(?:(?P<sign>[-+−])\s*)?(?:\\?\$\s*)?"
     r"(?P<digits>[1-9]\d{0,2}(?:(?:,\\!\s*|\{,\}|,|\\,)\d{3})+(?!\d)|\d+)(?:\.0*)?(?:\\\)|\\\]|[\s$*.])*"
 )
 _NOT_DIGITS = re.compile(r"\D+")

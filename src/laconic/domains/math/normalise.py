@@ -209,7 +209,24 @@ def _plain_letters(text: str) -> str:
     text = _SUB_RUN.sub(lambda m: f"_{{{m[0].translate(_SUB_TO)}}}", text)
     text = re.sub(r"√\s*(\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
     text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    return unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
+    text = unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
+    return _HAN_SCALED.sub(_scaled, text)
+
+
+_HAN_SCALES = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8}
+_HAN_SCALED = re.compile(
+    r"(?<![\d.,/^_])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?\s*(\\(?:text|mathrm|mbox)\s*\{\s*)?((?:[百千万萬亿億](?![克米分])){1,4})(?!\d)(\s*\})?"
+)
+"""`5万元`; not `3千克`, `3千米` and `百分`, which are a unit's."""
+
+
+def _scaled(match: re.Match[str]) -> str:
+    number, part, opened, scales, closed = match.groups()
+    places = sum(_HAN_SCALES[scale] for scale in scales)
+    below = (part or ".")[1:].ljust(places, "0")
+    digits = (number.replace(",", "") + below[:places]).lstrip("0") or "0"
+    rest = f".{below[places:]}" if below[places:] else ""
+    return digits + rest + (opened or "" if not closed else "" if opened else closed)
 
 
 def _single_backslashes(text: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from laconic.domains.math.wording import is_changed, spelt_out, without_refused
+
 
 class Extracted(NamedTuple):
     """The final answer as written, and how it was found; `stated` when the author marked it as final."""
@@ -29,7 +31,7 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 _MATH = re.compile(
-    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
+    r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>(?:(?!\\\[).)+?)\\\]|\\\((?P<c>(?:(?!\\\().)+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
     re.S,
 )
 _BOLD = re.compile(r"(?:\*\*|__)([^*\n]{1,200}?)(?:\*\*|__)")
@@ -56,7 +58,7 @@ _CONCLUDING = re.compile(r"\A(?:so|thus|hence|therefore|then)\b[,:]?\s*(?=\S)", 
 _FEW_WORDS = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){1,3}")
 _QUALIFYING = re.compile(
     r"\b(?:minus|negative|plus|least|most|more|less|fewer|over|under|up|between|about|times|half|halves|thirds?|quarters?"
-    r"|hundred|thousand|million|billion|dozen|factorial|squared|cubed|or|and)\b",
+    r"|hundred|thousand|million|billion|dozen|factorial|squared|cubed|or|and|twice|double|triple|root|except)\b",
     re.I,
 )
 _UNIT_IN_WORDS = re.compile(r"\s*(?:[A-Za-z]{2,12}(?:\s+per\s+[a-z]{2,12})?|[°%])(?=\s*[.!]?\s*\Z)")
@@ -68,11 +70,12 @@ _DENIED = re.compile(
 """What a text says that something is not: `not **5**`, `rather than $7$`."""
 _CHOSEN = re.compile(
     r"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]tatement)\s+(?:\*\*)?\(?([A-J])\)?(?:\*\*)?(?:\s*\([^()]{0,40}\))?,?\s+is\s+(?:the\s+)?"
-    r"(?:only\s+)?(?:correct|right|true)\b"
+    r"(?:only\s+)?(?:correct|right|true)\b(?!\s+(?:only|if|when|unless|provided|except|under|for|in)\b)"
+    r"|\b(?:so|thus|hence|therefore),?\s(?:it\sis\s)?(?:option|choice)\s\(?([A-J])\)?\s?[.!]?\Z"
 )
 _BECAUSE = re.compile(r",?\s+(?:since|because|whereas|as\s+(?:the|there|we|it)|where\s+\$?[a-zA-Z]\$?)\b.*", re.S)
 _REJECTED = re.compile(
-    r"\s*[,;(]?\s*(?:(?:and\s+)?we\s+)?(?:reject|discard|ignor|exclud)(?:e|ed|ing)?\b"
+    r"(?:\s?[,;(])?\s?(?:(?:and\s+)?we\s+)?\b(?:reject|discard|ignor|exclud)(?:e|ed|ing)?\b"
     r"(?!.{0,400}\b(?:so|thus|hence|therefore|leav\w+|giv\w+)\b).*",
     re.S,
 )
@@ -80,14 +83,8 @@ _FOR_ALL_THOSE = re.compile(
     r"\s+(?:for|in|from|on|of)\s+(?:the|all|his|her|their|those|these|its)\s+\d+\s+[a-z]+(?:\s[a-z]+)?\s*[.!]?\s*\Z"
 )
 _ROUGHLY = re.compile(
-    r"[,;]?\s*\(?\s*\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*", re.S
-)
-_SPELT = (
-    (re.compile(r"\$?\b(\d[\d,]*)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b"), lambda m: f"${m[1]}.{m[2]:0>2}"),
-    (re.compile(r"(?:\bthe\s+)?\bsquare\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt{\1}$"),
-    (re.compile(r"(?:\bthe\s+)?\bcube\s+root\s+of\s+(\d+)\b(?!\.\d)", re.I), r"$\\sqrt[3]{\1}$"),
-    (re.compile(r"(?<![\w.$\\])(\d{1,9}|pi|π)\s+over\s+(\d{1,9})\b(?!\.\d)"), r"$\\frac{\1}{\2}$"),
-    (re.compile(r"(?<=\b(?:is|be)\s)(?:negative|minus)\s+(?=[$€£]?\d)"), "-"),
+    r"(?:[,;]\s?)?(?:\(\s?)?\b(?:or|which\s+is|that\s+is|i\.e\.,?)\s+(?:about|approximately|roughly|around|nearly)\b.*",
+    re.S,
 )
 _NONE_SUCH = re.compile(r"\b(?:does|do)(?:\s+not|n['’]t)\s+exist\W*\Z")
 _COUNT_IN_WORDS = re.compile(
@@ -126,28 +123,21 @@ _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 
 def in_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
-    text = _BOLD_TAG.sub("**", _THIN.sub("", _CLOSING.sub("", text)))
-    text = _spaced(_TAG_OR_PICTURE.sub(" ", text))
+    text = _BOLD_TAG.sub("**", _CLOSING.sub("", text))
+    text = spaced(_TAG_OR_PICTURE.sub(" ", text))
     fenced = _CODE_FENCE.match(text)
     if fenced:
         text = fenced[1].strip()
     bare = _bare(text)
     if bare:
         return bare
-    text = _spelt_out(_spaced(_DENIED.sub(" ", text)))
+    text = spelt_out(spaced(_DENIED.sub(" ", without_refused(text))))
     return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
 
 
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
     """`text` without long runs of space, over which patterns with several optional spaces would take cubic time."""
-    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", text)).strip()
-
-
-def _spelt_out(text: str) -> str:
-    """Roots, quotients and signs in words as mathematics, so that no number in them is taken for the answer."""
-    for pattern, replacement in _SPELT:
-        text = pattern.sub(replacement, text)
-    return text
+    return _BLANK_LINES.sub("\n\n", _SPACES.sub(" ", _THIN.sub("", text))).strip()
 
 
 def _bare(text: str) -> Extracted | None:
@@ -186,7 +176,7 @@ def _after_phrase(rest: str) -> str | None:
     rest = _LABELS.sub("", rest.lstrip().removeprefix("}"))
     if rest.startswith(("\\[", "$$", "\\(", "$")) and (match := _MATH.match(rest)):
         follow = re.match(r"\s*(?:and|or|,)\s*(?=\$|\\\()", rest[match.end() :])
-        if not follow:
+        if not follow and not is_changed(rest, 0, match.end()):
             return trim(next(group for group in match.groups() if group) + _unit_after(rest[match.end() :]))
     pieces = _sentences(rest)
     line = (
@@ -219,7 +209,10 @@ def innermost(line: str) -> str:
         return re.sub(r"\*\*|__", "", line).strip()  # of several it says what each is
     tail = line[said[-1].end() :] if said else line
     tail = re.sub(r"\*\*|__", "", tail).strip()
-    pieces = [next(g for g in m.groups() if g) for m in _MATH.finditer(tail)]
+    found = list(_MATH.finditer(tail))
+    if any(is_changed(tail, *match.span()) for match in found):
+        return tail
+    pieces = [next(g for g in m.groups() if g) for m in found]
     outside = _MATH.sub(" ", tail)
     words = re.sub(r"\b(?:and|or)\b", " ", outside)
     if pieces and not re.search(r"\d", outside):
@@ -250,7 +243,7 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(_spaced(_NUMBERED.sub(" ", text)))
+    sentences = _sentences(spaced(_NUMBERED.sub(" ", text)))
     if sentences and _UNDECIDED.search(sentences[-1]):
         said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
         return Extracted("cannot be determined", "said-none", stated=False) if said else None
@@ -263,7 +256,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(_spaced(_NUMBERED.sub(" ", text)))
+    numbers = _NUMBER.findall(spaced(_NUMBERED.sub(" ", text)))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)
@@ -286,7 +279,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def _shown_in(sentence: str) -> Extracted | None:
-    chosen = _CHOSEN.findall(sentence)
+    chosen = [letter for pair in _CHOSEN.findall(sentence) for letter in pair if letter]
     if chosen:
         return Extracted(chosen[-1], "choice")
     sentence = _principal(sentence)
@@ -304,9 +297,11 @@ def _shown_in(sentence: str) -> Extracted | None:
         return Extracted(trim(_UNIT_WORD.sub("", sentence[said[-1].end() :])), "last-is", stated=False)
     if said and _PLAIN_LIST.fullmatch(sentence, said[-1].end()):
         return Extracted(trim(sentence[said[-1].end() :]), "last-is", stated=False)
-    maths = [next(g for g in m.groups() if g) for m in _MATH.finditer(sentence)]
+    maths = list(_MATH.finditer(sentence))
+    if maths and is_changed(sentence, *maths[-1].span()):
+        return Extracted(trim(sentence[said[-1].end() if said else 0 :]), "last-math", stated=False)
     if maths and not _NUMBER.search(_MATH.sub(" ", sentence)[-200:]):
-        return Extracted(trim(maths[-1]), "last-math", stated=False)
+        return Extracted(trim(next(g for g in maths[-1].groups() if g)), "last-math", stated=False)
     numbers = _NUMBER.findall(_ASIDE.sub(" ", sentence)) or _NUMBER.findall(sentence)
     return Extracted(trim(numbers[-1]), "last-number", stated=False) if numbers else None
 
@@ -331,9 +326,6 @@ def _is_symbols(tail: str) -> bool:
 def trim(text: str) -> str:
     text = text.strip().strip("*_`").strip()
     text = text.rstrip('"”’') if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
-    text = (
-        re.sub(r"[.;:,!?。，；：！？]+\Z", "", text.strip())
-        if not text.endswith("!") or not re.search(r"[\w)]!\Z", text)
-        else text
-    )
+    if not text.endswith("!") or not re.search(r"[\w)]!\Z", text):
+        text = text.strip().rstrip(".;:,!?。，；：！？")
     return _only_math(text.strip())

@@ -7,6 +7,7 @@ regions are; what has unknowns in its ends has no region.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -194,6 +195,16 @@ def _combined(node: SetOf) -> Region | None:
     if node.operator == "\\and" and not result:  # "x < 1, x > 3" means either
         return _merged([piece for part in known for piece in part])
     return result
+
+
+def is_rest(others: Sequence[Node | None], rest: Node | None) -> bool | None:
+    """Whether `rest` is every number that no condition of the others holds for; None where one is no region."""
+    found = [None if node is None else region(node) for node in (*others, rest)]
+    names = {variable(node) for node in (*others, rest) if isinstance(node, Chain)}
+    known = [part for part in found if part is not None]
+    if len(known) != len(found) or len(names) > 1:
+        return None
+    return same_region(_complement(_merged([piece for part in known[:-1] for piece in part])), known[-1])
 
 
 def _merged(pieces: Region) -> Region:

@@ -26,7 +26,7 @@ from laconic.domains.math.nodes import (
 from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.scan import balanced, enclosed, split, steps
 from laconic.domains.math.tidy import tidy
-from laconic.domains.math.units import compound, split_unit
+from laconic.domains.math.units import compound, in_parts, split_unit
 from laconic.domains.math.words import means_nothing, plain_words, word_number
 
 _RELATIONS = {
@@ -327,6 +327,7 @@ def _scalar(text: str) -> Node:
     text = _SCALE.sub(
         lambda m: f"{m[1]}*{_SCALES[m[2]]}" + ("" if m[3] else r" \text{" if "\\text" in m[0] else ""), text
     )
+    text = in_parts(text)
     body, unit = split_unit(text)
     if unit is not None and body != text:
         inner = read(body)

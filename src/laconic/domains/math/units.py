@@ -33,40 +33,71 @@ def _define(measures: str, size: str, names: str) -> None:
 
 
 for _row in (
-    ("length", "1", "m meter meters metre metres"),
-    ("length", "1/100", "cm centimeter centimeters centimetre centimetres cms"),
-    ("length", "1/1000", "mm millimeter millimeters millimetre millimetres"),
-    ("length", "1000", "km kilometer kilometers kilometre kilometres"),
+    ("length", "1", "m meter meters metre metres 米 公尺"),
+    ("length", "1/100", "cm centimeter centimeters centimetre centimetres cms 厘米 公分"),
+    ("length", "1/1000", "mm millimeter millimeters millimetre millimetres 毫米"),
+    ("length", "1000", "km kilometer kilometers kilometre kilometres 千米 公里"),
     ("length", "0.0254", "inch inches"),
     ("length", "0.3048", "ft foot feet"),
     ("length", "0.9144", "yd yard yards"),
     ("length", "1609.344", "mi mile miles"),
-    ("mass", "1", "g gram grams"),
-    ("mass", "1000", "kg kilogram kilograms"),
+    ("mass", "1", "g gram grams 克"),
+    ("mass", "1000", "kg kilogram kilograms 千克 公斤"),
+    ("mass", "1000000", "吨"),
     ("mass", "453.59237", "lb lbs pound pounds"),
     ("mass", "28.349523125", "oz ounce ounces"),
-    ("time", "1", "s sec secs second seconds"),
-    ("time", "60", "min mins minute minutes"),
-    ("time", "3600", "h hr hrs hour hours"),
-    ("time", "86400", "day days"),
-    ("time", "604800", "week weeks"),
-    ("month", "1", "month months"),
-    ("month", "12", "year years yr yrs"),
-    ("volume", "1", "l liter liters litre litres"),
-    ("volume", "1/1000", "ml milliliter milliliters"),
-    ("currency", "1", "usd dollar dollars bucks"),
-    ("currency", "1/100", "cent cents"),
-    ("euro", "1", "euro euros"),
-    ("yuan", "1", "yuan rmb"),
-    ("angle", "1", "degree degrees deg circ"),
+    ("time", "1/1000", "ms millisecond milliseconds 毫秒"),
+    ("time", "1/1000000", "us microsecond microseconds"),
+    ("time", "1/1000000000", "ns nanosecond nanoseconds"),
+    ("time", "1", "秒 秒钟 s sec secs second seconds"),
+    ("time", "60", "min mins minute minutes 分钟"),
+    ("time", "3600", "h hr hrs hour hours 小时"),
+    ("time", "86400", "day days 天"),
+    ("time", "604800", "week weeks 周 星期"),
+    ("month", "1", "month months 个月 月"),
+    ("month", "12", "year years yr yrs 年"),
+    ("volume", "1", "l liter liters litre litres 升"),
+    ("volume", "1/1000", "ml milliliter milliliters 毫升"),
+    ("currency", "1", "usd dollar dollars bucks 美元"),
+    ("currency", "1/100", "cent cents 美分"),
+    ("euro", "1", "euro euros 欧元"),
+    ("yuan", "1", "yuan rmb 元 人民币"),
+    ("yen", "1", "yen 円 日元"),
+    ("won", "1", "won 원 韩元"),
+    ("celsius", "1", "celsius"),
+    ("fahrenheit", "1", "fahrenheit"),
+    ("data", "1", "byte bytes"),
+    ("data", "1000", "kb kilobyte kilobytes"),
+    ("data", "1000000", "mb megabyte megabytes"),
+    ("data", "1000000000", "gb gigabyte gigabytes"),
+    ("data", "1000000000000", "tb terabyte terabytes"),
+    ("energy", "1", "j joule joules"),
+    ("energy", "1000", "kj kilojoule kilojoules"),
+    ("pressure", "1", "pa pascal pascals"),
+    ("pressure", "1000", "kpa kilopascal kilopascals"),
+    ("angle", "1", "degree degrees deg circ 度"),
     ("radian", "1", "rad radian radians"),
     ("percent", "1", "percent pct percentage"),
 ):
     _define(*_row)
 
-_SPEEDS = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
+_TOGETHER = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
+_TOGETHER |= {"hz": "s^-1", "hertz": "s^-1", "khz": "ms^-1", "mhz": "us^-1", "ghz": "ns^-1"}
 _CURRENCY = re.compile(r"\\usd\s*")
-_DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:[CF](?![a-z])|\\text\{\s*[CF]\s*\})?\s*\Z")
+_DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:(?:\\text\{\s*)?(?P<scale>[CF])(?![a-z])\s*\}?)?\s*\Z")
+_TEMPERATURES = {"C": "celsius", "F": "fahrenheit"}
+_DEGREES_OF = re.compile(r"degrees? (?=(?:celsius|fahrenheit)\Z)")
+_RATE = re.compile(
+    r"\s*(?:/\s*(?:\\text\s*\{)?|(?:\\text\s*\{)?\s*(?:per|an?|each|every)\s)\s*(?P<what>[A-Za-z]+)\s*\}?\s*\.?\s*\Z"
+)
+_PARTS = {"halves": 2, "thirds": 3, "fourths": 4, "fifths": 5, "sixths": 6, "sevenths": 7, "eighths": 8, "ninths": 9}
+_PARTS |= {"tenths": 10, "hundredths": 100, "thousandths": 1000}
+"""Names of fractions that are no units; quarters are left out, which are coins and parts of a year as well."""
+_IN_PARTS = re.compile(
+    rf"(?<![\d.,/^_])(\d{{1,20}})[\s-]*(?:\\text\s*\{{\s*)?(?:-\s*)?({'|'.join(_PARTS)})\s*\}}?\s*\Z"
+)
+_HAN_SQUARED = re.compile(r"(平方|立方)(?=.)")
+_HAN_SCALE = re.compile(r"[百千万萬亿億](?![克米])")
 _MINUTES = re.compile(r"(\d{1,4})\s*\^\s*\{\s*\\circ\s*\}\s*(\d{1,2})\s*'\s*(?:(\d{1,2})\s*(?:''|\"))?")
 _TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
 _PERCENT = re.compile(r"\s*\\?%\s*\Z")
@@ -79,7 +110,9 @@ _QUOTIENT = re.compile(
 )
 _FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*)?"
 _FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
-_FACTOR = re.compile(r"(?:(square|sq|cubic|cu) )?([a-z]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?")
+_FACTOR = re.compile(
+    r"(?:(square|sq|cubic|cu) )?([a-z]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?"
+)
 _RAISED = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm st nd rd th"
 _SHORT_UNITS = frozenset(_SHORT_LISTED.split())
@@ -92,6 +125,9 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     """A cleaned scalar without its unit, and the unit; None when it has none."""
     if "\\usd" in text:
         body = _CURRENCY.sub("", text).strip()
+        rate = _RATE.search(body)
+        if rate and rate["what"].lower() in _TABLE and body[: rate.start()].strip():
+            return body[: rate.start()].strip(), unit_of(f"usd/{rate['what']}", 1)
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
@@ -103,7 +139,8 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
         match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
         if match and text[: match.start()].strip():
-            return text[: match.start()].strip(), unit_of(name, 1)
+            of = match.groupdict().get("scale")
+            return text[: match.start()].strip(), unit_of(_TEMPERATURES[of] if of else name, 1)
     text = _written_together(text) if text.count("\\text") > 1 else text
     for pattern in (_WRAPPED, _BARE, _HAN):
         match = pattern.search(text)
@@ -157,7 +194,14 @@ def _may_be_product(written: str) -> bool:
     return short and word.lower() not in _TABLE and word.lower() not in _SHORT_UNITS
 
 
+def in_parts(text: str) -> str:
+    """`5 \\text{ halves}` as a fraction."""
+    return _IN_PARTS.sub(lambda m: rf"\frac{{{m[1]}}}{{{_PARTS[m[2]]}}}", text)
+
+
 def _is_unit(words: str) -> bool:
+    if _HAN_SCALE.match(words.strip()):
+        return False  # a part of the number
     found = re.findall(r"[A-Za-z]+", words)
     return not any(word in _NOT_UNITS for word in found) and len(found) <= 6
 
@@ -165,7 +209,10 @@ def _is_unit(words: str) -> bool:
 def unit_of(words: str, power: int) -> Unit:
     """The unit that the words name: one of the table, or a product and quotient of such."""
     text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
-    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", _SPEEDS.get(text, text))
+    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", _TOGETHER.get(text, _DEGREES_OF.sub("", text)))
+    raised = _HAN_SQUARED.match(text)
+    if raised:
+        return unit_of(text[raised.end() :], 2 if raised[1] == "平方" else 3)
     above, *below = text.split("/")
     found: list[tuple[str, int]] = []
     for sign, part in ((1, above), *((-1, part) for part in below)):
@@ -209,6 +256,8 @@ def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
     if ours is None or theirs is None or not ours.measures or not theirs.measures:
         return Fraction(1)
     if ours.measures != theirs.measures:
+        if {ours.measures, theirs.measures} in ({"angle", "celsius"}, {"angle", "fahrenheit"}):
+            return Fraction(1)  # degrees of no named scale
         return Fraction(1) if _slip(ours, theirs) or _slip(theirs, ours) else None
     if ours.power != theirs.power:  # "15 cm" for an area is a slip of the unit, "15 cm^3" is another answer
         slip = ours.size == theirs.size and 1 in (ours.power, theirs.power) and min(ours.power, theirs.power) > 0

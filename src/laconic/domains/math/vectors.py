@@ -13,6 +13,8 @@ from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Many, Matrix, Node, Scalar, Span
 
 _BASIS: tuple[Tree, ...] = (("const", "i"), ("sym", "j"), ("sym", "k"))
+_SAMPLES = tuple(map(Fraction, ("0", "1", "3", "-2", "1/2", "-5/3")))
+"""Where a line must be straight: on both sides of zero, for `|t|`, and between whole numbers."""
 _PARAMETERS = frozenset(("t", "s", "u", "r", "\\lambda", "\\mu", "\\tau"))
 
 
@@ -82,20 +84,24 @@ def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
         return None
     (name,) = names
     try:
-        points = [[numeric.values(_with(tree, name, k))[0] for tree in known] for k in (0, 1, 3)]
+        points = [[numeric.values(_with(tree, name, k))[0] for tree in known] for k in _SAMPLES]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
     if any(value is None or not evaluator.is_real(value) for point in points for value in point):
         return None
-    zero, one, three = ([value.real for value in point] for point in points)
+    zero, one, *others = ([value.real for value in point] for point in points)
     along = [y - x for x, y in zip(zero, one, strict=True)]
-    straight = all(abs(z - x - 3 * d) < 1e-30 for x, d, z in zip(zero, along, three, strict=True))
+    straight = all(
+        abs(z - x - (k.numerator * d) / k.denominator) < 1e-30
+        for k, point in zip(_SAMPLES[2:], others, strict=True)
+        for x, d, z in zip(zero, along, point, strict=True)
+    )
     return (name, zero, along) if straight and any(abs(d) > 1e-30 for d in along) else None
 
 
-def _with(tree: Tree, name: str, number: int) -> Tree:
+def _with(tree: Tree, name: str, number: Fraction) -> Tree:
     if tree == ("sym", name):
-        return ("num", Fraction(number))
+        return ("num", number)
     return tuple(_with(part, name, number) if isinstance(part, tuple) else part for part in tree)
 
 

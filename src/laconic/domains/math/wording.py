@@ -1,0 +1,95 @@
+"""What words do to the mathematics of a sentence: they spell it out, make another value of it, or refuse it.
+
+Invariant: words become a number only where they are all that a statement says; what is spelt out as a part of something
+longer (`twice the square root of 2`) stays words, so that no number in it is taken for the answer. The text comes
+without runs of white space. Read next: `prose.py`, whose sentences these are.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WHOLE_BEFORE = (
+    r"(?P<before>\A|\n|\b(?:is|are|be|equals)\s(?:(?:exactly|simply|just|equal\sto|then)\s){0,2}|[:=]\s?)"
+    r"(?P<sign>(?:minus|negative)\s)?(?:the\s)?"
+)
+_WHOLE_AFTER = (
+    r"(?=(?:\s(?:square\s|cubic\s)?(?:units?|[ckm]?m|(?:centi|milli|kilo)?met(?:er|re)s?|inch(?:es)?|feet|foot|ft|yards?|miles?"
+    r"|radians?|degrees?|seconds?|minutes?|hours?|days?|dollars?|cents?))?(?:\*\*)?"
+    r"(?:[.!;]?\s?(?:\Z|\n)|[.!;]\s[A-Z]|\s\(|,?\s(?:or|which\sis)\s(?:about|approximately|roughly)\b))"
+)
+_SPELT = tuple(
+    (re.compile(_WHOLE_BEFORE + written + _WHOLE_AFTER, re.I), latex)
+    for written, latex in (
+        (r"square\sroot\sof\s(\d{1,20})", r"\\sqrt{{{0}}}"),
+        (r"cube\sroot\sof\s(\d{1,20})", r"\\sqrt[3]{{{0}}}"),
+        (r"(\d{1,9}|pi|π)\sover\s(\d{1,9})", r"\\frac{{{0}}}{{{1}}}"),
+    )
+)
+"""Roots and quotients in words that are all of a statement, `minus the square root of 2`."""
+_PARTLY_SPELT = re.compile(r"\b(?:(?:square|cube)\sroot\sof\s\d{1,20}|(?:\d{1,9}|pi|π)\sover\s\d{1,9})\b", re.I)
+"""The same as a part of something longer: `twice the square root of 2`, `1 over 2 to the n`."""
+_MONEY = re.compile(r"\$?(?<![\d,])(\d[\d,]*+)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b")
+_NEGATED = re.compile(r"(?<=\b(?:is|be)\s)(?:negative|minus)\s+(?=[$€£]?\d)")
+_CHANGED_BEFORE = re.compile(
+    r"(?:[-−]|\b(?:minus|negative|plus|twice|double|triple|half|(?:root|half|third|quarter|double|multiples?|powers?|factors?|square|cube)\s+of"
+    r"|times|(?:except|besides|excluding)(?:\s+for)?|other\s+than|at\s+(?:least|most)|(?:more|less|greater|fewer|larger|smaller)\s+than)"
+    r"\s(?:the\s)?)\Z",
+    re.I,
+)
+_CHANGED_AFTER = re.compile(
+    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|plus|minus|squared|cubed|factorial|hal(?:f|ves)|thirds?|quarters?|fourths|fifths"
+    r"|sixths|sevenths|eighths|ninths|tenths|hundredths|out\s+of(?=\s\W*\d)|multiplied|divided|to\s+the\s+(?:power|n|second|third|fourth)"
+    r"|(?:more|less)\s+than)\b"
+    r"|times\s+(?:\$|\\\(|\d|as\b|the\b|pi\b)|(?:over|in)\s+(?:\$|\\\()?\d{1,9}(?:\$|\\\))?[.!]?\s?\Z)",
+    re.I,
+)
+"""Words beside mathematics that make it another value: `-$5$`, `twice $5$`, `$5$ out of $6$`."""
+_VALUE = r"(?:\$[^$\n]{1,40}\$|\*\*[^*\n]{1,40}\*\*|\\\([^\n]{1,40}?\\\)|[-−]?\d{1,20}(?:[./]\d{1,20})?)"
+MOST_REFUSED = 4
+"""Refusals that are looked at, from the end: each takes a pass over the text."""
+_REFUSED = re.compile(
+    r"(?:[,;]?\s(?:and|but|where|since|as)\s|[,;]\s)?(?:"
+    rf"(?:we\s)?(?:must\s)?(?:reject|discard|exclude)\s(?:[a-z]\s?=\s?)?(?P<object>{_VALUE})"
+    rf"|(?:[a-z]\s?=\s?)?(?P<subject>{_VALUE})\s(?:is|was|(?:must|can|has\sto|should)\sbe)\s"
+    r"(?:not\s(?:a\s)?(?:valid|allowed|acceptable|admissible|possible)|invalid|extraneous|rejected|discarded|excluded|inadmissible|impossible)"
+    r"(?:\s(?:solution|root|value))?\b)"
+)
+
+
+def spelt_out(text: str) -> str:
+    """Roots, quotients and signs in words as mathematics, so that no number in them is taken for the answer."""
+    text = _MONEY.sub(lambda m: f"${m[1]}.{m[2]:0>2}", text)
+    for pattern, latex in _SPELT:
+        text = pattern.sub(lambda m, latex=latex: _latex(m, latex), text)
+    return _NEGATED.sub("-", _PARTLY_SPELT.sub(r"$\\text{\g<0>}$", text))
+
+
+def _latex(match: re.Match[str], latex: str) -> str:
+    _, sign, *parts = match.groups()
+    return f"{match['before']}${'-' if sign else ''}{latex.format(*parts)}$"
+
+
+def without_refused(text: str) -> str:
+    """`3 and -2, but -2 is extraneous` without what it refuses, where that stands in a list of values before."""
+    for _ in range(MOST_REFUSED):
+        last = list(_REFUSED.finditer(text))[-MOST_REFUSED:]
+        text = next(filter(None, (_listed_before(text, refusal) for refusal in last)), text)
+    return text
+
+
+def _listed_before(text: str, refusal: re.Match[str]) -> str | None:
+    value = re.escape(refusal["object"] or refusal["subject"])
+    start = max(0, refusal.start() - 300)
+    named = rf"(?:[a-z]\s?=\s?)?{value}(?![\w/]|[.,]\d)"
+    listed = re.search(
+        rf"(?:,?\s(?:and|or)\s|,\s){named}|(?<![\w.]){named}(?:,\s|,?\s(?:and|or)\s)", text[start : refusal.start()]
+    )
+    if not listed:
+        return None
+    return text[: start + listed.start()] + text[start + listed.end() : refusal.start()] + text[refusal.end() :]
+
+
+def is_changed(text: str, start: int, end: int) -> bool:
+    """Whether the words right before or after mathematics make another value of it."""
+    return bool(_CHANGED_BEFORE.search(text[max(0, start - 40) : start]) or _CHANGED_AFTER.match(text, end))
