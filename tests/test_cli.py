@@ -38,6 +38,12 @@ def test_the_help_names_every_verb(tmp_path: Path):
         (["run", "miniature", "--store", "/dev/null/x"], 1, "cannot be locked"),
         (["run", "miniature", "--mode", "force", "--step", "trian"], 1, "did you mean 'train'?"),
         (["run", "miniature", "--until", "curat"], 1, "did you mean 'curate'?"),
+        (["run", "miniature", "--step", "generate"], 1, "--until generate"),
+        (["run", "miniature", "--step", "generate", "--mode", "retry"], 1, "--mode force, which --step narrows"),
+        (["show", "miniature", "profile"], 1, "laconic run miniature --until screen"),
+        (["show", "miniature", "examples", "--store", "a b"], 1, "laconic run miniature --store 'a b' --until curate"),
+        (["show", "miniature", "funnel", "--step", "scren"], 1, "did you mean 'screen'?"),
+        (["explain", "miniature", "trian", "--store", "s"], 1, "see `laconic plan miniature --store s`"),
         (["show", "miniature", "-t", "tracs"], 1, "did you mean 'traces'?"),
         (["explain", "miniature", "nosuch"], 1, "more"),
         (["gc", "--store", "none"], 1, "no store at"),
@@ -55,6 +61,19 @@ def test_a_mistake_gets_a_message_and_no_traceback(args: list[str], code: int, s
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / ".laconic").exists()
+
+
+def test_where_the_store_lies_is_said_and_a_study_can_fix_it(tmp_path: Path):
+    laconic("new", "mine.toml", cwd=tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert f"store: {elsewhere / '.laconic'}\n" in laconic("plan", "../mine.toml", cwd=elsewhere).stdout
+    assert f"store: {elsewhere / '.laconic'}\n" in laconic("status", "../mine.toml", cwd=elsewhere).stdout
+    with (tmp_path / "mine.toml").open("a") as file:
+        file.write('\n[run]\nstore = "kept"\n')
+    assert f"store: {tmp_path / 'kept'}\n" in laconic("plan", "../mine.toml", cwd=elsewhere).stdout
+    facts = json.loads(laconic("status", "../mine.toml", "--json", cwd=elsewhere).stdout)
+    assert facts["store"] == str(tmp_path / "kept")
 
 
 def test_what_a_script_would_read_is_json(tmp_path: Path):

@@ -69,6 +69,6 @@ def test_what_is_in_the_store_costs_nothing_more(tmp_path: Path):
     study = parse_study(raw)
     assert api.bill(study, store=tmp_path / "s")[1]["generate/v"].rows == 3
     api.run(study, store=tmp_path / "s", reports=tmp_path / "r")
-    states, works = api.bill(study, store=tmp_path / "s")
+    states, works, *_ = api.bill(study, store=tmp_path / "s")
     assert works == {}
     assert sum(1 for s in states if s.artifact is not None and list(s.artifact.read("problems", Problem))) == 1

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from laconic.core.errors import StudyError
 from laconic.loading import load_study, parse_study
 from laconic.plan import build
-from laconic.study import Study
+from laconic.stages.generate import EndpointTeacher
+from laconic.study import Study, resolved
 from laconic.wiring import Wiring
 
 
@@ -97,7 +99,7 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
         ),
         ("arms.one.style", "answer_only", {"curate/one"}),
         ("arms.two.mix", {"v": 2, "e": 1}, {"curate/two"}),
-        ("prompt", "Q {problem}", {"curate/one", "curate/two"} | WORK),
+        ("prompt", "Q {problem}", {"generate/e", "curate/one", "curate/two"} | WORK),
         ("tokenizer", "words", {"generate/v", "generate/e", "curate/one", "curate/two"} | WORK),
         ("training.epochs", 9, TRAIN),
         ("training.learning_rate", 0.5, TRAIN),
@@ -121,6 +123,28 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
 )
 def test_a_field_changes_exactly_the_keys_that_it_should(path: str, value: object, steps: set[str]):
     assert changed(path, value) == steps
+
+
+def test_a_model_that_teaches_is_shown_the_studys_prompt_unless_it_states_one():
+    teachers = {**RAW["teachers"], "own": {"kind": "endpoint", "model": "m", "prompt": "{problem}"}}
+    teachers["c"] = {"kind": "checkpoint", "path": "org/model"}
+    study = parse_study({**RAW, "prompt": "Q {problem}", "teachers": teachers})
+    shown = {name: getattr(teacher, "prompt", None) for name, teacher in study.teachers.items()}
+    assert shown == {"v": "{problem}", "e": "Q {problem}", "own": "{problem}", "c": "Q {problem}"}
+    assert resolved(study)["teachers"]["e"]["prompt"] == "Q {problem}"
+    teacher = EndpointTeacher(model="m")
+    built = Study(name="k", prompt="Q {problem}", problems=study.problems, teachers={"e": teacher})
+    assert built.teachers["e"] == study.teachers["e"]
+
+
+def test_the_papers_teacher_is_told_to_box_its_answer():
+    assert json.loads(payloads(load_study("paper"))["generate/gpt-oss"])[1]["prompt"].endswith("\\boxed{}.")
+
+
+def test_an_inherited_prompt_without_the_problem_is_one_fault():
+    with pytest.raises(StudyError) as raised:
+        load_study("paper", overrides={"prompt": "Think."})
+    assert [fault.where for fault in raised.value.faults] == ["prompt"]
 
 
 JUDGED: dict[str, Any] = {"policy": "rules-then-judge", "judge": {"model": "j"}, "audit": 5}

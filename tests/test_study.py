@@ -95,6 +95,7 @@ def test_all_faults_come_at_once_with_near_misses(write):
             "arms.x.style",
             "'verbatim' or 'answer_only', or package.module:name",
         ),
+        ('[arms.x]\nteacher = "verbose"\nstyle = "os.path:isabs"', "arms.x.style", "(reasoning, answer, extracted)"),
         ('[evaluate]\nbaseline = "shrt"', "evaluate.baseline", "did you mean 'short'"),
         ('[evaluate]\nbenchmarks = ["gsm8"]', "evaluate.benchmarks", "did you mean 'gsm8k'"),
         ('[curate]\ntoken_budget = "shor"', "curate.token_budget", "did you mean 'short'"),

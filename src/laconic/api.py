@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from laconic import looks
 from laconic.core.errors import Fault, InputError, LaconicError, StudyError, near_miss
@@ -26,6 +26,7 @@ from laconic.estimate import Work, estimate
 from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
+from laconic.funds import Funds, funds, spent_so_far
 from laconic.kept import Kept, kept
 from laconic.loading import find_study, load_study, survey
 from laconic.plan import Plan, build, pilots
@@ -106,22 +107,37 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
 def plan(
     study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
 ) -> list[StepState]:
-    """Where every step stands: `cached`, `missing`, or `waiting` for inputs whose content is not known yet."""
+    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
     loaded = _study(study, overrides)
     with _planned(loaded) as (_, planned):
         return inspect(open_store(loaded, store), [planned.report])
 
 
-def bill(
-    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
-) -> tuple[list[StepState], dict[str, Work]]:
-    """The plan with what each owed step will take: step name to requests, tokens, GPU hours and money, from what the
-    ledgers hold already and from stated rates."""
+class Bill(NamedTuple):
+    """A plan and what it will take."""
+
+    states: list[StepState]
+    works: dict[str, Work]
+    """Step name to requests, tokens, GPU hours and money, from what the ledgers hold already and from stated rates."""
+    funds: list[Funds]
+    """Each limit of `run.budget`: spent, left, and owed."""
+    lost: dict[str, int]
+    """Endpoint to the records of its ledger that failed their checksum and are asked again."""
+    store: Path
+
+
+def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
+    """The plan with what each owed step will take, and whether the budget has room for it."""
     loaded = _study(study, overrides)
     place = open_store(loaded, store)
     with _planned(loaded) as (_, planned):
         states = inspect(place, [planned.report])
-        return states, estimate(planned, states, _kept(planned, states, place))
+        ledgers = _kept(planned, states, place)
+    works = estimate(planned, states, ledgers)
+    spent = spent_so_far(loaded, planned.spent_in(states), ledgers, place)
+    lost = {name: kept.lost for name, kept in ledgers.items() if kept.lost}
+    return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
 
 def _kept(planned: Plan, states: list[StepState], place: Store) -> dict[str, Kept]:
@@ -205,14 +221,14 @@ def _pilot(name: str, artifact: Artifact) -> Pilot:
 def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:
     """Where the last or the present run of a study stands, as its process wrote it down."""
     loaded = _study(study)
-    path = _status_path(open_store(loaded, store), loaded)
+    place = open_store(loaded, store)
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(_status_path(place, loaded).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {"study": loaded.name, "state": "never run"}
+        return {"study": loaded.name, "state": "never run", "store": str(place.root)}
     if facts["state"] == "running" and not _alive(facts["pid"]):
         facts["state"] = "killed"
-    return facts
+    return {**facts, "store": str(place.root)}
 
 
 def _status_path(store: Store, study: Study) -> Path:
@@ -242,6 +258,7 @@ class RunSummary:
     executed: list[str]
     steps: int
     seconds: float
+    store: Path
     summary: list[str] = field(default_factory=list[str])
 
 
@@ -263,6 +280,10 @@ def run(
     """
     loaded = _study(study, overrides)
     place = open_store(loaded, store)
+    if steps and mode != "force":
+        found = f"--step {' --step '.join(steps)} with --mode {mode}, which executes what is missing whatever its step"
+        todo = f"add --mode force to execute it again, or end there with --until {steps[0]}"
+        raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()
     with _planned(loaded, stop) as (wiring, planned):
         states = inspect(place, [planned.report])
@@ -274,7 +295,7 @@ def run(
             states = inspect(place, targets)
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
-            return _summary(loaded, result, planned.report, len(states), Path(reports))
+            return _summary(loaded, result, planned.report, len(states), place, Path(reports))
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
@@ -287,7 +308,7 @@ def run(
             result = run_steps(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )
-    return _summary(loaded, result, planned.report, len(states), Path(reports))
+    return _summary(loaded, result, planned.report, len(states), place, Path(reports))
 
 
 def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
@@ -297,10 +318,11 @@ def _check_steps(steps: tuple[str, ...], states: list[StepState]) -> None:
             raise InputError(f"no step or stage {name!r}", near_miss(name, known), "see `laconic plan STUDY`")
 
 
-def _summary(study: Study, result: RunResult, last: Step, steps: int, reports: Path) -> RunSummary:
+def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
+    done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root)
     if artifact is None:
-        return RunSummary(study.name, None, result.executed, steps, result.seconds)
+        return done
     folder = reports / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -312,7 +334,7 @@ def _summary(study: Study, result: RunResult, last: Step, steps: int, reports: P
             f"choose another with --reports; the report itself is {artifact.folder}",
         ) from error  # fmt: skip
     lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
-    return RunSummary(study.name, folder / "report.html", result.executed, steps, result.seconds, lines)
+    return replace(done, report=folder / "report.html", summary=lines)
 
 
 def report(
@@ -324,17 +346,18 @@ def report(
     Raises `InputError` when other steps are missing.
     """
     loaded = _study(study, overrides)
+    place = open_store(loaded, store)
     states = plan(loaded, store=store)
     missing = [state.step.name for state in states[:-1] if state.artifact is None]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first", "a finished study",
-            f"laconic run {study if isinstance(study, str) else loaded.name}",
+            "laconic run STUDY",
         )  # fmt: skip
     if (last := states[-1]).artifact is None:
         return run(loaded, store=store, reports=reports)
     made = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
-    return _summary(loaded, made, last.step, len(states), Path(reports))
+    return _summary(loaded, made, last.step, len(states), place, Path(reports))
 
 
 # -- explaining ------------------------------------------------------------------------------------------------
@@ -420,15 +443,29 @@ LOOKS = {"funnel": looks.funnel, "lengths": looks.lengths, "profile": looks.prof
 """What `look` can show of a study."""
 
 
-def look(study: StudyLike, view: str, *, store: str | Path | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`. Raises `InputError`."""
+def look(
+    study: StudyLike, view: str, *, store: str | Path | None = None, step: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`; of one step or stage, or
+    of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
     loaded = _study(study)
     with _planned(loaded) as (_, planned):
         states = inspect(open_store(loaded, store), [planned.report])
-        found = {state.step.name: state.artifact for state in states if state.artifact is not None}
-        return LOOKS[view](loaded, found)[:limit]
+        if step is not None:
+            _check_steps((step,), states)
+        found = {
+            state.step.name: state.artifact
+            for state in states
+            if state.artifact is not None and step in (None, state.step.name, state.step.stage)
+        }
+    rows = LOOKS[view](loaded, found)[:limit]
+    if not rows:
+        whose = f" of {step}" if step else ""
+        until = "" if view == "examples" and not loaded.arms else f" --until {looks.needed(loaded, view)}"
+        raise InputError(f"nothing for the view {view!r}{whose}", "steps that are done", f"laconic run STUDY{until}")
+    return rows
 
 
 # -- exporting -------------------------------------------------------------------------------------------------
@@ -485,7 +522,7 @@ def verify_file(
 
 def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
     """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
-    studies do not use.
+    studies do not use. What a step made that is missing now stays: it may be used again once its inputs are there.
 
     Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
     """
@@ -518,7 +555,12 @@ def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
 def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
     states = [state for study in keep for state in plan(study, store=store.root)]
     used = {state.artifact.folder for state in states if state.artifact is not None}
-    yield from (artifact.folder for artifact in store.artifacts() if artifact.folder not in used)
+    # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
+    unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
+    for artifact in store.artifacts():
+        named = (artifact.manifest.stage, artifact.manifest.label)
+        if artifact.folder not in used and named not in unknown:
+            yield artifact.folder
 
 
 def _compact(path: Path) -> int:

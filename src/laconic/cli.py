@@ -6,6 +6,7 @@ interrupted.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,6 @@ import typer
 
 from laconic.prints import (
     cell,
-    pilot_line,
     print_faults,
     print_json,
     print_look,
@@ -23,7 +23,6 @@ from laconic.prints import (
     print_side_by_side,
     print_verified,
     printable,
-    work_line,
 )
 
 app = typer.Typer(
@@ -36,11 +35,29 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_given: dict[str, str] = {}
+"""The study and the store as they were typed, for the commands that messages name: those must work when pasted."""
+
+
+def _remember(parameter: typer.CallbackParam, value: Any) -> Any:
+    if value is not None:
+        _given[str(parameter.name)] = shlex.quote(str(value))
+    return value
+
+
+def _pasteable(text: str) -> str:
+    """`text` with the study that this command was given in the place of STUDY, and its store beside it."""
+    store = f" --store {_given['store']}" if "store" in _given else ""
+    return text.replace("STUDY", f"{_given['study']}{store}") if "study" in _given else text
+
+
 _STUDY_HELP = "A study file (TOML), or the name of a shipped study (see `laconic studies`)."
-StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help=_STUDY_HELP)]
-StoreOpt = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder. Default: LACONIC_STORE, the study's, or .laconic")
-]
+_STORE_HELP = (
+    "The store's folder. Default: LACONIC_STORE, else the study's run.store, else .laconic in the folder where the "
+    "command is run."
+)
+StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help=_STUDY_HELP, callback=_remember)]
+StoreOpt = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP, callback=_remember)]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SetOpt = Annotated[
     list[str] | None,
@@ -135,40 +152,12 @@ def plan(
 
     Offline, unless there is a pilot: its replies stay in the ledger, so that they are not paid for again.
     """
-    from dataclasses import asdict
-
     from laconic import api
-    from laconic.estimate import total
+    from laconic.plan_prints import print_plan
 
     changed = _overrides(overrides)
     tried = api.pilot(study, pilot, store=store, overrides=changed, quiet=quiet or as_json) if pilot else []
-    states, works = api.bill(study, store=store, overrides=changed)
-    if as_json:
-        rows = [{"step": s.step.name, "state": s.state, "key": s.key} for s in states]
-        steps = [{**row, "work": asdict(works[row["step"]]) if row["step"] in works else None} for row in rows]
-        print_json({"steps": steps, "pilot": [asdict(each) for each in tried]})
-        return
-    for each in tried:
-        typer.echo(pilot_line(each))
-    width = max(len(state.step.name) for state in states)
-    for state in states:
-        work = works.get(state.step.name)
-        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {work_line(work) if work else ''}".rstrip())
-    kinds = ("cached", "owed", "missing", "waiting")
-    counts = {kind: sum(state.state == kind for state in states) for kind in kinds}
-    typer.echo(f"\n{len(states)} steps: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
-    for kind, what in (
-        ("read", "to read"),
-        ("ask", "to ask for"),
-        ("judge", "to judge"),
-        ("sample", "to sample"),
-        ("train", "to train on"),
-    ):
-        whole = total(list(works.values()), kind)
-        if whole.rows:
-            typer.echo(f"{what}: {work_line(whole)}")
-    if any(work.kind == "ask" and work.tokens is None for work in works.values()):
-        typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
+    print_plan(api.bill(study, store=store, overrides=changed), tried, as_json)
 
 
 @app.command()
@@ -199,7 +188,7 @@ def run(
         study, store=store, mode=mode, steps=tuple(step or ()), until=until, overrides=_overrides(overrides),
         reports=reports, quiet=quiet or as_json,
     )  # fmt: skip
-    print_run(done, as_json)
+    print_run(done, as_json, _pasteable("laconic show STUDY funnel"))
 
 
 @app.command()
@@ -213,12 +202,13 @@ def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) ->
         print_json(facts)
         return
     if facts["state"] == "never run":
-        typer.echo(f"{facts['study']}: never run in this store")
+        typer.echo(f"{facts['study']}: never run in this store\nstore: {facts['store']}")
         return
     done, spent = f"{len(facts['finished'])} of {facts['steps']} steps done", clock(facts["now"] - facts["began"])
     typer.echo(f"{facts['study']}: {facts['state']}, {done}, {spent}")
     for row in facts["running"]:
         typer.echo(f"  {row['step']}: {row['text']}")
+    typer.echo(f"store: {facts['store']}")
 
 
 @app.command()
@@ -265,7 +255,7 @@ def show(
     from laconic import api
 
     if view is not None:
-        found = api.look(study, view, store=store, limit=limit)
+        found = api.look(study, view, store=store, step=step, limit=limit)
         print_json(found) if as_json else print_look(found)
         return
     if problem is not None and table == "scores":
@@ -324,7 +314,8 @@ def report(
     """Put the report of a finished study at reports/STUDY/."""
     from laconic import api
 
-    print_run(api.report(study, store=store, reports=reports, overrides=_overrides(overrides)), as_json)
+    done = api.report(study, store=store, reports=reports, overrides=_overrides(overrides))
+    print_run(done, as_json, _pasteable("laconic show STUDY funnel"))
 
 
 @app.command()
@@ -433,13 +424,13 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
     except BudgetSpent as error:
-        typer.echo(printable(f"stopped: {error}"), err=True)
+        typer.echo(printable(_pasteable(f"stopped: {error}")), err=True)
         return 3
     except RunStopped as error:
-        typer.echo(printable(f"stopped: {error}"), err=True)
+        typer.echo(printable(_pasteable(f"stopped: {error}")), err=True)
         return 130
     except LaconicError as error:
-        typer.echo(printable(f"error: {error}"), err=True)
+        typer.echo(printable(_pasteable(f"error: {error}")), err=True)
         return 1
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)

@@ -6,10 +6,13 @@ what a step is about.
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import orjson
 
@@ -34,6 +37,10 @@ POOL = "pool.json"
 """The paired problems' ids, and in their order each teacher's chosen trace and the pass rates (null: none)."""
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
+UNSAID = ("explanation",)
+"""The column of verdicts that is for people."""
+UNREAD = ("prompt", "reference", "source")
+"""The columns of problems that nothing here is chosen by."""
 
 
 def screen(study: Study, model_path: Callable[[str], str]) -> Body:
@@ -42,10 +49,10 @@ def screen(study: Study, model_path: Callable[[str], str]) -> Body:
 
     def body(ctx: StepContext) -> None:
         ctx.progress.start(ctx.inputs["traces"].manifest.rows["traces"], unit="traces")
-        verdicts = ctx.inputs["verdicts"].read("verdicts", Verdict, without=("explanation",))
+        traces, verdicts = ctx.inputs["traces"].read("traces", Trace), ctx.inputs["verdicts"]
         found = screen_stage.screen(
-            ctx.inputs["traces"].read("traces", Trace),
-            {v.trace_id: (v.problem_id, v.outcome, v.extracted) for v in verdicts}, filters,
+            zip(traces, verdicts.read("verdicts", Verdict, without=UNSAID), strict=True),
+            (v.problem_id for v in verdicts.read("verdicts", Verdict, without=UNSAID)), filters,
             counters=_students_counters(study, model_path), progress=ctx.progress,
         )  # fmt: skip
         ctx.out.write("profiles", found.profiles)
@@ -66,7 +73,7 @@ def pool(study: Study) -> Body:
     spec = study.curate
 
     def body(ctx: StepContext) -> None:
-        problems = list(ctx.inputs["problems"].read("problems", Problem, without=("prompt", "reference")))
+        problems = list(ctx.inputs["problems"].read("problems", Problem, without=UNREAD))
         verdicts = {name: ctx.inputs[f"verdicts:{name}"].read("verdicts", Verdict) for name in study.teachers}
         made = curate_stage.pool(
             problems, verdicts, count=spec.count, seed=study.seed, needed=spec.needed(len(study.teachers)),
@@ -75,10 +82,10 @@ def pool(study: Study) -> Body:
         )  # fmt: skip
         ctx.out.write("exclusions", made.exclusions)
         ctx.out.facts["problems"] = len(made.problems)
-        ids = [p.problem_id for p in made.problems]
-        facts = {"problems": ids, "pass_rate": [made.pass_rate[i] for i in ids]}
-        for name, values in (("chosen", made.chosen), ("rates", made.rates)):
-            facts[name] = {teacher: [of_problem.get(i) for i in ids] for teacher, of_problem in values.items()}
+        facts = {
+            "problems": [p.problem_id for p in made.problems], "pass_rate": made.pass_rate,
+            "chosen": made.chosen, "rates": made.rates,
+        }  # fmt: skip
         ctx.out.write_text(POOL, orjson.dumps(facts).decode())
 
     return body
@@ -169,33 +176,86 @@ def _repeats(study: Study, rule: str, rows: Iterable[Example], budget: int) -> l
 # -- candidates ------------------------------------------------------------------------------------------------
 
 
-def _candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> list[Candidate]:
+def _candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> Sequence[Candidate]:
     """The pool as strategies see it; what takes a pass over verdicts or traces is there only when the arm needs it."""
-    needs, facts = study.arms[name].needs, orjson.loads((inputs["pool"].folder / POOL).read_bytes())
+    needs, facts = study.arms[name].needs, _pooled(inputs["pool"])
     pool: list[str] = facts["problems"]
     chosen: _Columns = facts["chosen"]
-    tags = {p.problem_id: p.tags for p in inputs["problems"].read("problems", Problem, without=("prompt", "reference"))}
-    lengths = _chosen_lengths(chosen, inputs) if "lengths" in needs else {}
-    agreement = _agreement(study, inputs) if "agreement" in needs else {}
-    shown = list(tags) if "unpaired" in needs else pool
+    shown, places, tags = _shown(pool, inputs["problems"], everything="unpaired" in needs)
     samples: _Columns = {}
     for teacher in study.arms[name].teachers if "samples" in needs else ():
         found = _samples(teacher, inputs)
         samples[teacher] = [found.get(problem_id) for problem_id in shown]
-    paired = {problem_id: at for at, problem_id in enumerate(pool)}
-    return [
-        Candidate(
-            problem_id=pid, tags=_tags(tags[pid]), pass_rate=0.0 if at is None else facts["pass_rate"][at],
-            traces=_of(chosen, at), rates=_of(facts["rates"], at), lengths=_of(lengths, at),
-            agreement=agreement.get(pid, float("nan")), samples=_of(samples, number), paired=at is not None,
-        )
-        for number, pid in enumerate(shown) for at in [paired.get(pid)]
-    ]  # fmt: skip
+    return _Candidates(
+        shown, places, tags, facts["pass_rate"], chosen, facts["rates"], samples,
+        lengths=_chosen_lengths(chosen, inputs) if "lengths" in needs else {},
+        agreement=_agreement(study, inputs) if "agreement" in needs else {},
+    )  # fmt: skip
+
+
+def _pooled(pool: Artifact) -> dict[str, Any]:
+    """The columns of the pool. The standard library reads them in a fifth of the memory that orjson takes for its own
+    tree of a document, 1.2 KB a problem."""
+    return json.loads((pool.folder / POOL).read_bytes())
+
+
+def _shown(
+    pool: list[str], source: Artifact, *, everything: bool
+) -> tuple[list[str], Sequence[int | None], list[Mapping[str, str]]]:
+    """The problems that strategies see, where each stands in the pool (None: not there), and their tags. The pool lies
+    in the order of the source."""
+    ids, places, tags = list[str](), list[int | None](), list[Mapping[str, str]]()
+    at = 0
+    for problem in source.read("problems", Problem, without=UNREAD):
+        paired = at < len(pool) and problem.problem_id == pool[at]
+        if paired or everything:
+            ids.append(problem.problem_id)
+            places.append(at if paired else None)
+            tags.append(_tags(problem.tags))
+        at += paired
+    assert at == len(pool)
+    return ids, places if everything else range(at), tags
 
 
 _Columns = dict[str, list[Any]]
 """Teacher to a value for each problem in order, None where it has none."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates(Sequence[Candidate]):
+    """The candidates, each made of the columns when somebody looks at it."""
+
+    ids: list[str]
+    places: Sequence[int | None]
+    """Where each stands in the columns of the pool."""
+    tags: list[Mapping[str, str]]
+    pass_rate: list[float]
+    chosen: _Columns
+    rates: _Columns
+    samples: _Columns
+    """In the order of `ids`; all others are in the order of the pool."""
+    lengths: _Columns
+    agreement: Mapping[str, float]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        at, key = self.places[number], self.ids[number]
+        return Candidate(
+            problem_id=key, tags=self.tags[number], pass_rate=0.0 if at is None else self.pass_rate[at],
+            traces=_of(self.chosen, at), rates=_of(self.rates, at), lengths=_of(self.lengths, at),
+            agreement=self.agreement.get(key, math.nan), samples=_of(self.samples, number), paired=at is not None,
+        )  # fmt: skip
 
 
 class _Of(Mapping[str, Any]):

@@ -7,6 +7,7 @@ here. Neither touches a network. Names that nothing has come with the nearest on
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def faults_of(study: Study) -> list[Fault]:
         for teacher in arm.teachers:
             if teacher not in study.teachers:
                 faults.append(_unknown(f"arms.{name}.{arm.how}", "teacher", teacher, study.teachers))
-        faults.extend(_plugin_fault(f"arms.{name}.style", arm.style, STYLES, "style"))
+        faults.extend(_style_fault(f"arms.{name}.style", arm.style))
         if arm.strategy is not None:
             faults.extend(_plugin_fault(f"arms.{name}.strategy", arm.strategy, {}, "strategy"))
         if arm.route is not None and arm.route.of is not None and arm.route.of not in study.teachers:
@@ -177,7 +178,11 @@ def _is_readable(path: Path) -> bool:
 
 
 def _template_faults(study: Study) -> list[Fault]:
-    asked = {n: t for n, t in study.teachers.items() if not isinstance(t, RecordedTeacher)}
+    asked = {  # an inherited fault is told once
+        name: teacher
+        for name, teacher in study.teachers.items()
+        if not isinstance(teacher, RecordedTeacher) and teacher.prompt != study.prompt
+    }
     templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.prompt for n, t in asked.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
@@ -191,6 +196,19 @@ def _plugin_fault(where: str, name: str, table: Mapping[str, Any], what: str) ->
         lookup(name, table, what)
     except InputError as error:
         return [error.fault._replace(where=where)]
+    return []
+
+
+def _style_fault(where: str, name: str) -> list[Fault]:
+    faults = _plugin_fault(where, name, STYLES, "style")
+    if faults or name in STYLES:
+        return faults
+    style = lookup(name, STYLES, "style")
+    try:
+        inspect.signature(style).bind("", "", None)
+    except (TypeError, ValueError) as error:
+        expected = "a function (reasoning, answer, extracted) -> (reasoning, answer) or None"
+        return [Fault(where, f"{name!r} cannot be called so: {error}", expected, "change the function")]
     return []
 
 

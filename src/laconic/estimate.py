@@ -9,7 +9,7 @@ parameter and token (Kaplan et al. 2020, arXiv 2001.08361), prompts not counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,10 +54,11 @@ class Work:
 
 
 def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept] | None = None) -> dict[str, Work]:
-    """Step name to its work, for generate and train steps that are not in the store.
+    """Step name to its work, for generate, train and judged verify steps that are not in the store or owe rows.
 
     `ledgers`: what is kept of each endpoint whose problems are known.
     """
+    by_step = {state.step: state for state in states}
     owed = {state.step for state in states if state.state != "cached"}
     made = {state.step: state.artifact.manifest.rows for state in states if state.artifact is not None}
     sizes = {"problems": _size(plan.study, "problems", made.get(plan.problems))}
@@ -66,13 +67,8 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
     for name, (traces, _) in plan.teachers.items():
         if traces in owed:
             found[traces.name] = _teacher(plan.study, name, sizes["problems"], (ledgers or {}).get(name))
-            if plan.study.verify.judge is not None:
-                found[plan.teachers[name][1].name] = _judging(plan.study, found[traces.name].rows)
     for author in plan.authors:
         for benchmark, traces in author.traces.items():
-            if traces in owed and plan.study.verify.judge is not None:
-                rows = _student(plan.study, author.arm, sizes[benchmark]).rows
-                found[author.verdicts[benchmark].name] = _judging(plan.study, rows)
             if traces in owed:
                 found[traces.name] = _student(plan.study, author.arm, sizes[benchmark])
         if author.checkpoint in owed and author.checkpoint is not None and author.arm is not None:
@@ -82,7 +78,24 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
             if not unknown:
                 work = _training(plan.study, author.arm, author.student, built, sizes)
             found[author.checkpoint.name] = work
+    if plan.study.verify.judge is not None:
+        for traces, verdicts, most in _judged(plan, sizes):
+            if verdicts in owed:
+                found[verdicts.name] = _judging(plan.study, most, by_step[verdicts], made.get(traces))
     return found
+
+
+def _judged(plan: Plan, sizes: Mapping[str, int | None]) -> Iterator[tuple[Step, Step, int | None]]:
+    """The traces and verdicts of every author on every benchmark, and how many traces there can be."""
+    for name, (traces, verdicts) in plan.teachers.items():
+        yield traces, verdicts, _most(sizes["problems"], plan.study.teachers[name].samples)
+    for author in plan.authors:
+        for benchmark, traces in author.traces.items():
+            yield traces, author.verdicts[benchmark], _most(sizes[benchmark], plan.study.evaluate.samples)
+
+
+def _most(problems: int | None, samples: int) -> int | None:
+    return None if problems is None else problems * samples
 
 
 def _of(step: Step | None) -> Step:
@@ -127,7 +140,7 @@ def _extrapolated(work: Work, kept: Kept, price: Price | None) -> Work:
 
 
 def _priced(work: Work, price: Price | None) -> Work:
-    if price is None or work.tokens is None:
+    if price is None or not price.states_money or work.tokens is None:
         return work
 
     def money(tokens: int | None) -> float | None:
@@ -142,13 +155,18 @@ def _times(rows: int, each: float | None) -> int | None:
     return None if each is None else round(rows * each)
 
 
-def _judging(study: Study, rows: int | None) -> Work:
-    """The most judgements about so many answers; what rules will leave open is not known before they have run."""
+def _judging(study: Study, rows: int | None, state: StepState, traces: Mapping[str, int] | None) -> Work:
+    """The most judgements about so many answers; what rules will leave open is not known before they have run, and what
+    the judge's ledger holds is known only then. Of a step that is in the store, the calls that failed."""
     spec, price = study.verify, study.run.prices.get(JUDGE)
     votes = spec.judge.votes if spec.judge else 1
+    if traces is not None:
+        rows = traces.get("traces", 0)
     most = None if rows is None else rows * votes
-    only_audit = spec.policy == "rules" and most is not None
-    most = min(most or 0, 2 * spec.audit * votes) if only_audit else most
+    if state.artifact is not None:
+        most = int(str(state.artifact.manifest.facts["owed"]))
+    elif spec.policy == "rules" and most is not None:
+        most = min(most, 2 * spec.audit * votes)
     each = price.tokens_per_trace if price else None
     return _priced(
         Work(kind="judge", rows=most, tokens=None if most is None else _times(most, each), at_most=True), price

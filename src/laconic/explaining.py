@@ -31,7 +31,9 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
         made = of_facts(step.label, state.artifact.manifest.facts)
         if made is not None:
             total = sum(made.moves.values())
-            yield f"{total} verdicts moved since {made.since}" + "".join(f"; {k}: {n}" for k, n in made.moves.items())
+            yield f"{total} verdict{'s' if total != 1 else ''} moved since {made.since}" + "".join(
+                f"; {k}: {n}" for k, n in made.moves.items()
+            )
             yield from (
                 f"  trace {m.trace_id[:12]}: {m.before} ({m.method_before}) then, {m.after} ({m.method_after}) now"
                 for m in made.listed

@@ -12,8 +12,8 @@ from laconic.adapters.openai_replies import reply_of
 from laconic.core.digest import digest
 from laconic.core.protocols import Payload, Reply
 from laconic.core.records import Problem
-from laconic.core.spending import Spent
-from laconic.stages.calls import is_owed, spent_of
+from laconic.core.spending import NOTHING, Spent
+from laconic.stages.calls import is_owed, spent_of, spent_on
 from laconic.stages.generate import EndpointTeacher, requests
 from laconic.store.artifacts import Store
 from laconic.store.ledger import Ledger
@@ -28,6 +28,10 @@ class Kept:
     """Requests that a run would ask."""
     answers: tuple[Spent, ...]
     """What each answered request took."""
+    spent: Spent = NOTHING
+    """What all attempts took, failed ones included."""
+    lost: int = 0
+    """Of those owed: requests whose record in the ledger failed its checksum."""
 
 
 def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> Kept:
@@ -43,7 +47,9 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     with Ledger.open(path, create=False, readonly=True) as ledger:
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
-    return Kept(len(owed), tuple(spent for note in notes if (spent := spent_of(note)).completion))
+        spent, gone = spent_on(asked, ledger), ledger.lost()
+    answers = tuple(took for note in notes if (took := spent_of(note)).completion)
+    return Kept(len(owed), answers, spent, sum(request.key in gone for request in asked))
 
 
 class _Reader:

@@ -18,7 +18,7 @@ from laconic.crosschecks import NO_FILE, faults_of
 from laconic.stages.generate import CheckpointTeacher, RecordedTeacher
 from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ParquetProblems
 from laconic.stages.verify import Verify
-from laconic.study import SHIPPED, Study
+from laconic.study import SHIPPED, Run, Study
 from laconic.validation import faults_from, is_broken, sound_rest
 
 
@@ -156,8 +156,15 @@ def _resolve_paths(study: Study, base: Path) -> Study:
             "benchmarks": {name: absolute(source) for name, source in study.benchmarks.items()},
             "verify": _rulings_at(study, base),
             "students": students,
+            "run": _store_at(study, base),
         }
     )
+
+
+def _store_at(study: Study, base: Path) -> Run:
+    path = study.run.store
+    found = None if path is None else str((base / Path(path).expanduser()).resolve())
+    return study.run.model_copy(update={"store": found})
 
 
 def _rulings_at(study: Study, base: Path) -> Verify:

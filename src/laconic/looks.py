@@ -27,6 +27,11 @@ _COUNTED = {
 }  # fmt: skip
 
 
+def needed(study: Study, view: str) -> str:
+    """The stage after which a view shows all that it can, without a student."""
+    return "screen" if view == "profile" or not study.arms else "curate"
+
+
 def funnel(study: Study, found: Found) -> Rows:
     """Rows of every step on the way to examples, and what each left out by rule."""
     rows: Rows = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laconic import corpus, results, training
+from laconic import corpus, intake, results, training
 from laconic.arms import EFFORT, SEEDED, Arm
 from laconic.authors import model_identity, model_path
 from laconic.core.digest import digest, file_digest
@@ -75,9 +75,11 @@ class Plan:
         return [*names, JUDGE] if judged else names
 
     def owing(self, states: Sequence[StepState]) -> dict[str, str]:
-        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed."""
+        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed, and the judge
+        to the stage of its steps."""
         owed = {state.step for state in states if state.state == "owed"}
-        return {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
+        teachers = {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
+        return teachers | ({JUDGE: "verify"} if any(step.stage == "verify" for step in owed) else {})
 
     def spent_in(self, states: Sequence[StepState]) -> dict[str, Spent]:
         """What the finished steps of endpoints took: teacher to tokens."""
@@ -124,7 +126,7 @@ class _Builder:
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
             stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
-            inputs={}, run=self.wiring.problems(source, seed),
+            inputs={}, run=intake.problems(source, seed),
         )  # fmt: skip
 
     def _decontaminate(self, rows: Step, benchmarks: dict[str, Step]) -> Step:
@@ -132,7 +134,7 @@ class _Builder:
             stage="decontaminate", label="problems", version=decontaminate.VERSION,
             payload=self.study.decontaminate.payload(),
             inputs={"problems": rows, **{f"benchmark:{name}": step for name, step in benchmarks.items()}},
-            run=self.wiring.decontaminate(),
+            here=True, run=intake.decontaminate(self.study),
         )  # fmt: skip
 
     def _teacher(self, name: str, source: Step, before: dict[str, tuple[Step, Step]]) -> tuple[Step, Step]:
@@ -155,7 +157,7 @@ class _Builder:
             payload |= teacher.identity() if isinstance(teacher, EndpointTeacher) else {}
         traces = Step(
             stage="generate", label=name, version=generate.VERSION, payload=payload, inputs=inputs,
-            run=self.wiring.teach(name),
+            here=isinstance(teacher, RecordedTeacher), run=self.wiring.teach(name),
         )  # fmt: skip
         return traces, self._verify(name, source, traces)
 
@@ -190,7 +192,7 @@ class _Builder:
             payload["students"] = [_tokenizer_payload(student.base) for student in self.study.students]
         return Step(
             stage="screen", label=name, version=screen.VERSION, payload=payload,
-            inputs={"traces": traces, "verdicts": verdicts}, run=corpus.screen(self.study, model_path),
+            inputs={"traces": traces, "verdicts": verdicts}, here=True, run=corpus.screen(self.study, model_path),
         )  # fmt: skip
 
     def _screened(self, teachers: Iterable[str], screens: dict[str, Step]) -> dict[str, Step]:
@@ -208,7 +210,8 @@ class _Builder:
         verdicts = {f"verdicts:{name}": verdict for name, (_, verdict) in teachers.items()}
         return Step(
             stage="curate", label="pool", version=curate.VERSION, payload=payload,
-            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)}, run=corpus.pool(self.study),
+            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)}, here=True,
+            run=corpus.pool(self.study),
         )  # fmt: skip
 
     def _arms(
@@ -242,7 +245,7 @@ class _Builder:
         return Step(
             stage="curate", label=name, version=curate.VERSION, payload=payload,
             inputs={"problems": source, "pool": pool, **inputs},
-            run=corpus.arm(self.study, name, lambda: self.wiring.counter),
+            here=True, run=corpus.arm(self.study, name, lambda: self.wiring.counter),
         )  # fmt: skip
 
     def _match(self, name: str, rule: str, taking: dict[str, Step]) -> Step:
@@ -257,7 +260,8 @@ class _Builder:
             payload |= {"batch_tokens": training.batch_tokens, "max_length": training.max_length}
         return Step(
             stage="curate", label=f"{name}@{rule}", version=curate.VERSION, payload=payload,
-            inputs={f"examples:{arm}": step for arm, step in taking.items()}, run=corpus.match(self.study, name, rule),
+            inputs={f"examples:{arm}": step for arm, step in taking.items()}, here=True,
+            run=corpus.match(self.study, name, rule),
         )  # fmt: skip
 
     def _authors(self, arms: dict[tuple[str, str], Step], benchmarks: dict[str, Step]) -> list[Author]:
@@ -331,7 +335,7 @@ class _Builder:
         payload["teachers"] = list(teachers)
         return Step(
             stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,
-            run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
+            here=True, run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
     def _report(
@@ -345,7 +349,7 @@ class _Builder:
         return Step(
             stage="report", label=self.study.name, version=report.VERSION,
             payload={"study": resolved(self.study), "margin_stated": self.study.evaluate.margin_stated},
-            inputs=inputs, run=results.report(self.study, _ids(authors), list(benchmarks)),
+            inputs=inputs, here=True, run=results.report(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import typer
 
-_UNITS = {"train": "examples", "judge": "judgements"}
-
 
 def print_json(value: Any) -> None:
     """A value as JSON that a script can read."""
@@ -30,43 +28,10 @@ def print_faults(study: str, faults: list[Any]) -> None:
             typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
 
 
-def pilot_line(pilot: Any) -> str:
-    """What one endpoint did in a pilot."""
-    mean = f"{pilot.completion_tokens / pilot.asked:,.0f} tokens and {pilot.seconds:,.1f} s each" if pilot.asked else ""
-    failed = f", {pilot.errors} failed" if pilot.errors else ""
-    cut = f", {pilot.truncated} cut off" if pilot.truncated else ""
-    return f"pilot of {pilot.teacher}: {pilot.correct} of {pilot.asked} right{failed}{cut}, {mean}"
-
-
-def work_line(work: Any) -> str:
-    """What a step will take, in one line."""
-    rows = "an unknown number of" if work.rows is None else f"{'at most ' if work.at_most else ''}{work.rows:,}"
-    parts = [f"{rows} {_UNITS.get(work.kind, 'traces')}"]
-    if work.kept:
-        parts[0] += f" owed, {work.kept:,} in the ledger ({_short(work.spent.completion)} tokens)"
-    if work.tokens:
-        between = f" ({_short(work.low)} to {_short(work.high)})" if work.low is not None else ""
-        parts.append(f"about {_short(work.tokens)} tokens{between}")
-    if work.gpu_hours:
-        parts.append(f"{work.gpu_hours:,.1f} GPU hours")
-    if work.money:
-        between = f" ({work.money_low:,.2f} to {work.money_high:,.2f})" if work.money_low is not None else ""
-        parts.append(f"{work.money:,.2f}{between} in the stated currency")
-    return ", ".join(parts)
-
-
-def _short(n: int) -> str:
-    """`1.05 billion`, `4.2 million`, `8,100`."""
-    for size, name in ((10**9, "billion"), (10**6, "million")):
-        if n >= size:
-            return f"{n / size:,.3g} {name}"
-    return f"{n:,}"
-
-
-def print_run(done: Any, as_json: bool) -> None:
-    """The verdict of a run, what it did, and where its report lies; without a report, how to look at what there is."""
+def print_run(done: Any, as_json: bool, look: str) -> None:
+    """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
     if as_json:
-        kept = ("study", "report", "executed", "steps", "seconds")
+        kept = ("study", "report", "executed", "steps", "seconds", "store")
         print_json({name: getattr(done, name) for name in kept})
         return
     for line in done.summary:
@@ -76,8 +41,8 @@ def print_run(done: Any, as_json: bool) -> None:
         if done.executed
         else f"nothing to do: all {done.steps} steps are in the store"
     )
-    look = f"a look at it: laconic show {done.study} funnel"
-    typer.echo(f"\n{did}\n{f'report: {done.report}' if done.report else look}")
+    where = f"report: {done.report}" if done.report else f"a look at it: {look}"
+    typer.echo(f"\n{did}\nstore: {done.store}\n{where}")
 
 
 def print_look(rows: list[dict[str, Any]]) -> None:
@@ -88,8 +53,6 @@ def print_look(rows: list[dict[str, Any]]) -> None:
         for key, value in rest:
             if value not in (None, "", [], {}):
                 typer.echo(f"  {key}: {printable(_look_value(value))}")
-    if not rows:
-        typer.echo("nothing yet: `laconic run STUDY`")
 
 
 def _look_value(value: object) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
@@ -23,16 +23,19 @@ from laconic.core.reporting import (
     ProfileRow,
     ReportData,
     Sentence,
+    Showcase,
     Verification,
 )
 from laconic.stages import evaluate as evaluate_stage
 from laconic.stages import report as report_stage
 from laconic.stages import verification as verification_stage
-from laconic.stages.evaluate import Sheet
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import of_facts
+from laconic.stages.overrides import ACCOUNT as RULINGS
+from laconic.stages.overrides import read_account
 from laconic.stages.profile import summarise
+from laconic.stages.sheets import Row, Sheet, Work, outcomes
 from laconic.stages.verdict import verdict
 from laconic.store.artifacts import Artifact
 from laconic.store.step import StepContext
@@ -41,6 +44,8 @@ from laconic.study import Study, resolved
 Body = Callable[[StepContext], None]
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
+UNSCORED = ("prompt", "reference", "source")
+"""The columns of problems that no figure needs."""
 OWN = "problems"
 """The pseudo-benchmark on which teachers are scored: the study's own problems."""
 
@@ -73,10 +78,7 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
 
     def body(ctx: StepContext) -> None:
         problems = {
-            name: {
-                p.problem_id: p
-                for p in ctx.inputs[f"problems:{name}"].read("problems", Problem, without=("prompt", "reference"))
-            }
+            name: {p.problem_id: p for p in ctx.inputs[f"problems:{name}"].read("problems", Problem, without=UNSCORED)}
             for name in (OWN, *benchmarks)
         }
         sheets = list(_sheets(study, authors, benchmarks, ctx.inputs))
@@ -86,7 +88,7 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
         )  # fmt: skip
         ctx.progress.advance(len(sheets))
         ctx.out.write("scores", scores)
-        ctx.out.write_text("outcomes.json", json.dumps(evaluate_stage.outcomes(sheets), indent=1))
+        ctx.out.write_text("outcomes.json", json.dumps(outcomes(sheets), indent=1))
 
     return body
 
@@ -99,15 +101,15 @@ def _sheets(
         by_label.setdefault(author.label, []).append(author)
     for benchmark in benchmarks:
         for label, runs in by_label.items():
-            rows = [row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed)]
-            yield Sheet(author=label, benchmark=benchmark, rows=rows, family=_family(runs[0]))
+            rows = (row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed))
+            yield Sheet(author=label, benchmark=benchmark, work=Work.of(rows), family=_family(runs[0]))
     for name, teacher in study.teachers.items():
-        rows = list(_work(inputs, name, 0))
+        rows = _work(inputs, name, 0)
         if getattr(teacher, "until", None) is not None:
             # Later samples were drawn because earlier ones were wrong: only the first is a fair draw.
-            rows = [row for row in rows if row[1].sample_index == 0]
+            rows = (row for row in rows if row[1].sample_index == 0)
         family = "" if teacher.after is not None else "teachers"
-        yield Sheet(author=teacher_label(study, name), benchmark=OWN, rows=rows, family=family)
+        yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows), family=family)
 
 
 def teacher_label(study: Study, name: str) -> str:
@@ -115,11 +117,12 @@ def teacher_label(study: Study, name: str) -> str:
     return f"{name} (teacher)" if name in study.arms or name == "base" else name
 
 
-def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[tuple[int, Trace, Verdict]]:
-    """Traces with their verdicts, without the texts that no score needs."""
-    verdicts = {v.trace_id: v for v in inputs[f"verdicts:{key}"].read("verdicts", Verdict)}
-    for trace in inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS):
-        yield seed, trace, verdicts[trace.trace_id]
+def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[Row]:
+    """Traces with their verdicts, which lie in the same order, without the texts that no score needs."""
+    traces = inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS)
+    for trace, found in zip(traces, inputs[f"verdicts:{key}"].read("verdicts", Verdict), strict=True):
+        assert trace.trace_id == found.trace_id
+        yield seed, trace, found
 
 
 def _family(author: AuthorId) -> str:
@@ -170,7 +173,7 @@ def report_data(
         authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
         losses=_losses(study, authors, inputs), funnel=_funnel(study, inputs), outcomes=outcomes,
         verification=_verification(study, authors, benchmarks, inputs),
-        showcases=_showcases(study, authors, benchmarks, inputs), tokenizer=_tokenizer_name(study),
+        showcases=tuple(_showcases(study, authors, benchmarks, inputs)), tokenizer=_tokenizer_name(study),
         margin=study.evaluate.margin, margin_stated=study.evaluate.margin_stated, confidence=study.evaluate.confidence,
         provenance=_provenance(study, inputs), profiles=_profiles(study, inputs),
         resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
@@ -229,7 +232,11 @@ def _verification(
         study.verify,
         [
             verification_stage.Verified(
-                label, table.read("verdicts", Verdict), _account(table), of_facts(label, table.manifest.facts)
+                label,
+                table.read("verdicts", Verdict),
+                _account(table),
+                of_facts(label, table.manifest.facts),
+                read_account(table.folder / RULINGS),
             )
             for label, table in reversed(tables.values())
         ],
@@ -326,28 +333,36 @@ def _too_long(inputs: Mapping[str, Artifact], label: str) -> list[Exclusion]:
 
 def _showcases(
     study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
-) -> tuple[report_stage.Showcase, ...]:
+) -> Iterator[Showcase]:
     """One problem of the corpus with the teachers' traces, and of the first benchmark with the students'."""
     shown = [(OWN, {teacher_label(study, name): name for name in study.teachers})]
     if benchmarks and authors:
         first = {a.label: a for a in reversed(authors)}
         shown.append((benchmarks[0], {a.label: f"{first[a.label].key}:{benchmarks[0]}" for a in authors}))
-    out: list[report_stage.Showcase] = []
     for name, keys in shown:
-        problems = {p.problem_id: p for p in inputs[f"problems:{name}"].read("problems", Problem)}
-        named = {label: [(t, v) for _, t, v in _work(inputs, key, 0)] for label, key in keys.items()}
-        chosen = report_stage.showcases(problems, named, seed=study.seed)[:1]
-        out.extend(replace(each, entries=tuple(_with_texts(each, keys, inputs))) for each in chosen)
-    return tuple(out)
+        problems = inputs[f"problems:{name}"]
+        known = {p.problem_id for p in problems.read("problems", Problem, without=UNSCORED)}
+        chosen = report_stage.showcase(known, (_light(inputs, key) for key in keys.values()))
+        if chosen is not None:
+            problem = next(p for p in problems.read("problems", Problem) if p.problem_id == chosen)
+            yield Showcase(problem=problem, entries=tuple(_entries(chosen, keys, inputs)))
 
 
-def _with_texts(
-    showcase: report_stage.Showcase, keys: Mapping[str, str], inputs: Mapping[str, Artifact]
+def _light(inputs: Mapping[str, Artifact], key: str) -> Iterator[tuple[Trace, Verdict]]:
+    return ((trace, found) for _, trace, found in _work(inputs, key, 0))
+
+
+def _entries(
+    problem_id: str, keys: Mapping[str, str], inputs: Mapping[str, Artifact]
 ) -> Iterator[tuple[str, Trace, Verdict]]:
-    """The entries with the texts that were left on the disk while choosing."""
-    for label, light, graded in showcase.entries:
-        traces = inputs[f"traces:{keys[label]}"].read("traces", Trace)
-        yield label, next(trace for trace in traces if trace.trace_id == light.trace_id), graded
+    """Each author's first trace for the problem, with its texts."""
+    for label, key in keys.items():
+        graded = zip(
+            inputs[f"traces:{key}"].read("traces", Trace), inputs[f"verdicts:{key}"].read("verdicts", Verdict),
+            strict=True,
+        )  # fmt: skip
+        first = ((t, v) for t, v in graded if t.problem_id == problem_id and t.sample_index == 0)
+        yield from ((label, trace, found) for trace, found in islice(first, 1))
 
 
 def _profiles(study: Study, inputs: Mapping[str, Artifact]) -> tuple[ProfileRow, ...]:

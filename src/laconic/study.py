@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from laconic.arms import Arm
 from laconic.benchmarks import BENCHMARKS
@@ -17,7 +17,7 @@ from laconic.core.spec import Name, Spec
 from laconic.stages.curate import Curate
 from laconic.stages.decontaminate import Decontaminate
 from laconic.stages.evaluate import Evaluate
-from laconic.stages.generate import EndpointTeacher, Teacher
+from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, Teacher
 from laconic.stages.problems import ProblemSource
 from laconic.stages.train import Student, Training
 from laconic.stages.verify import Verify
@@ -73,6 +73,11 @@ class Price(Spec):
     tokens_per_trace: Annotated[float, Field(gt=0)] | None = None
     """Expected tokens of one trace, until a pilot or the ledger knows better."""
 
+    @property
+    def states_money(self) -> bool:
+        """Whether it says what tokens cost: zero is a price, silence is none."""
+        return bool(self.model_fields_set & {"input_per_million", "output_per_million"})
+
 
 class Spending(Spec):
     """The most that the study's endpoints may take, all runs together. Never part of any key."""
@@ -102,7 +107,8 @@ class Run(Spec):
     """Where and how fast; nothing here is ever hashed."""
 
     store: str | None = None
-    """The store's folder; `.laconic` in the working folder unless `LACONIC_STORE` says otherwise."""
+    """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
+    `.laconic` in the working folder; `--store` and `LACONIC_STORE` come first."""
     engine: Literal["local"] = "local"
     """Where students are trained and sampled: worker processes on this machine."""
     workers: Annotated[int, Field(ge=1)] | None = None
@@ -136,7 +142,8 @@ class Study(Spec):
     """The one tokenizer in which all authors are counted: `words`, `miniature`, a folder or a hub id. The first
     student's own unless given; `words` when there is no student."""
     prompt: str = "{problem}"
-    """What students are shown, in training and in evaluation; `{problem}` stands for the problem's text."""
+    """What models are shown; `{problem}` stands for the problem's text. Students are shown it in training and in
+    evaluation; endpoints and checkpoints that teach are, unless they state a `prompt` of their own."""
     problems: ProblemSource
     """What teachers are asked."""
     decontaminate: Decontaminate = Decontaminate()
@@ -166,6 +173,18 @@ class Study(Spec):
         if not value:
             raise ValueError("found no teacher; expected at least one; add a table [teachers.NAME]")
         return value
+
+    @field_validator("teachers")
+    @classmethod
+    def _inherit_the_prompt(cls, value: dict[str, Teacher], info: ValidationInfo) -> dict[str, Teacher]:
+        """A model that teaches is shown what students are shown. Procedures read the bare problem, so they are not."""
+        prompt = info.data.get("prompt", "{problem}")
+        return {
+            name: teacher.model_copy(update={"prompt": prompt})
+            if isinstance(teacher, EndpointTeacher | CheckpointTeacher) and "prompt" not in teacher.model_fields_set
+            else teacher
+            for name, teacher in value.items()
+        }
 
     @property
     def served(self) -> dict[str, EndpointTeacher]:

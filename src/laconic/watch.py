@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from laconic.core.wording import money
 from laconic.store.artifacts import Artifact
 from laconic.store.step import Step
 from laconic.wiring import Wiring
@@ -91,7 +92,7 @@ class Meter:
         if "loss" in self.figures:
             parts.append(f"loss {self.figures['loss']:.3f}")
         if self.figures.get("cost"):
-            parts.append(f"cost {self.figures['cost']:,.2f}")
+            parts.append(f"cost {money(self.figures['cost'])}")
         if self.figures.get("in_flight"):
             parts.append(f"{int(self.figures['in_flight'])} in flight")
         if self.figures.get("errors"):

@@ -27,18 +27,15 @@ from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
-from laconic.stages import decontaminate as decontaminate_stage
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
-from laconic.stages import problems as problems_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
-from laconic.stages.duplicates import grouped
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
+from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_overrides
-from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
 from laconic.store.step import StepContext
@@ -67,6 +64,7 @@ class Wiring:
         self._lock = threading.Lock()
         self._verifying = threading.Lock()
         self._judging = threading.Lock()
+        self._failed_judgements = set[str]()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
@@ -109,38 +107,6 @@ class Wiring:
                     self._ledgers[path] = (ledger, users - 1)
                 else:
                     ledger.close()
-
-    # -- problems --------------------------------------------------------------------------------------------
-
-    def problems(self, source: ProblemSource, seed: int) -> Body:
-        """Read or make problems."""
-
-        def body(ctx: StepContext) -> None:
-            revision = sources.revision_of(source)
-            count = None if isinstance(source, SyntheticProblems) else source.count
-            sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
-            ctx.out.write("exclusions", sieve.exclusions())
-            # A generator's problems are independent draws from its templates; only written ones are copied.
-            kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
-            ctx.out.write("problems", kept)
-            ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
-
-        return body
-
-    def decontaminate(self) -> Body:
-        """The problems without those that copy a problem of a benchmark."""
-
-        def body(ctx: StepContext) -> None:
-            problems, found = ctx.inputs["problems"], self.study.evaluate.benchmarks
-            benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-            kept, left = decontaminate_stage.decontaminate(
-                problems.read("problems", Problem), benchmarks, self.study.decontaminate
-            )
-            ctx.out.write("problems", kept)
-            ctx.out.write("exclusions", left)
-            ctx.out.facts.update(problems.manifest.facts)
-
-        return body
 
     # -- traces ----------------------------------------------------------------------------------------------
 
@@ -295,14 +261,16 @@ class Wiring:
         def body(ctx: StepContext) -> None:
             problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
             traces = ctx.inputs["traces"]
-            docket = judge_stage.Docket(spec, self.study.seed)
+            docket, rulings = judge_stage.Docket(spec, self.study.seed), read_overrides(spec.overrides)
             with self._verifying:
                 graded = verify_stage.verify(
                     problems, traces.read("traces", Trace, without=("reasoning",)), self._math(),
-                    overrides=read_overrides(spec.overrides), observe=docket, progress=ctx.progress,
+                    overrides=rulings, observe=docket, progress=ctx.progress,
                     total=traces.manifest.rows.get("traces", 0),
                 )  # fmt: skip
                 ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
+            if spec.overrides is not None:
+                ctx.out.write_text(RULINGS, rulings.account())
             if spec.judge is not None:
                 self._hear(ctx, spec.judge, problems, docket)
             _note_moves(ctx, label)
@@ -315,18 +283,20 @@ class Wiring:
         author = self.authors.endpoint(JUDGE, spec.as_teacher(), ctx.progress)
         # One step at a time: equal answers of two authors share a call, which is paid once.
         with self._judging, self.ledger(ctx.store.ledger_path(JUDGE, digest(author.identity))) as ledger:
+            author.answered = spent_on_keys(ledger.keys(), ledger).completion > 0
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
+                failed=self._failed_judgements,
             )  # fmt: skip
-            verdicts, account = judge_stage.judge(
+            verdicts, account, owed = judge_stage.judge(
                 problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),
                 lambda: ctx.out.read("gradings", Verdict),
                 docket, court,
             )  # fmt: skip
         ctx.out.write("verdicts", verdicts)
         ctx.out.write_text(ACCOUNT, orjson.dumps(account).decode())
-        ctx.out.facts.update(errors=account.n_errors, asked=account.n_calls)
+        ctx.out.facts.update(errors=account.n_errors, owed=owed, asked=account.n_calls)
 
     def _math(self) -> MathVerifier:
         """The one verifier of the run: its workers load their algebra once. Held under `_verifying`."""
@@ -348,8 +318,12 @@ def _note_moves(ctx: StepContext, label: str) -> None:
 def _verifiers(verdicts: Artifact) -> str:
     """Who verified a table, in a few words."""
     spec = verdicts.manifest.payload
-    named = {name: spec[name] for name in ("policy", "judge_version", "overrides") if name in spec}
-    return ", ".join([str(spec["verifier"]), *(f"{name} {str(value)[:16]}" for name, value in named.items())])
+    said = [str(spec["verifier"]), *([f"policy {spec['policy']}"] if "policy" in spec else [])]
+    if "judge" in spec:
+        judge = cast("dict[str, object]", spec["judge"])
+        votes = judge.get("votes", 1)
+        said.append(f"judge {judge['model']} ({spec['judge_version']}{'' if votes == 1 else f', {votes} votes'})")
+    return ", ".join([*said, *([f"rulings {str(spec['overrides'])[:12]}"] if "overrides" in spec else [])])
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from faults import FaultServer, _reply, _send
+from faults import FaultServer, _reply, _send, _status
 
 
 class JudgeServer(FaultServer):
-    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0)."""
+    """`script(answer, n)` gives the reply's text for the n-th time that this answer is shown (from 0): `...[cut]` is
+    one that was cut off, `[500]` a failure of that status."""
 
     def __init__(self, script: Callable[[str, int], str], **settings: Any) -> None:
         super().__init__(**settings)
@@ -23,5 +24,7 @@ class JudgeServer(FaultServer):
         n = self.shown.count(answer)
         self.shown.append(answer)
         text = self.script(answer, n)
+        if text.startswith("[") and text.strip("[]").isdigit():
+            return _status(text.strip("[]"), body)
         finish = "length" if text.endswith("[cut]") else "stop"
         return await _send(request, body, _reply(body, text.removesuffix("[cut]"), finish=finish))

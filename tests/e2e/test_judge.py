@@ -150,6 +150,75 @@ def test_another_run_pays_nothing_and_more_votes_pay_for_the_new_ones(study: Pat
     assert len(server.seen) == before + 2 * (PLAIN - 10)
 
 
+def states(study: Path) -> dict[str, str]:
+    return {s.step.name: s.state for s in api.plan(load_study(study), store=study.parent / "store")}
+
+
+def test_calls_that_failed_are_asked_again_by_the_next_runs_and_nothing_else_is(study: Path, server: JudgeServer):
+    failing = {"if p then q"}
+    server.script = lambda shown, n: "[500]" if answer_of(shown) in failing else script(shown, n)
+    run(study)
+    verdicts = list(tables(study)["verify/first"].read("verdicts", Verdict))
+    assert (verdicts[2].outcome, verdicts[2].explanation.partition(";")[0]) == (
+        "unparsed", "yes 0, no 0, without a judgement 2",
+    )  # fmt: skip
+    assert states(study)["verify/first"] == "owed"
+    assert api.bill(study, store=study.parent / "store")[1]["verify/first"].rows == 2, "the call, and the one after it"
+    before = server.shown.copy()
+    run(study)
+    assert {answer_of(shown) for shown in server.shown[len(before) :]} == failing
+    server.stop()
+    assert run(study).report.is_file(), "no fault: what there is stands"
+    server.start()
+    failing.clear()
+    run(study)
+    assert [v.outcome for v in tables(study)["verify/first"].read("verdicts", Verdict)][2] == "correct"
+    assert states(study)["verify/first"] == "cached"
+    asked = len(server.shown)
+    assert run(study).executed == []
+    assert len(server.shown) == asked
+
+
+def test_calls_that_go_on_failing_are_left_alone_after_three_runs(study: Path, server: JudgeServer):
+    server.script = lambda shown, n: "[500]" if answer_of(shown) == "if p then q" else script(shown, n)
+    for _ in range(3):
+        run(study)
+    assert states(study)["verify/first"] == "cached"
+    asked = len(server.seen)
+    assert run(study).executed == []
+    assert len(server.seen) == asked
+    # Both teachers wrote it: it is asked for and asked for again, once a run.
+    assert sum(answer_of(shown) == "if p then q" for shown in server.shown) == 3 * 2
+    report = (study.parent / "reports" / "judged" / "report.md").read_text(encoding="utf-8")
+    assert "4 of which failed" in report
+
+
+def test_a_ruling_is_used_by_the_beginning_of_an_id_and_an_unused_one_is_told_of(study: Path, server: JudgeServer):
+    run(study)
+    trace_id = next(iter(tables(study)["verify/first"].read("verdicts", Verdict))).trace_id
+    lines = study.parent / "overrides.jsonl"
+    said = {"outcome": "correct", "who": "Ada", "why": "same"}
+    stale = {"reference": "17", "answer": "nobody's", "outcome": "refused", "who": "Bob", "why": "a typing error"}
+    write(lines, [json.loads(lines.read_text()), {"trace_id": trace_id[:12], **said}, stale])
+    asked = len(server.seen)
+    run(study)
+    assert len(server.seen) == asked
+    verdicts = list(tables(study)["verify/first"].read("verdicts", Verdict))
+    assert (verdicts[0].trace_id, verdicts[0].outcome, verdicts[0].method) == (trace_id, "correct", "override")
+    report = (study.parent / "reports" / "judged" / "report.md").read_text(encoding="utf-8")
+    unused = report.partition("**Human rulings on which no verdict rests**")[2].partition("\n\n**")[0]
+    assert "| 3 | nobody's to 17 | refused | Bob: a typing error |" in unused
+    assert "Ada" not in unused
+
+
+def test_the_bill_of_another_policy_is_that_of_the_traces_that_are_there(study: Path, server: JudgeServer):
+    rules = {"verify.policy": '"rules"', "verify.audit": "5"}
+    api.run(study, store=study.parent / "store", reports=study.parent / "reports", overrides=rules)
+    found = api.bill(study, store=study.parent / "store", overrides={"verify.policy": '"judge"'})[1]
+    works = {name: (work.kind, work.rows, work.at_most) for name, work in found.items()}
+    assert works == dict.fromkeys(("verify/first", "verify/second"), ("judge", PLAIN + 5, True))
+
+
 def test_a_judge_that_begins_inside_its_thinking_is_read_so(study: Path, server: JudgeServer):
     text = study.read_text(encoding="utf-8")
     study.write_text(text.replace("votes = 1", "opened = true"), encoding="utf-8")

@@ -266,6 +266,33 @@ def test_a_pilot_is_paid_for_once_and_gives_an_interval(tmp_path: Path):
         assert asked(server) == dict.fromkeys(range(N), 2), "what the pilot asked is not asked again"
 
 
+def test_the_plan_tells_whom_a_sum_leaves_out_and_whether_the_budget_has_room(tmp_path: Path):
+    tables = ONE.format(extra="", cap=40) + ONE.format(extra="", cap=40).replace("one]", "deep]")
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+
+        def planned(budget: str) -> tuple[str, dict[str, Any]]:
+            lines = [f'endpoints.{name} = {{ url = "{server.url}" }}' for name in ("one", "deep")]
+            lines += ["prices.one = { input_per_million = 1.0, output_per_million = 1.0 }", f"budget = {budget}"]
+            study_in(tmp_path, tables, "\n".join(lines))
+            plan = cli_in(tmp_path)("plan", "s.toml", "--store", "store")
+            return plan.stdout, json.loads(cli_in(tmp_path)("plan", "s.toml", "--store", "store", "--json").stdout)
+
+        study_in(tmp_path, tables, "\n".join(f'endpoints.{n} = {{ url = "{server.url}" }}' for n in ("one", "deep")))
+        api.pilot(tmp_path / "s.toml", 6, store=tmp_path / "store")
+        spent, owed = 2 * 6 * (PROMPT_TOKENS + 30), 2 * 6 * (PROMPT_TOKENS + 30)
+        text, facts = planned(f"{{ tokens = {spent + owed - 1} }}")
+        assert f"budget: {spent} of {spent + owed - 1} tokens (prompt and completion) spent, {owed - 1} left" in text
+        assert f"what is owed is estimated at {owed}: it does not fit" in text
+        assert "6 in the ledger (180 completion tokens)" in text
+        assert "0.00022 (0.00022 to 0.00022) in the stated currency (no price for deep: not counted)" in text
+        assert f"store: {tmp_path / 'store'}" in text
+        (found,) = facts["budget"]
+        assert (found["spent"], found["left"], found["owed"], found["fits"]) == (spent, owed - 1, owed, False)
+        text, facts = planned(f"{{ tokens = {spent + owed} }}")
+        assert text.count(": it fits") == 1
+        assert facts["budget"][0]["fits"] is True
+
+
 def test_what_is_wrong_with_any_endpoint_is_said_before_the_first_request_to_one(tmp_path: Path):
     tables = "".join(ONE.format(extra="", cap=9).replace("one]", f"{name}]") for name in ("good", "gone", "wrong"))
     tables = tables.replace(

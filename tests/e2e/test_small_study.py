@@ -143,6 +143,18 @@ def test_gc_removes_what_is_torn_and_keeps_what_is_used(laconic, finished: str, 
     assert json.loads(laconic("run", "small.toml", "--json").stdout)["executed"] == []
 
 
+def test_gc_keeps_what_stands_on_a_step_that_is_missing(laconic, finished: str, place: Path):
+    made = next((place / ".laconic" / "problems").glob("problems-*"))
+    manifest = (made / "manifest.json").read_bytes()
+    (made / "manifest.json").unlink()
+    try:
+        facts = json.loads(laconic("gc", "--keep", "small.toml", "--dry-run", "--json").stdout)
+    finally:
+        (made / "manifest.json").write_bytes(manifest)
+    assert facts["torn"] == [f"problems/{made.name}"]
+    assert facts["unused"] == [], "students that took hours are used again once the problems are read again"
+
+
 def test_a_report_of_an_unfinished_study_says_what_to_run(laconic, finished: str):
     said = laconic("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
     assert "laconic run" in said
@@ -154,7 +166,8 @@ def test_a_run_can_end_at_the_corpus_and_goes_on_from_there(tmp_path: Path, plac
     study.write_text((place / "small.toml").read_text(encoding="utf-8"), encoding="utf-8")
     call = cli_in(tmp_path)
     first = call("run", "small.toml", "--until", "curate")
-    assert "laconic show small funnel" in first.stdout
+    assert "laconic show small.toml funnel" in first.stdout, "the study as it was given: the command can be pasted"
+    assert f"store: {tmp_path / '.laconic'}" in first.stdout
     assert not (tmp_path / "reports").exists()
     states = {state.step.name: state.state for state in api.plan(study, store=tmp_path / ".laconic")}
     arms = {name for name in states if name.startswith("curate/")}

@@ -26,7 +26,7 @@ def judged() -> ReportData:
     )  # fmt: skip
     account = JudgeAccount(
         n_answers=1200, n_judgeable=1000, n_heard=250, n_decided=50, n_undecided=4, n_calls=310, n_errors=2,
-        n_tokens=123_456, audit=COUNTS,
+        n_tokens=123_456, n_prompt_tokens=7_890, audit=COUNTS,
     )  # fmt: skip
     made = Verification(
         policy="rules-then-judge", methods={"integer": 900, "judge": 300}, judge="org/judge", votes=3,
@@ -44,7 +44,7 @@ def test_the_section_says_who_decided_what_it_took_and_what_was_saved():
     assert "Rules decided first, and a judge where they were undecided or disagreed." in text
     assert "The judge is org/judge, by the majority of 3 votes on each answer" in text
     assert "decided 50 of 1,200 answers (4 of them left undecided) and was asked about 200 more for the audit" in text
-    assert "this rests on 310 replies, 2 of which failed, and 123,456 generated tokens" in text
+    assert "this rests on 310 replies, 2 of which failed, and 123,456 generated tokens (it read 7,890);" in text
     assert "the rules saved 75.0%" in text
     assert "| integer | 900 | 75.0% |" in text
 

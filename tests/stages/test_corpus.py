@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from laconic.adapters.trl import Row, plan_batches
 from laconic.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
+from laconic.core.errors import InputError
 from laconic.core.records import Problem, Trace, Verdict
 from laconic.matching import match_steps, steps_of
 from laconic.stages.curate import AtLeast, Curate, pool
 from laconic.stages.examples import examples, missing
-from laconic.stages.profile import profile, summarise
+from laconic.stages.profile import PROFILED, profile, sampled, summarise
+from laconic.stages.report import showcase
 from laconic.stages.screen import FILTERS, Filters, boxes, repeated_share, screen
 from laconic.styles import verbatim
 
@@ -59,7 +63,8 @@ def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, k
     made = pool(PROBLEMS, ROWS, count=None, seed=0, needed=spec.needed(3))
     assert [p.problem_id for p in made.problems] == [IDS[i] for i in kept]
     assert len(made.exclusions) == 4 - len(kept)
-    assert made.chosen["c"] == {IDS[2]: "c2.0"}
+    assert made.chosen["c"] == ["c2.0" if i == 2 else None for i in kept]
+    assert made.rates["b"] == [float(i in (1, 2)) for i in kept]
 
 
 def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
@@ -70,7 +75,7 @@ def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
 def test_a_filtered_trace_makes_way_for_the_next_correct_one():
     rows = {"a": [verdict("a", 0, "correct"), verdict("a", 0, "correct", 1), verdict("a", 1, "correct")]}
     made = pool(PROBLEMS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
-    assert made.chosen == {"a": {IDS[0]: "a0.1"}}
+    assert made.chosen == {"a": ["a0.1"]}
     assert [e.rule for e in made.exclusions] == ["teacher_filtered_repetition", "no_trace", "no_trace"]
 
 
@@ -87,6 +92,14 @@ BAD = {
 }
 
 
+def right(*rows: Trace) -> list[tuple[Trace, Verdict]]:
+    """Traces with verdicts that all are right and name the answer 4."""
+    return [
+        (row, replace(verdict("a", 0, "correct"), trace_id=row.trace_id, problem_id=row.problem_id, extracted="4"))
+        for row in rows
+    ]
+
+
 def shouts(made: Trace, extracted: str | None) -> str | None:
     """A filter of one's own."""
     return "it shouts" if made.reasoning.isupper() else None
@@ -99,8 +112,7 @@ def test_each_filter_finds_what_it_is_for_and_lets_the_rest_pass(name: str, monk
     filters = Filters.model_validate({name: setting})
     assert filters.active
     good = trace("good", reasoning="so 4", n_reasoning=1)
-    verdicts = dict.fromkeys(("t", "good"), (IDS[0], "correct", "4"))
-    found = screen([bad, good], verdicts, filters, progress=Silence())
+    found = screen(right(bad, good), [IDS[0]], filters, progress=Silence())
     assert [(e.subject, e.rule) for e in found.exclusions] == [("t", "shouts" if name == "own" else name)]
     assert found.exclusions[0].detail
 
@@ -108,17 +120,35 @@ def test_each_filter_finds_what_it_is_for_and_lets_the_rest_pass(name: str, monk
 def test_every_filter_is_off_unless_stated_and_has_its_row():
     assert not Filters().active
     assert set(FILTERS) | {"max_branching_quantile", "own"} == set(Filters.model_fields)
-    assert (
-        screen([trace(reasoning="")], {"t": (IDS[0], "correct", None)}, Filters(), progress=Silence()).exclusions == []
-    )
+    assert screen(right(trace(reasoning="")), [IDS[0]], Filters(), progress=Silence()).exclusions == []
 
 
 def test_the_most_branching_traces_of_a_teacher_can_be_dropped():
     rows = [trace(f"t{i}", reasoning="Alternatively, 4. " * i) for i in range(10)]
-    verdicts = {row.trace_id: (IDS[0], "correct", "4") for row in rows}
-    found = screen(rows, verdicts, Filters(max_branching_quantile=0.8), progress=Silence())
+    found = screen(right(*rows), [IDS[0]], Filters(max_branching_quantile=0.8), progress=Silence())
     assert [e.subject for e in found.exclusions] == ["t8", "t9"]
     assert len(found.profiles) == 8
+
+
+def test_the_profiled_problems_are_the_first_by_id_however_many_pass():
+    ids = [f"{i * 7919 % 10_007:05d}" for i in range(10_007)]
+    assert sampled([*ids, *ids]) == set(sorted(ids)[:PROFILED])
+
+
+def test_the_problem_shown_is_the_first_by_id_on_which_authors_differ_and_all_wrote():
+    def work(outcomes: dict[str, str], sample: int = 0) -> list[tuple[Trace, Verdict]]:
+        made = [replace(verdict("a", 0, outcome, sample), problem_id=key) for key, outcome in outcomes.items()]
+        return [(replace(trace(v.trace_id), problem_id=v.problem_id, sample_index=sample), v) for v in made]
+
+    first, second, third = sorted(IDS[:3])
+    right = work({second: "correct", first: "correct"})
+    assert showcase(set(IDS), [right, work({first: "correct", second: "incorrect"})]) == second
+    assert showcase(set(IDS), [right, right]) == first
+    assert showcase({second, third}, [right, right]) == second
+    # what one author alone wrote about, and later samples, are not set beside anything
+    assert showcase(set(IDS), [right, work({second: "correct", third: "incorrect"})]) == second
+    assert showcase(set(IDS), [right, right, work({second: "incorrect"}, sample=1)]) == first
+    assert showcase(set(IDS), [[], []]) is None
 
 
 def test_a_profile_counts_what_a_trace_does():
@@ -248,3 +278,24 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
     assert made[0].system == "Reasoning effort: low"
     assert made[0].n_prompt == 2 + len("Reasoning effort: low")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("style", "says"),
+    [
+        (lambda reasoning, answer, extracted: reasoning + answer, "gave str for trace"),
+        (lambda reasoning, answer, extracted: (reasoning, None), "gave tuple for trace"),
+        (lambda reasoning, answer, extracted: reasoning[99], "failed on trace"),
+    ],
+)
+def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style: Any, says: str):
+    row, pick = trace(), Pick(IDS[0], "a", "t")
+    with pytest.raises(InputError, match=says) as caught:
+        list(
+            examples(
+                "x", [pick], PROBLEMS, {"a": [(row, None)]}, style=style, style_name="mine:style", template="{problem}",
+                complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
+                scratch=tmp_path / "s", left=[],
+            )
+        )  # fmt: skip
+    assert "'mine:style'" in str(caught.value)

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from laconic.core.records import Problem, Score, Trace, Verdict
-from laconic.stages.evaluate import Evaluate, Sheet, evaluate, outcomes
+from laconic.stages.evaluate import Evaluate, evaluate
+from laconic.stages.sheets import Row, Sheet, Work, outcomes, samples_of
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
 A = ["cc", "cc", "ci", "ii", "tu"]
@@ -16,7 +17,11 @@ B = ["cc", "ci", "ii", "ii", "ii"]
 NAMES = {"c": "correct", "i": "incorrect", "t": "truncated", "u": "unparsed"}
 
 
-def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f", seed: int = 0) -> Sheet:
+def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f") -> Sheet:
+    return Sheet(author=author, benchmark="b", work=Work.of(worked(author, rows, tokens)), family=family)
+
+
+def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row]:
     made = []
     for problem, letters in zip(PROBLEMS, rows, strict=True):
         for k, letter in enumerate(letters):
@@ -34,7 +39,7 @@ def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f", seed:
                     ),
                 )
             )  # fmt: skip
-    return Sheet(author=author, benchmark="b", rows=made, family=family)
+    return made
 
 
 def scored(*sheets: Sheet, **spec: object) -> list[Score]:
@@ -109,8 +114,8 @@ def test_a_budget_curve_rises_to_the_accuracy():
 
 
 def test_several_training_seeds_are_pooled_and_shown_apart():
-    rows = [*sheet("a", A, 10).rows, *sheet("a", B, 10, seed=1).rows]
-    scores = scored(Sheet(author="a", benchmark="b", rows=rows, family="f"))
+    rows = [*worked("a", A, 10), *worked("a", B, 10, seed=1)]
+    scores = scored(Sheet(author="a", benchmark="b", work=Work.of(rows), family="f"))
     pooled = one(scores, "a", "accuracy")
     assert pooled.estimate == pytest.approx((0.5 + 0.3) / 2)
     assert "training seed" in pooled.method
@@ -124,3 +129,17 @@ def test_several_training_seeds_are_pooled_and_shown_apart():
 
 def test_outcomes_are_counted_by_author_and_benchmark():
     assert outcomes([sheet("a", A, 10)]) == {"a / b": {"correct": 5, "incorrect": 3, "truncated": 1, "unparsed": 1}}
+
+
+def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
+    rows = [*worked("a", B, 40, seed=1), *worked("a", A, 10)]
+    made = Work.of(reversed(rows))
+    samples = samples_of(made, {p.problem_id: p for p in PROBLEMS[1:]})
+    assert samples.problem_ids == tuple(p.problem_id for p in PROBLEMS[1:])
+    assert samples.seed_index is not None
+    assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 4
+    assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 4
+    assert samples.flat_correct.tolist()[:8] == [True, True, True, False, True, False, False, False]
+    one = made.of_seed(1)
+    assert (one.problem_ids, len(one)) == (tuple(p.problem_id for p in reversed(PROBLEMS)), 10)
+    assert samples_of(one).accuracies.tolist() == [0, 0, 0, 0.5, 1]

@@ -110,7 +110,7 @@ def judged(
         author=author, jury=LlmJury(votes=votes), sampling=Sampling(max_tokens=cap),
         ledger=log if log is not None else Log(), progress=meter, stop=stop, retry=retry,
     )  # fmt: skip
-    verdicts, account = judge(by_id, traces, lambda: first, docket, court)
+    verdicts, account, _ = judge(by_id, traces, lambda: first, docket, court)
     assert meter.done == meter.total or not author.asked
     return list(verdicts), account, author
 
@@ -276,7 +276,7 @@ def test_an_audit_takes_neither_what_the_judge_decides_nor_what_is_settled():
 
 
 def test_what_a_person_ruled_is_not_judged():
-    ruled = Overrides({"0002": Ruling(line=1, outcome=Outcome.CORRECT, who="Ada", why="same")}, {})
+    ruled = Overrides({"0002": Ruling(line=1, about="0002", outcome=Outcome.CORRECT, who="Ada", why="same")}, {})
     verdicts, account, author = judged(ROWS, always(NO), overrides=ruled, policy="judge", audit=50)
     assert (verdicts[2].outcome, verdicts[2].method) == ("correct", "override")
     assert "c unparsed" not in {answer for answer, _ in author.asked}

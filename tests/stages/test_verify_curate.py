@@ -76,8 +76,8 @@ def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
 def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
     made = pool(PROBLEMS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
     assert [p.prompt for p in made.problems] == ["p0", "p2"]
-    assert made.chosen == {"a": {IDS[0]: "a0.0", IDS[2]: "a2.0"}, "b": {IDS[0]: "b0.0", IDS[2]: "b2.1"}}
-    assert made.pass_rate == {IDS[0]: 1.0, IDS[2]: 2 / 3}
+    assert made.chosen == {"a": ["a0.0", "a2.0"], "b": ["b0.0", "b2.1"]}
+    assert made.pass_rate == [1.0, 2 / 3]
     assert [(e.subject, e.rule, e.detail) for e in made.exclusions] == [
         (IDS[1], "teacher_incorrect", "a: teacher_incorrect; b: teacher_incorrect"),
         (IDS[3], "teacher_unparsed", "b: teacher_unparsed"),

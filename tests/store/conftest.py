@@ -38,6 +38,9 @@ class Diary:
     def failed(self, step: Step, error: BaseException) -> None:
         self.events.append(("failed", step.name))
 
+    def left(self, step: str, why: str) -> None:
+        self.events.append(("left", step))
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import InputError, RunStopped, StoreError
+from laconic.core.errors import AuthorError, BudgetSpent, InputError, LaconicError, RunStopped, StoreError
 from laconic.core.records import Problem
 from laconic.store.artifacts import MANIFEST, Store, read_artifact
-from laconic.store.runner import inspect, run
+from laconic.store.runner import HERE, inspect, run
 from laconic.store.step import Step, StepContext
 
 
@@ -21,6 +21,7 @@ def step(
     payload: dict[str, object] | None = None,
     *,
     body: Callable[[StepContext], None] | None = None,
+    here: bool = False,
     **inputs: Step,
 ) -> Step:
     """A step that writes its inputs' texts and its payload's `text`."""
@@ -29,7 +30,7 @@ def step(
         texts = [(a.folder / "text").read_text() for _, a in sorted(ctx.inputs.items())]
         ctx.out.write_text("text", "".join(texts) + str((payload or {}).get("text", "")))
 
-    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, run=body or write)
+    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, here=here, run=body or write)
 
 
 def chain(text: str = "a") -> Step:
@@ -110,6 +111,36 @@ def test_independent_steps_run_side_by_side(store: Store, diary):
     assert diary.events[-1] == ("done", "s/last")
 
 
+def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: Store, diary):
+    counting, crowd = threading.Lock(), list[int]()
+    running = 0
+    beside, third = threading.Barrier(HERE + 1, timeout=30), threading.Event()
+
+    def on_tables(ctx: StepContext) -> None:
+        nonlocal running
+        with counting:
+            running += 1
+            crowd.append(running)
+            last = len(crowd) > HERE
+        if last:
+            third.set()
+        else:
+            beside.wait()
+        with counting:
+            running -= 1
+        ctx.out.write_text("text", "")
+
+    def elsewhere(ctx: StepContext) -> None:
+        beside.wait()  # with as many steps on tables as there may be
+        assert third.wait(30), "a place that is free again is taken while others run"
+        ctx.out.write_text("text", "")
+
+    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, here=True) for i in range(HERE + 2)]
+    done = run(store, [*many, step("asked", body=elsewhere)], diary)
+    assert len(done.executed) == HERE + 3
+    assert max(crowd) == HERE
+
+
 def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, diary):
     def broken(ctx: StepContext) -> None:
         raise InputError("nothing", "something", "mend it")
@@ -175,6 +206,45 @@ def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_
     assert run(store, [target], diary).executed == ["s/first"], "the same rows again: nothing downstream is disturbed"
     assert run(store, [target], diary).executed == ["s/first"]
     assert run(store, [target], diary).executed == [], "no retries left"
+
+
+@pytest.mark.parametrize("why", [AuthorError("no", "b", "c"), BudgetSpent("no", "b", "c"), RunStopped("no", "b", "c")])
+def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: Store, diary, why: LaconicError):
+    refused = False
+
+    def flaky(ctx: StepContext) -> None:
+        ctx.out.write_text("text", "half")
+        if refused:
+            raise why
+        ctx.out.facts["owed"] = 1
+
+    last = step("last", source=step("asks", body=flaky))
+    run(store, [last], diary)
+    refused = True
+    if type(why) is RunStopped:
+        with pytest.raises(RunStopped):
+            run(store, [last], diary)
+    else:
+        done = run(store, [last], diary)
+        assert (done.executed, text_of(store, last)) == ([], "half")
+        assert ("left", "s/asks") in diary.events
+    assert [state.state for state in inspect(store, [last])] == ["owed", "cached"]
+    assert [folder.name.split("-")[0] for folder in store.torn()] == ["asks.again"]
+
+
+def test_what_takes_the_place_of_an_artifact_leaves_one_of_them(store: Store, diary):
+    owed = 3
+
+    def flaky(ctx: StepContext) -> None:
+        ctx.out.write_text("text", f"{owed} to go")
+        ctx.out.facts["owed"] = owed
+
+    for owed in (2, 1, 0):
+        run(store, [step("asks", body=flaky)], diary)
+        assert text_of(store, step("asks", body=flaky)) == f"{owed} to go"
+        assert len(list(store.artifacts())) == 1
+    assert run(store, [step("asks", body=flaky)], diary).executed == []
+    assert not list(store.torn())
 
 
 def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):

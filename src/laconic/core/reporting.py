@@ -112,6 +112,8 @@ class JudgeAccount:
     """Of those, calls that failed for good."""
     n_tokens: int = 0
     """Tokens that the judge generated, by its provider's count."""
+    n_prompt_tokens: int = 0
+    """Tokens that it was shown."""
     audit: AuditCounts | None = None
 
 
@@ -142,6 +144,18 @@ class AuditFigures:
     """Share of all verdicts that are correct as they stand; None where the judge decided every answer itself."""
     corrected_accuracy: Measured | None = None
     """The same had the judge looked at every answer that the rules decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulingUse:
+    """A human ruling and how many verdicts it made."""
+
+    line: int
+    about: str
+    outcome: str
+    who: str
+    why: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,8 @@ class Verification:
     audits: tuple[AuditFigures, ...] = ()
     overrides: tuple[Verdict, ...] = ()
     """The verdicts that a person made."""
+    unused: tuple[RulingUse, ...] = ()
+    """The rulings on which no verdict rests."""
     moved: tuple[Moved, ...] = ()
     """What the last verification changed against the one before it."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from laconic.core.wording import money
+
 PROMPT_BYTES_PER_TOKEN = 2
 """No tokenizer in use gives more than a token for every two bytes of ordinary prompts: a bound, not an estimate."""
 TEMPLATE_TOKENS = 64
@@ -108,8 +110,8 @@ class Budget:
             )
         limit = self.money or 0.0
         return (
-            f"{self.cost:,.2f} is spent, and one more request may cost {cost:,.4f}",
-            f"at most run.budget's {limit:,.2f}",
+            f"{money(self.cost)} is spent, and one more request may cost {money(cost)}",
+            f"at most run.budget's {money(limit)}",
         )
 
 

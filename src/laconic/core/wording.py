@@ -42,6 +42,12 @@ def rough(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
+def money(value: float) -> str:
+    """An amount with at least two decimals, and as many as two significant digits take: `3,000.00`, `0.042`."""
+    digits = 2 if value == 0 or not math.isfinite(value) else max(2, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
 def percent(value: float, digits: int = 1) -> str:
     """A fraction as a percentage: 0.612 is `61.2%`."""
     return f"{fixed(100 * value, digits)}%" if math.isfinite(value) else DASH

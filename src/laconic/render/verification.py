@@ -33,16 +33,20 @@ def _effort(account: JudgeAccount) -> str:
     undecided = f" ({wording.count(account.n_undecided)} of them left undecided)" if account.n_undecided else ""
     failed = f", {wording.count(account.n_errors)} of which failed," if account.n_errors else ""
     audited = account.n_heard - account.n_decided
+    audit = f" and was asked about {wording.count(audited)} more for the audit" if audited else ""
     text = (
-        f"It decided {wording.count(account.n_decided)} of {wording.count(account.n_answers)} answers{undecided} and"
-        f" was asked about {wording.count(audited)} more for the audit; this rests on"
-        f" {wording.count(account.n_calls)} replies{failed}"
+        f"It decided {wording.count(account.n_decided)} of {wording.count(account.n_answers)} answers{undecided}{audit}"
+        f"; this rests on {wording.count(account.n_calls)} replies{failed}"
     )
-    tokens = f" and {wording.count(account.n_tokens)} generated tokens" if account.n_tokens else ""
+    tokens = ""
+    if account.n_tokens:
+        shown = f" (it read {wording.count(account.n_prompt_tokens)})" if account.n_prompt_tokens else ""
+        tokens = f" and {wording.count(account.n_tokens)} generated tokens{shown}"
     saved = saved_share(account)
+    text = f"{text}{tokens}; what several authors wrote alike is paid for once and counted for each."
     if saved is None:
-        return f"{text}{tokens}."
-    return f"{text}{tokens}. Against judging every answer that can be judged, the rules saved {wording.percent(saved)}."
+        return text
+    return f"{text} Against judging every answer that can be judged, the rules saved {wording.percent(saved)}."
 
 
 def saved_share(account: JudgeAccount) -> float | None:
@@ -53,7 +57,10 @@ def saved_share(account: JudgeAccount) -> float | None:
 def parts(data: ReportData) -> list[Table | None]:
     """The tables: deciding methods, audits, human rulings, verdicts that moved."""
     made = data.verification
-    return [] if made is None else [_methods(made), _audits(data, made), _overrides(made), _moves(made), _moved(made)]
+    if made is None:
+        return []
+    rulings = [_overrides(made), _unused(made)]
+    return [_methods(made), _audits(data, made), *rulings, _moves(made), _moved(made)]
 
 
 def _methods(made: Verification) -> Table | None:
@@ -78,14 +85,18 @@ def _audits(data: ReportData, made: Verification) -> Table | None:
         "corrected accuracy",
     )
     rows = tuple(Row(cells=_audit_cells(audit)) for audit in made.audits)
+    corrected = (
+        " The corrected accuracy is what the accuracy would be, had the judge looked at every answer that the rules"
+        " decided, and its interval holds the noise of the audit too."
+        if any(audit.corrected_accuracy for audit in made.audits)
+        else ""
+    )
     note = (
         "The judge looked at a seeded random sample of the rules' accepts and at one of their rejects; no verdict"
         f" changes by it. Brackets are {wording.percent(data.confidence, 0)} intervals. Agreement is weighted by how"
         " many accepts and rejects there are; kappa is that of the audited answers, and so is everything in a row"
-        " over all of them. The corrected accuracy is what the accuracy would be, had the judge looked at every answer"
-        " that the rules decided, and its interval holds the noise of the audit too. The judge errs too: these are"
-        " differences between two graders. The traces on which they differ are listed in judge.json beside each verdict"
-        " table."
+        f" over all of them.{corrected} The judge errs too: these are differences between two graders. The"
+        " traces on which they differ are listed in judge.json beside each verdict table."
     )
     return table("The judge's audit of the rules", columns, [Group(rows=rows)], note=note)
 
@@ -133,13 +144,23 @@ def _overrides(made: Verification) -> Table | None:
     return table("Human rulings that were used", columns, [Group(rows=rows)], n_text=4, folded=len(rows) > 20)
 
 
+def _unused(made: Verification) -> Table | None:
+    rows = tuple(
+        Row(cells=(str(ruling.line), ruling.about, ruling.outcome, f"{ruling.who}: {ruling.why}"))
+        for ruling in made.unused
+    )
+    note = "No trace has such an id, or no answer reads so to such a reference: mend the line, or remove it."
+    columns = ("line", "about", "ruling", "who and why")
+    return table("Human rulings on which no verdict rests", columns, [Group(rows=rows)], n_text=4, note=note)
+
+
 def _moves(made: Verification) -> Table | None:
     rows = tuple(
         Row(cells=(moved.label, moved.since, move, wording.count(n)))
         for moved in made.moved
         for move, n in moved.moves.items()
     )
-    note = "The same traces, verified again: nothing was asked for it."
+    note = "The same traces, verified again: no author was asked for it."
     columns = ("author / benchmark", "verified before by", "outcome", "verdicts")
     return table("Verdicts that moved since the last verification", columns, [Group(rows=rows)], note=note, n_text=3)
 

@@ -7,6 +7,7 @@ same pool, which is computed once, before any arm. How arms pick is in `arms.py`
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -62,12 +63,12 @@ class Pool:
     """The paired problems in source order, with each teacher's chosen trace and what was left out."""
 
     problems: list[Problem]
-    chosen: dict[str, dict[str, str]]
-    """Teacher to problem id to trace id, where there is one."""
-    pass_rate: dict[str, float]
-    """Over all teachers' graded samples."""
-    rates: dict[str, dict[str, float]]
-    """Teacher to problem id to the share of its graded samples that are right."""
+    chosen: dict[str, list[str | None]]
+    """Teacher to its trace for each of the problems, None where there is none."""
+    pass_rate: list[float]
+    """Of each of the problems, over all teachers' graded samples."""
+    rates: dict[str, list[float | None]]
+    """Teacher to the share of its graded samples that are right, None where none was graded."""
     exclusions: list[Exclusion] = field(default_factory=list[Exclusion])
 
 
@@ -82,12 +83,13 @@ def pool(
     first one lacks is excluded on its account alone. `filtered` has, for each teacher, the traces that a filter left
     out and its rule: they are as if they were not there. Raises `InputError` when no problem is left.
     """
-    tallies = {teacher: _Tally(rows, (filtered or {}).get(teacher, {})) for teacher, rows in verdicts.items()}
+    numbers = {problem.problem_id: number for number, problem in enumerate(problems)}
+    tallies = {teacher: _Tally(rows, (filtered or {}).get(teacher, {}), numbers) for teacher, rows in verdicts.items()}
     enough = len(tallies) if needed is None else needed
     kept: list[Problem] = []
     exclusions: list[Exclusion] = []
-    for problem in problems:
-        lacks = {name: why for name, tally in tallies.items() if (why := tally.lacks(problem.problem_id))}
+    for number, problem in enumerate(problems):
+        lacks = {name: why for name, tally in tallies.items() if (why := tally.lacks(number))}
         if len(tallies) - len(lacks) >= enough:
             kept.append(problem)
         else:
@@ -100,10 +102,14 @@ def pool(
             "at least one",
             "look at `laconic show STUDY funnel` and at the verdicts; check the prompt and the answer format",
         )
-    ids = [p.problem_id for p in kept]
-    chosen = {name: {i: tally.first[i] for i in ids if i in tally.first} for name, tally in tallies.items()}
-    rates = {name: {i: _rate(i, [tally]) for i in ids if i in tally.graded} for name, tally in tallies.items()}
-    return Pool(kept, chosen, {i: _rate(i, tallies.values()) for i in ids}, rates, exclusions)
+    at = [numbers[p.problem_id] for p in kept]
+    return Pool(
+        kept,
+        chosen={name: [tally.first[i] for i in at] for name, tally in tallies.items()},
+        pass_rate=[_rate(i, tallies.values()) for i in at],
+        rates={name: [_rate(i, [tally]) if tally.graded[i] else None for i in at] for name, tally in tallies.items()},
+        exclusions=exclusions,
+    )
 
 
 def _enough(needed: int, teachers: int) -> str:
@@ -119,36 +125,37 @@ def _unpaired(problem_id: str, lacks: Mapping[str, str], after: Mapping[str, str
 
 
 class _Tally:
-    """One teacher's verdicts by problem: first usable trace, samples seen, correct and ungraded ones."""
+    """One teacher's verdicts in columns by the number of the problem: first usable trace, graded and correct samples,
+    and the outcome to name where there is no usable trace."""
 
-    def __init__(self, verdicts: Iterable[Verdict], filtered: Mapping[str, str]) -> None:
-        self.first: dict[str, str] = {}
-        self.graded: dict[str, int] = {}
-        self.correct: dict[str, int] = {}
-        self.outcomes: dict[str, str] = {}
-        best: dict[str, int] = {}
+    def __init__(self, verdicts: Iterable[Verdict], filtered: Mapping[str, str], numbers: Mapping[str, int]) -> None:
+        n = len(numbers)
+        self.first: list[str | None] = [None] * n
+        self.outcomes: list[str | None] = [None] * n
+        self.graded, self.correct, best = (array("q", bytes(8 * n)) for _ in range(3))
         for verdict in verdicts:
-            key = verdict.problem_id
+            at = numbers[verdict.problem_id]
             right = verdict.outcome == Outcome.CORRECT
-            if verdict.outcome not in UNGRADED:
-                self.graded[key] = self.graded.get(key, 0) + 1
-            self.correct[key] = self.correct.get(key, 0) + right
+            self.graded[at] += verdict.outcome not in UNGRADED
+            self.correct[at] += right
             if verdict.trace_id in filtered:
-                self.outcomes.setdefault(key, f"filtered_{filtered[verdict.trace_id]}" if right else verdict.outcome)
+                outcome = f"filtered_{filtered[verdict.trace_id]}" if right else verdict.outcome
+                self.outcomes[at] = self.outcomes[at] or outcome
                 continue
-            self.outcomes.setdefault(key, verdict.outcome)
-            if right and verdict.sample_index < best.get(key, 1 << 60):
-                best[key], self.first[key] = verdict.sample_index, verdict.trace_id
+            self.outcomes[at] = self.outcomes[at] or verdict.outcome
+            if right and (self.first[at] is None or verdict.sample_index < best[at]):
+                best[at], self.first[at] = verdict.sample_index, verdict.trace_id
 
-    def lacks(self, problem_id: str) -> str:
+    def lacks(self, number: int) -> str:
         """The rule by which this teacher lets a problem go; empty when it does not."""
-        if problem_id in self.first:
+        if self.first[number] is not None:
             return ""
-        return f"teacher_{self.outcomes[problem_id]}" if problem_id in self.outcomes else "no_trace"
+        outcome = self.outcomes[number]
+        return "no_trace" if outcome is None else f"teacher_{outcome}"
 
 
-def _rate(problem_id: str, tallies: Iterable[_Tally]) -> float:
-    pairs = [(tally.correct.get(problem_id, 0), tally.graded.get(problem_id, 0)) for tally in tallies]
+def _rate(number: int, tallies: Iterable[_Tally]) -> float:
+    pairs = [(tally.correct[number], tally.graded[number]) for tally in tallies]
     return sum(c for c, _ in pairs) / max(1, sum(n for _, n in pairs))
 
 

@@ -7,15 +7,17 @@ graded counts as wrong and is counted apart. The formulas live in `stats`; this 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from laconic.core.digest import derive_seed
-from laconic.core.records import UNGRADED, Outcome, Problem, Score, Trace, Verdict
+from laconic.core.records import Problem, Score
 from laconic.core.spec import Name, Sampling, Spec
+from laconic.stages.sheets import Sheet, samples_of
 from laconic.stats import (
     Estimate,
     Samples,
@@ -33,6 +35,8 @@ from laconic.stats import (
     truncation_rate,
     ungraded_rate,
 )
+from laconic.stats.ragged import Ragged
+from laconic.stats.samples import IntArray
 
 VERSION = 3
 
@@ -65,18 +69,6 @@ class Evaluate(Spec):
         return "margin" in self.model_fields_set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One author's work on one benchmark: traces with their verdicts, from one or several training seeds."""
-
-    author: str
-    benchmark: str
-    rows: Sequence[tuple[int, Trace, Verdict]]
-    """Training seed, trace, verdict."""
-    family: str = ""
-    """Authors are compared within a family: students of one base under one matching rule, or teachers."""
-
-
 def evaluate(
     sheets: Sequence[Sheet],
     problems: Mapping[str, Mapping[str, Problem]],
@@ -86,31 +78,13 @@ def evaluate(
     baselines: Mapping[str, str],
 ) -> list[Score]:
     """All scores. `problems` are by benchmark and id; `baselines` name the author to compare with, by family."""
-    sampled = [(sheet, samples_of(sheet, problems[sheet.benchmark])) for sheet in sheets if sheet.rows]
+    sampled = [(sheet, samples_of(sheet.work, problems[sheet.benchmark])) for sheet in sheets if len(sheet.work)]
     scores: list[Score] = []
     for sheet, samples in sampled:
         scores.extend(_own(sheet, samples, spec, seed))
         scores.extend(_groups(sheet, samples, problems[sheet.benchmark], spec))
     scores.extend(_paired(sampled, spec, seed, baselines))
     return scores
-
-
-def samples_of(sheet: Sheet, problems: Mapping[str, Problem]) -> Samples:
-    """The sheet as ragged samples by problem, in the order of the benchmark."""
-    by_problem: dict[str, list[tuple[int, Trace, Verdict]]] = {}
-    for row in sorted(sheet.rows, key=lambda row: (row[0], row[1].sample_index)):
-        by_problem.setdefault(row[1].problem_id, []).append(row)
-    ids = tuple(problem_id for problem_id in problems if problem_id in by_problem)
-    rows = [by_problem[problem_id] for problem_id in ids]
-    return Samples(
-        problem_ids=ids,
-        correct=[[v.outcome == Outcome.CORRECT for _, _, v in each] for each in rows],
-        tokens=[[t.n_tokens for _, t, _ in each] for each in rows],
-        finished=[[v.outcome != Outcome.TRUNCATED for _, _, v in each] for each in rows],
-        graded=[[v.outcome not in UNGRADED for _, _, v in each] for each in rows],
-        seed_index=[[s for s, _, _ in each] for each in rows],
-        clusters=tuple(problems[problem_id].duplicate_group for problem_id in ids),
-    )
 
 
 def _own(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[Score]:
@@ -149,39 +123,43 @@ def _pass_at(samples: Samples, spec: Evaluate) -> Iterator[tuple[int, Estimate]]
 
     A problem is then a row for each seed, and its rows are one cluster.
     """
-    apart = _by_seed(samples)
-    most = int(apart.counts.min())
-    for k in spec.pass_at or (most,):
-        if 1 < k <= most:
-            yield k, replace(pass_at_k(apart, k, level=spec.confidence), n_problems=samples.n_problems)
+    starts = _runs(samples)
+    most = int(np.diff(starts, append=samples.n_samples).min())
+    wanted = [k for k in spec.pass_at or (most,) if 1 < k <= most]
+    apart = _by_seed(samples, starts) if wanted else samples
+    for k in wanted:
+        yield k, replace(pass_at_k(apart, k, level=spec.confidence), n_problems=samples.n_problems)
 
 
-def _by_seed(samples: Samples) -> Samples:
-    labels = samples.clusters or (None,) * samples.n_problems
-    rows: dict[tuple[int, int], list[bool]] = {}
-    flat = zip(samples.row.tolist(), samples.flat_seeds.tolist(), samples.flat_correct.tolist(), strict=True)
-    for row, seed, right in flat:
-        rows.setdefault((row, seed), []).append(right)
+def _runs(samples: Samples) -> IntArray:
+    """Where, among all samples, those of each training seed begin within each problem: they lie side by side."""
+    row, seeds = samples.row, samples.flat_seeds
+    begins = (row[1:] != row[:-1]) | (seeds[1:] != seeds[:-1])
+    return np.concatenate([[0], np.flatnonzero(begins) + 1])
+
+
+def _by_seed(samples: Samples, starts: IntArray) -> Samples:
+    labels = samples.clusters or samples.problem_ids
+    rows: list[int] = samples.row[starts].tolist()
+    seeds: list[int] = samples.flat_seeds[starts].tolist()
     return Samples(
-        problem_ids=tuple(f"{samples.problem_ids[row]}#{seed}" for row, seed in rows),
-        correct=list(rows.values()),
-        clusters=tuple(labels[row] or samples.problem_ids[row] for row, _ in rows),
+        problem_ids=tuple(f"{samples.problem_ids[row]}#{seed}" for row, seed in zip(rows, seeds, strict=True)),
+        correct=Ragged(samples.flat_correct, np.diff(starts, append=samples.n_samples)),
+        clusters=tuple(labels[row] or samples.problem_ids[row] for row in rows),
     )
 
 
 def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
     """Means without intervals: reasoning and answer apart, and the provider's own count where there is one."""
-    traces = [trace for _, trace, _ in sheet.rows]
-    provider = [t.completion_tokens for t in traces if t.completion_tokens is not None]
-    latency = [t.latency_s for t in traces if t.latency_s is not None]
-    parts: dict[str, list[int] | list[float]] = {
-        "reasoning_tokens": [t.n_reasoning for t in traces],
-        "answer_tokens": [t.n_answer for t in traces],
-        "provider_tokens": provider,
-        "latency_s": latency,
+    work = sheet.work
+    parts = {
+        "reasoning_tokens": work.n_reasoning,
+        "answer_tokens": work.n_answer,
+        "provider_tokens": work.provider_tokens[~np.isnan(work.provider_tokens)],
+        "latency_s": work.latency_s[~np.isnan(work.latency_s)],
     }
     for name, values in parts.items():
-        if values:
+        if len(values):
             yield Score(
                 benchmark=sheet.benchmark, author=sheet.author, metric=name, estimate=math.fsum(values) / len(values),
                 method="mean over samples", n_problems=samples.n_problems, n_samples=len(values),
@@ -190,18 +168,12 @@ def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
 
 def _seeds(sheet: Sheet, samples: Samples, spec: Evaluate) -> Iterator[Score]:
     """With several training seeds: each run's own accuracy, so that their spread can be seen."""
-    seeds = sorted({seed for seed, _, _ in sheet.rows})
+    seeds = np.unique(sheet.work.seed).tolist()
     if len(seeds) < 2:
         return
     for seed in seeds:
-        rows = [row for row in sheet.rows if row[0] == seed]
-        one = replace(sheet, rows=rows)
-        part = samples_of(one, {t.problem_id: _bare(t.problem_id) for _, t, _ in rows})
-        yield _score(one, "accuracy", accuracy(part, level=spec.confidence), part, group=f"training seed={seed}")
-
-
-def _bare(problem_id: str) -> Problem:
-    return Problem(problem_id=problem_id, prompt="", reference="", domain="", source="")
+        part = samples_of(sheet.work.of_seed(seed))
+        yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"training seed={seed}")
 
 
 BUDGETS = 24
@@ -278,9 +250,10 @@ def _baseline(
     name = baselines.get(sheet.family)
     if not sheet.family or name is None or name == sheet.author:
         return None
+    mine = set(sheet.work.problem_ids)
     for other, samples in sampled:
-        shared = set(samples.problem_ids) & {trace.problem_id for _, trace, _ in sheet.rows}
-        if (other.author, other.benchmark, other.family) == (name, sheet.benchmark, sheet.family) and shared:
+        named = (other.author, other.benchmark, other.family) == (name, sheet.benchmark, sheet.family)
+        if named and not mine.isdisjoint(samples.problem_ids):
             return other, samples
     return None
 
@@ -314,13 +287,3 @@ def _score(
 
 def _finite(bound: float) -> float | None:
     return bound if math.isfinite(bound) else None
-
-
-def outcomes(sheets: Iterable[Sheet]) -> dict[str, dict[str, int]]:
-    """`author / benchmark` to outcome to number of traces."""
-    counted: dict[str, dict[str, int]] = {}
-    for sheet in sheets:
-        row = counted.setdefault(f"{sheet.author} / {sheet.benchmark}", {})
-        for _, _, verdict in sheet.rows:
-            row[verdict.outcome] = row.get(verdict.outcome, 0) + 1
-    return counted

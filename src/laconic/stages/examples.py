@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from laconic.core.errors import InputError
 from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
 
 _BATCH_CHARS = 4 << 20
@@ -70,7 +71,7 @@ def examples(
     def completions(rows: Iterable[tuple[Trace, str | None]]) -> Iterator[tuple[str, str]]:
         for trace, extracted in rows:
             if trace.trace_id in uses:
-                target = style(trace.reasoning, trace.answer, extracted)
+                target = _target(style, style_name, trace, extracted)
                 if target is None:
                     untold.add(trace.trace_id)
                 yield trace.trace_id, complete(*target) if target else ""
@@ -89,6 +90,22 @@ def examples(
                 prompt=prompt, completion=completion, phase=pick.phase, n_tokens=n_tokens, system=pick.system,
                 n_prompt=n_prompt + systems.get(pick.system, 0),
             )  # fmt: skip
+
+
+def _target(style: Style, name: str, trace: Trace, extracted: str | None) -> tuple[str, str] | None:
+    """What a style makes of a trace. Raises `InputError` for one that fails or gives something else."""
+    todo = "mend the style, then run again: every finished step is kept"
+    try:
+        target: object = style(trace.reasoning, trace.answer, extracted)
+    except Exception as error:
+        found = f"style {name!r} failed on trace {trace.trace_id[:12]}: {type(error).__name__}: {error}"
+        raise InputError(found, "a pair of texts or None", todo) from error
+    match target:
+        case None | (str(), str()):
+            return target
+        case _:
+            found = f"style {name!r} gave {type(target).__name__} for trace {trace.trace_id[:12]}"
+            raise InputError(found, "a pair of texts (reasoning, answer) or None", todo)
 
 
 def _without_target(arm: str, pick: PickLike, style: str) -> Exclusion:

@@ -51,7 +51,8 @@ class _Asked(_Teacher):
     until: Literal["correct"] | None = None
     """`correct`: draw a problem's samples one after the other until the first that is right, at most `samples`."""
     prompt: str = "{problem}"
-    """What the teacher is shown; `{problem}` stands for the problem's text."""
+    """What the teacher is shown; `{problem}` stands for the problem's text. A model that states none is shown the
+    study's `prompt`."""
 
 
 class ProceduralTeacher(_Asked):

@@ -20,6 +20,7 @@ from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.reporting import AuditCounts, JudgeAccount
 from laconic.core.spec import Sampling
 from laconic.core.spending import Rate
+from laconic.stages.calls import has_retries
 from laconic.stages.generate import generate
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify, answered
@@ -108,6 +109,8 @@ class Court:
     stop: threading.Event
     retry: bool = False
     rate: Rate | None = None
+    failed: set[str] = field(default_factory=set[str])
+    """Keys of the calls that failed in this run: what several authors wrote is not asked for again by each of them."""
 
 
 class Judgement(NamedTuple):
@@ -128,8 +131,20 @@ class _Hearing:
     subject: str
     prompt: str
     votes: list[bool | None] = field(default_factory=list["bool | None"])
+    prompt_tokens: int = 0
     tokens: int = 0
-    errors: int = 0
+    failed: list[str] = field(default_factory=list[str])
+    """The keys of calls that failed for good."""
+
+
+class Judged(NamedTuple):
+    """What a judge made of a table of gradings."""
+
+    verdicts: Iterator[Verdict]
+    """The final ones, in order."""
+    account: JudgeAccount
+    owed: int
+    """Calls that failed, have retries left, and left something open: the next run asks them again."""
 
 
 def judge(
@@ -138,37 +153,48 @@ def judge(
     gradings: Callable[[], Iterable[Verdict]],
     docket: Docket,
     court: Court,
-) -> tuple[Iterator[Verdict], JudgeAccount]:
-    """Ask the judge about the rows of the docket; the final verdicts in order, and the account of what was asked.
+) -> Judged:
+    """Ask the judge about the rows of the docket.
 
     Raises `RunStopped` when the run is stopped first: the ledger keeps the votes that came.
     """
     heard = docket.heard
     rows = ((row, answered(t, problems[t.problem_id])) for row, t in enumerate(traces) if row in heard)
-    found, account = _hear(rows, court, len(heard))
+    found, account, owed = _hear(rows, court, len(heard))
     account = replace(
         account, n_answers=docket.n_answers, n_judgeable=docket.n_judgeable, n_heard=len(heard),
         n_decided=len(docket.decided), n_undecided=sum(found[row].equal is None for row in docket.decided),
         audit=_audit(docket, found),
     )  # fmt: skip
-    return _joined(gradings(), docket, found, court.jury.version), account
+    return Judged(_joined(gradings(), docket, found, court.jury.version), account, owed)
 
 
-def _hear(rows: Iterator[tuple[int, Answered]], court: Court, total: int) -> tuple[dict[int, Judgement], JudgeAccount]:
+def _hear(
+    rows: Iterator[tuple[int, Answered]], court: Court, total: int
+) -> tuple[dict[int, Judgement], JudgeAccount, int]:
     """Batch by batch; answers that read the same to the judge share their votes, and only the first has the cost."""
     found: dict[int, Judgement] = {}
     told: set[str] = set()
-    account, part = JudgeAccount(), _Part(court.progress, total * court.jury.votes)
+    account, part, owed = JudgeAccount(), _Part(court.progress, total * court.jury.votes), 0
     while batch := list(islice(rows, BATCH)):
         hearings: dict[str, _Hearing] = {}
         subjects = [(row, _subject(court.jury.prompt(answer), hearings)) for row, answer in batch]
         _vote(list(hearings.values()), court, part)
         part.advance(court.jury.votes * (len(batch) - len(hearings)))
-        account = _added(account, [h for h in hearings.values() if h.subject not in told])
+        new = [hearing for hearing in hearings.values() if hearing.subject not in told]
+        account = _added(account, new)
+        owed += sum(_owed(hearing, court) for hearing in new)
         for row, subject in subjects:
             found[row] = _judgement(hearings[subject], court.jury, counted=subject in told)
             told.add(subject)
-    return found, account
+    return found, account, owed
+
+
+def _owed(hearing: _Hearing, court: Court) -> int:
+    """Failed calls that could still settle something; where the other votes did, they are not worth asking again."""
+    if court.jury.decide(hearing.votes) is not None:
+        return 0
+    return sum(has_retries(court.ledger.get(key)) for key in hearing.failed)
 
 
 def _subject(prompt: str, hearings: dict[str, _Hearing]) -> str:
@@ -187,19 +213,34 @@ def _vote(hearings: list[_Hearing], court: Court, part: _Part) -> None:
 
 def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) -> None:
     who = digest([court.author.identity, court.sampling.identity()])
-    asked = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
+    by_subject = {hearing.subject: hearing for hearing, _ in wanted}
+    every = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
+    asked = [request for request in every if request.key not in court.failed]
+    for request in every:
+        if request.key in court.failed:
+            _fail(by_subject[request.problem_id], request.key)
+    if len(asked) < len(every):
+        part.start(len(every) - len(asked), done=len(every) - len(asked))
     if not asked:
         return
-    by_subject = {hearing.subject: hearing for hearing, _ in wanted}
     replies = generate(
         asked, court.author, label="judge", log=court.ledger, counter=_Uncounted(), progress=part, stop=court.stop,
         retry=court.retry, rate=court.rate,
     )  # fmt: skip
     for reply in replies:
         hearing = by_subject[reply.problem_id]
-        hearing.votes.append(None if reply.error else court.jury.read(reply.answer, reply.finish_reason))
+        if reply.error is not None:
+            _fail(hearing, reply.trace_id)
+            court.failed.add(reply.trace_id)
+            continue
+        hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
+        hearing.prompt_tokens += reply.prompt_tokens or 0
         hearing.tokens += reply.completion_tokens or 0
-        hearing.errors += reply.error is not None
+
+
+def _fail(hearing: _Hearing, key: str) -> None:
+    hearing.votes.append(None)
+    hearing.failed.append(key)
 
 
 def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Request:
@@ -243,8 +284,9 @@ class _Part(Progress):
 def _added(account: JudgeAccount, hearings: Iterable[_Hearing]) -> JudgeAccount:
     for hearing in hearings:
         account = replace(
-            account, n_calls=account.n_calls + len(hearing.votes), n_errors=account.n_errors + hearing.errors,
+            account, n_calls=account.n_calls + len(hearing.votes), n_errors=account.n_errors + len(hearing.failed),
             n_tokens=account.n_tokens + hearing.tokens,
+            n_prompt_tokens=account.n_prompt_tokens + hearing.prompt_tokens,
         )  # fmt: skip
     return account
 

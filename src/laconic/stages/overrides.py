@@ -1,22 +1,29 @@
 """Human rulings: lines of a file that win over every method, each with who ruled and why.
 
-Invariant: a ruling that cannot be read is a fault of the study, found before anything runs; none is skipped in silence.
+Invariant: a ruling that cannot be read is a fault of the study, found before anything runs; none is skipped in silence,
+and one that nothing in the study matches is told of in the report.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
 from laconic.core.errors import Fault, StudyError, near_miss
 from laconic.core.protocols import Grading
 from laconic.core.records import Outcome, Problem, Trace
+from laconic.core.reporting import RulingUse
 
 METHOD = "override"
 """The method of a verdict that a person made."""
+ACCOUNT = "rulings.json"
+"""The file of a verdict table that says how often each ruling was used in it."""
+BEGINNING = 12
+"""Characters of a trace's id that a report shows; a ruling gives so many or more."""
 _PAIR = ("reference", "answer")
 _FIELDS = ("trace_id", *_PAIR, "outcome", "who", "why")
 _REMEDY = 'write {"trace_id": "...", "outcome": "correct", "who": "...", "why": "..."}, or reference and answer'
@@ -27,6 +34,8 @@ class Ruling:
     """What a person decided."""
 
     line: int
+    about: str
+    """The beginning of a trace's id, or an answer and a reference in words."""
     outcome: Outcome
     who: str
     why: str
@@ -37,24 +46,48 @@ class Overrides:
     """Rulings by what they are about: one trace, or every answer of these words to this reference."""
 
     traces: Mapping[str, Ruling]
+    """By the first characters of the trace's id."""
     pairs: Mapping[tuple[str, str], Ruling]
+    used: Counter[int] = field(default_factory=Counter[int])
+    """Line of a ruling to how many verdicts it has made so far."""
 
     def apply(self, trace: Trace, problem: Problem, grading: Grading) -> Grading:
         """The grading, or the ruling in its stead. A ruling about the trace itself comes before one about its words."""
-        ruling = self.traces.get(trace.trace_id) or self._by_words(problem.reference, trace.answer, grading.extracted)
+        ruling = self._by_id(trace.trace_id) or self._by_words(problem.reference, trace.answer, grading.extracted)
         if ruling is None:
             return grading
+        self.used[ruling.line] += 1
         said = f"the rules said {grading.outcome} by {grading.method}"
         return Grading(
             outcome=ruling.outcome, extracted=grading.extracted, method=METHOD,
             explanation=f"{ruling.who}: {ruling.why} ({said})",
         )  # fmt: skip
 
+    def account(self) -> str:
+        """Every ruling and how many verdicts it has made, as JSON."""
+        rulings = sorted((*self.traces.values(), *self.pairs.values()), key=lambda ruling: ruling.line)
+        return json.dumps([asdict(_use(ruling, self.used[ruling.line])) for ruling in rulings], ensure_ascii=False)
+
+    def _by_id(self, trace_id: str) -> Ruling | None:
+        ruling = self.traces.get(trace_id[:BEGINNING])
+        return ruling if ruling is not None and trace_id.startswith(ruling.about) else None
+
     def _by_words(self, reference: str, *answers: str | None) -> Ruling | None:
         if not self.pairs:
             return None
         found = (self.pairs.get((reference.strip(), answer.strip())) for answer in answers if answer is not None)
         return next((ruling for ruling in found if ruling is not None), None)
+
+
+def _use(ruling: Ruling, n: int) -> RulingUse:
+    return RulingUse(
+        line=ruling.line, about=ruling.about, outcome=str(ruling.outcome), who=ruling.who, why=ruling.why, n=n
+    )
+
+
+def read_account(path: Path) -> tuple[RulingUse, ...]:
+    """What `account` wrote; none where there is no such file."""
+    return tuple(RulingUse(**row) for row in json.loads(path.read_text("utf-8"))) if path.is_file() else ()
 
 
 NONE = Overrides({}, {})
@@ -97,8 +130,13 @@ def _take(line: bytes, number: int, where: str, rulings: dict[tuple[str, ...], R
     if faults:
         return faults
     words = {name: str(value) for name, value in fields.items()}
-    about = (words["trace_id"],) if "trace_id" in words else (words["reference"].strip(), words["answer"].strip())
-    ruling = Ruling(line=number, outcome=Outcome(words["outcome"]), who=words["who"], why=words["why"])
+    if "trace_id" in words:
+        shown = words["trace_id"].strip()
+        about: tuple[str, ...] = (shown[:BEGINNING],)
+    else:
+        about = (words["reference"].strip(), words["answer"].strip())
+        shown = f"{about[1]} to {about[0]}"
+    ruling = Ruling(line=number, about=shown, outcome=Outcome(words["outcome"]), who=words["who"], why=words["why"])
     before = rulings.setdefault(about, ruling)
     if before.outcome != ruling.outcome:
         found = f"{ruling.outcome!s}, but line {before.line} says {before.outcome!s} about the same"
@@ -117,6 +155,10 @@ def _faults(fields: Mapping[str, object], where: str) -> Iterator[Fault]:
         value = fields.get(name)
         if not isinstance(value, str) or not value.strip():
             yield Fault(where, f"{name} is {value!r}" if name in fields else f"no {name}", "a text", _REMEDY)
+    trace_id = fields.get("trace_id")
+    if isinstance(trace_id, str) and 0 < len(trace_id.strip()) < BEGINNING:
+        expected = f"at least its first {BEGINNING} characters"
+        yield Fault(where, f"trace_id is {trace_id!r}", expected, "copy it from the report or from `laconic show`")
     outcome = fields.get("outcome")
     if isinstance(outcome, str) and outcome.strip() and outcome not in set(Outcome):
         yield Fault(

@@ -91,7 +91,12 @@ def _mean(values: Sequence[float], clusters: np.ndarray, level: float) -> tuple[
 
 def sampled(problem_ids: Iterable[str]) -> set[str]:
     """The problems that are profiled in any case."""
-    return set(sorted(set(problem_ids))[:PROFILED])
+    kept: set[str] = set()
+    for problem_id in problem_ids:
+        kept.add(problem_id)
+        if len(kept) >= 2 * PROFILED:  # all of them need not lie in memory
+            kept = set(sorted(kept)[:PROFILED])
+    return set(sorted(kept)[:PROFILED])
 
 
 def most_branching(made: Sequence[Profile], quantile: float) -> Iterator[tuple[Profile, float]]:

@@ -7,13 +7,12 @@ room's business.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 
-from laconic.core.records import Exclusion, Problem, Score, Trace, Verdict
-from laconic.core.reporting import FunnelRow, Showcase
+from laconic.core.records import Exclusion, Score, Trace, Verdict
+from laconic.core.reporting import FunnelRow
 
 VERSION = 3
-SHOWCASES = 2
 CLEAN = "problems that copy no benchmark"
 
 
@@ -55,32 +54,25 @@ def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:
     return dict(Counter(exclusion.rule for exclusion in exclusions).most_common())
 
 
-def showcases(
-    problems: Mapping[str, Problem], works: Mapping[str, Sequence[tuple[Trace, Verdict]]], *, seed: int
-) -> tuple[Showcase, ...]:
-    """Problems with one trace of each author, side by side: where authors differ in outcome first, then any.
+def showcase(problems: Container[str], works: Iterable[Iterable[tuple[Trace, Verdict]]]) -> str | None:
+    """The problem that is shown with one trace of each author: one that as many authors as any wrote about, where they
+    differ in outcome if there is such a one. None when nobody wrote anything.
 
     The choice is a fixed rule (first in the order of the problem ids), not a selection for looks.
     """
-    del seed
-    first: dict[str, dict[str, tuple[Trace, Verdict]]] = {}
-    for label, pairs in works.items():
-        for trace, verdict in pairs:
+    written = Counter[str]()
+    outcomes: dict[str, str] = {}
+    mixed: set[str] = set()
+    for work in works:
+        for trace, verdict in work:
+            key = trace.problem_id
             if trace.sample_index == 0:
-                first.setdefault(trace.problem_id, {})[label] = (trace, verdict)
-    most = max((len(entries) for entries in first.values()), default=0)
-    full = sorted(
-        problem_id for problem_id, entries in first.items() if len(entries) == most and problem_id in problems
-    )
-    mixed = [p for p in full if len({v.outcome for _, v in first[p].values()}) > 1]
-    differs = set(mixed)
-    same = [p for p in full if p not in differs]
-    return tuple(
-        Showcase(
-            problem=problems[p], entries=tuple((label, *first[p][label]) for label in works if label in first[p])
-        )
-        for p in [*mixed[:1], *same[:1], *mixed[1:]][:SHOWCASES]
-    )  # fmt: skip
+                written[key] += 1
+                if outcomes.setdefault(key, verdict.outcome) != verdict.outcome:
+                    mixed.add(key)
+    most = max(written.values(), default=0)
+    full = [key for key, n in written.items() if n == most and key in problems]
+    return min((key for key in full if key in mixed), default=min(full, default=None))
 
 
 def benchmarks_of(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:

@@ -7,7 +7,7 @@ one: a function and a row in `FILTERS`, or `package.module:name` in the study.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from laconic.core.plugins import lookup
 from laconic.core.protocols import Progress, TokenCounter
-from laconic.core.records import Exclusion, Outcome, Profile, Trace
+from laconic.core.records import Exclusion, Outcome, Profile, Trace, Verdict
 from laconic.core.spec import PluginPath, Spec
 from laconic.stages.profile import branching, most_branching, profile, sampled
 
@@ -72,20 +72,21 @@ class Screened:
 
 
 def screen(
-    traces: Iterable[Trace], verdicts: Mapping[str, tuple[str, str, str | None]], filters: Filters, *,
+    graded: Iterable[tuple[Trace, Verdict]], problem_ids: Iterable[str], filters: Filters, *,
     counters: Sequence[TokenCounter] = (), progress: Progress,
 ) -> Screened:  # fmt: skip
-    """One pass over a teacher's traces. `verdicts` has the problem, outcome and extracted answer of each; `counters`
-    are the students' tokenizers beside the common one."""
+    """One pass over a teacher's traces with their verdicts. `problem_ids` are those of all the traces; `counters` are
+    the students' tokenizers beside the common one."""
     checks = list(_checks(filters, counters))
     everything = filters.max_branching_quantile is not None
-    some = sampled(problem_id for problem_id, _, _ in verdicts.values())
+    some = sampled(problem_ids)
     found = Screened([], [])
-    for trace in traces:
+    for trace, verdict in graded:
+        assert trace.trace_id == verdict.trace_id
         progress.advance(1)
         if trace.error is not None:
             continue
-        _, outcome, extracted = verdicts[trace.trace_id]
+        outcome, extracted = verdict.outcome, verdict.extracted
         left = _left_out(trace, extracted, checks)
         if left is not None:
             found.exclusions.append(left)

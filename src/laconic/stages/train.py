@@ -14,7 +14,7 @@ from laconic.core.protocols import Progress, Trained
 from laconic.core.records import Example, Exclusion
 from laconic.core.spec import Name, Spec
 
-VERSION = 1
+VERSION = 2
 
 MINIATURE_BASE = "miniature:base"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from laconic.core.records import Outcome, Verdict
-from laconic.core.reporting import AuditCounts, AuditFigures, JudgeAccount, Measured, Moved, Verification
+from laconic.core.reporting import AuditCounts, AuditFigures, JudgeAccount, Measured, Moved, RulingUse, Verification
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify
 from laconic.stats import (
@@ -38,6 +38,7 @@ class Verified:
     verdicts: Iterable[Verdict]
     account: JudgeAccount | None = None
     moved: Moved | None = None
+    rulings: tuple[RulingUse, ...] = ()
 
 
 def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> Verification:
@@ -54,24 +55,34 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
                 overridden.append(verdict)
         marks.append(mark)
     accounts = [table.account for table in tables if table.account is not None]
-    audited = [
+    audited: list[tuple[str, AuditCounts, _Marks | None]] = [
         (t.label, t.account.audit, mark)
         for t, mark in zip(tables, marks, strict=True)
         if t.account is not None and t.account.audit is not None
     ]
     if len(audited) > 1:
-        audited.append((ALL, _counts([counts for _, counts, _ in audited]), _Marks.joined([m for _, _, m in audited])))
+        audited.append((ALL, _counts([counts for _, counts, _ in audited]), None))
     by_rules = spec.policy != "judge"  # verdicts that are the judge's already have nothing to be corrected
     return Verification(
         policy=spec.policy, methods=dict(methods.most_common()),
         judge=spec.judge.model if spec.judge else "", votes=spec.judge.votes if spec.judge else 1,
         account=_total(accounts) if accounts else None,
+        # Counts of all tables together are of audited answers: tables of any size have equal parts in them, so they
+        # say nothing of what all answers' accuracy would be.
         audits=tuple(
-            audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules else None)
+            audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules and mark else None)
             for label, counts, mark in audited
         ),
-        overrides=tuple(overridden), moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
+        overrides=tuple(overridden), unused=_unused(tables),
+        moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
     )  # fmt: skip
+
+
+def _unused(tables: Sequence[Verified]) -> tuple[RulingUse, ...]:
+    """The rulings that no table used; every table tells of all of them."""
+    rulings = {ruling.line: ruling for table in tables for ruling in table.rulings}
+    used = {ruling.line for table in tables for ruling in table.rulings if ruling.n}
+    return tuple(ruling for line, ruling in sorted(rulings.items()) if line not in used)
 
 
 class _Marks:
@@ -84,15 +95,6 @@ class _Marks:
     def add(self, verdict: Verdict) -> None:
         self._right[verdict.problem_id] += verdict.outcome == Outcome.CORRECT
         self._all[verdict.problem_id] += 1
-
-    @classmethod
-    def joined(cls, several: Iterable[_Marks]) -> _Marks:
-        """All of them, a problem's answers together whoever gave them."""
-        made = cls()
-        for marks in several:
-            made._right.update(marks._right)
-            made._all.update(marks._all)
-        return made
 
     def accuracy(self, level: float) -> Estimate | None:
         """Over all answers, clustered by problem; None without any."""

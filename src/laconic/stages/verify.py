@@ -18,7 +18,7 @@ from laconic.core.spec import Sampling, Spec
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.overrides import NONE, Overrides
 
-VERSION = 1
+VERSION = 2
 PLACES = ("{problem}", "{reference}", "{answer}")
 
 Observer = Callable[[Trace, Problem, Grading], None]

@@ -20,11 +20,6 @@ def normal_quantile(p: float) -> float:
     return float(_special().ndtri(p))
 
 
-def normal_cdf(z: float) -> float:
-    """P(Z <= z)."""
-    return float(_special().ndtr(z))
-
-
 def t_quantile(p: float, df: float) -> float:
     """t with P(T <= t) = p for Student's t with `df` degrees of freedom (fractional ones too)."""
     return float(_special().stdtrit(df, p))

@@ -34,15 +34,15 @@ class Samples:
 
     problem_ids: tuple[str, ...]
     """n ids, each once."""
-    correct: Rows
+    correct: Rows | Ragged[np.bool_]
     """Right or not. A sample that is not finished or not graded counts as wrong whatever is said here."""
-    tokens: Rows | None = None
+    tokens: Rows | Ragged[np.int64] | None = None
     """Generated tokens in the study's common tokenizer; None where only accuracy is of interest."""
-    finished: Rows | None = None
+    finished: Rows | Ragged[np.bool_] | None = None
     """False where the author ran out of tokens; all True by default."""
-    graded: Rows | None = None
+    graded: Rows | Ragged[np.bool_] | None = None
     """False where the verifier could not decide; all True by default."""
-    seed_index: Rows | None = None
+    seed_index: Rows | Ragged[np.int64] | None = None
     """Which training seed's student wrote the sample, for students trained more than once."""
     clusters: tuple[str | None, ...] | None = None
     """A label a problem (near-duplicate group, source document); None stands for a problem of its own."""
@@ -113,9 +113,11 @@ class Samples:
     def cluster(self) -> IntArray:
         """What `cluster_index` says, found once."""
         labels = self.clusters or (None,) * self.n_problems
-        keys = [f"p:{p}" if c is None else f"c:{c}" for p, c in zip(self.problem_ids, labels, strict=True)]
-        numbers = {key: i for i, key in enumerate(sorted(set(keys)))}
-        return frozen(np.array([numbers[key] for key in keys], dtype=np.int64))
+        named = {label: i for i, label in enumerate(sorted({label for label in labels if label is not None}))}
+        lone = sorted((i for i, label in enumerate(labels) if label is None), key=self.problem_ids.__getitem__)
+        index = np.array([-1 if label is None else named[label] for label in labels], dtype=np.int64)
+        index[lone] = np.arange(len(named), len(named) + len(lone))
+        return frozen(index)
 
     @property
     def accuracies(self) -> FloatArray:
@@ -165,6 +167,8 @@ def align(a: Samples, b: Samples) -> Pair:
 
     Where only one side has cluster labels they hold for both; where both have them they must agree.
     """
+    if (a.problem_ids, a.clusters) == (b.problem_ids, b.clusters):
+        return Pair(a, b, (), ())
     where_b = {problem: i for i, problem in enumerate(b.problem_ids)}
     common = [i for i, problem in enumerate(a.problem_ids) if problem in where_b]
     if not common:

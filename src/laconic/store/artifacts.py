@@ -79,8 +79,10 @@ class Artifact:
 class ArtifactWriter:
     """The folder of an artifact while a step fills it; `commit` writes the manifest and makes it real."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, earlier: Path) -> None:
         self.folder = folder
+        self._earlier = earlier
+        """Where an artifact of the same key may lie, which ours takes the place of."""
         self._rows: dict[str, int] = {}
         self.facts: dict[str, object] = {}
 
@@ -120,6 +122,7 @@ class ArtifactWriter:
         # Read back, so that a step sees the same artifact, down to the order of its facts, whoever ran before it.
         made = read_artifact(self.folder)
         assert made is not None
+        remove(self._earlier)
         return made
 
 
@@ -155,14 +158,19 @@ class Store:
         return None
 
     def begin(self, stage: str, label: str, key: str) -> ArtifactWriter:
-        """An empty folder to fill. What an interrupted run left there is removed, its manifest first."""
-        folder = self.folder(stage, label, key)
+        """An empty folder to fill. What an interrupted run left there is removed, its manifest first.
+
+        An artifact of that key, made by an earlier run, stays until the new one is committed: asking failed rows
+        again may fail, and must not cost what there is.
+        """
+        places = self.folder(stage, label, key), self.folder(stage, f"{label}{_AGAIN}", key)
+        folder, other = places if read_artifact(places[0]) is None else places[::-1]
         remove(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(self.root, error) from error
-        return ArtifactWriter(folder)
+        return ArtifactWriter(folder, other)
 
     def artifacts(self) -> Iterator[Artifact]:
         """Every committed artifact."""
@@ -173,7 +181,7 @@ class Store:
 
     def earlier(self, stage: str, label: str, but: Path) -> list[Artifact]:
         """Committed artifacts of a stage and label other than the one in the folder `but`, the newest first."""
-        found = [read_artifact(path.parent) for path in self.root.glob(f"{stage}/{glob.escape(label)}-*/{MANIFEST}")]
+        found = [read_artifact(path.parent) for path in self.root.glob(f"{stage}/{glob.escape(label)}*-*/{MANIFEST}")]
         kept = [a for a in found if a is not None and a.manifest.label == label and a.folder != but]
         return sorted(kept, key=lambda a: (a.folder / MANIFEST).stat().st_mtime, reverse=True)
 
@@ -192,6 +200,8 @@ class Store:
         return self.root / "ledger" / f"{author}-{identity[:KEY_CHARS]}.ledger"
 
 
+_AGAIN = ".again"
+"""Behind the label of the second of two folders that artifacts of one key take in turn."""
 _ARTIFACT = re.compile(rf".+-[0-9a-f]{{{KEY_CHARS}}}")
 
 

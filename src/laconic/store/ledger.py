@@ -52,6 +52,7 @@ class Ledger:
         self._pid = os.getpid()
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
+        self._bad: set[bytes] = set()
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
@@ -99,6 +100,11 @@ class Ledger:
             new = (raw for raw in self._writer.unwritten() if raw not in self._index)
             return [raw.hex() for raw in (*self._index, *new)]
 
+    def lost(self) -> set[str]:
+        """Keys whose record failed its checksum and that no sound record has: paid for, and owed again."""
+        with self._changed:
+            return {raw.hex() for raw in self._bad if raw not in self._index and self._writer.get(raw) is None}
+
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
         raw = bytes.fromhex(key)
@@ -124,6 +130,7 @@ class Ledger:
         found, body = header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
             self._index.drop(raw)
+            self._bad.add(raw)
             self.damaged += place.length
             return None
         return body
@@ -231,6 +238,7 @@ class Ledger:
         end = len(MAGIC)
         for found in headers(self._fd, size):
             if found.body.offset >= checked_from and not sound(self._fd, found):
+                self._bad.add(found.key)
                 continue
             self.damaged += found.body.offset - HEADER_BYTES - end
             self._index.put(found.key, found.body)

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from laconic.core.errors import LaconicError, RunStopped
+from laconic.core.errors import AuthorError, BudgetSpent, LaconicError, RunStopped
 from laconic.core.protocols import Progress
 from laconic.store.artifacts import Artifact, Store, unwritable
 from laconic.store.locks import WriterLock
@@ -23,6 +23,9 @@ from laconic.store.step import Step, StepContext, in_order
 
 Mode = Literal["cached", "force", "retry"]
 SIDE_BY_SIDE = 8
+HERE = 2
+"""Steps on tables in this process at a time: under one interpreter lock a third one saves no time, and each holds some
+batches of long texts and its ids."""
 _STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -36,6 +39,8 @@ class Watcher(Protocol):
     def finished(self, step: Step, artifact: Artifact, *, cached: bool, seconds: float) -> None: ...
 
     def failed(self, step: Step, error: BaseException) -> None: ...
+
+    def left(self, step: str, why: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -97,8 +102,8 @@ def run(
     """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
 
     `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
-    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps named in `left` the
-    failed rows are left as they are.
+    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps and stages named in
+    `left` the failed rows are left as they are, and so are those that the author or the budget refuses.
     """
     result, began = RunResult(), time.perf_counter()
     states = inspect(store, targets)
@@ -140,6 +145,8 @@ class _Run:
         self._store, self._watcher, self._result = store, watcher, result
         self._mode, self._forced, self._left, self._stop = mode, forced, left, stop
         self._running: dict[Future[Artifact], tuple[Step, str, float]] = {}
+        self._owing: dict[Step, Artifact] = {}
+        """What steps that ask failed rows again had made before."""
         self._made: set[str] = set()
         """Keys executed in this run: with `force`, a twin of such a step is not executed again."""
         self._error: BaseException | None = None
@@ -178,6 +185,10 @@ class _Run:
             self._result.artifacts[step] = artifact
             self._watcher.finished(step, artifact, cached=True, seconds=0.0)
             return True
+        if step.here and sum(other.here for other, _, _ in self._running.values()) >= HERE:
+            return False
+        if artifact is not None and self._mode == "cached":
+            self._owing[step] = artifact
         self._watcher.started(step)
         future = pool.submit(self._execute, step, key, contents)
         self._running[future] = (step, key, time.perf_counter())
@@ -186,7 +197,7 @@ class _Run:
     def _again(self, step: Step, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
-        if _owes_rows(artifact) and step.name not in self._left:
+        if _owes_rows(artifact) and not {step.name, step.stage} & self._left:
             return True
         return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
 
@@ -219,16 +230,29 @@ class _Run:
             try:
                 artifact = future.result()
             except RunStopped as error:
+                if isinstance(error, BudgetSpent) and self._as_it_was(step, error):
+                    continue
                 self._stop.set()
                 if not isinstance(error.__cause__, KeyboardInterrupt) and error.where:
                     self._fail(step, error)
             except Exception as error:
-                self._fail(step, error)
+                if not (isinstance(error, AuthorError) and self._as_it_was(step, error)):
+                    self._fail(step, error)
             else:
                 self._result.artifacts[step] = artifact
                 self._result.executed.append(step.name)
                 self._made.add(key)
                 self._watcher.finished(step, artifact, cached=False, seconds=time.perf_counter() - began)
+
+    def _as_it_was(self, step: Step, error: LaconicError) -> bool:
+        """Go on with what a step had made before its failed rows were asked in vain; false when it had made nothing."""
+        before = self._owing.get(step)
+        if before is None:
+            return False
+        self._result.artifacts[step] = before
+        self._watcher.left(step.name, error.fault.found)
+        self._watcher.finished(step, before, cached=True, seconds=0.0)
+        return True
 
     def _fail(self, step: Step, error: BaseException) -> None:
         if not isinstance(error, LaconicError):

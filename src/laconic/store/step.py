@@ -38,6 +38,8 @@ class Step:
     payload: dict[str, object]
     inputs: dict[str, Step]
     run: Callable[[StepContext], None] = field(compare=False)
+    here: bool = field(default=False, compare=False)
+    """Its work is done on tables in this process, not by an endpoint or a worker: few of these run side by side."""
 
     @property
     def name(self) -> str:

@@ -46,6 +46,10 @@ _HEADING = re.compile(
 _ANSWER_TAG = re.compile(r"<(?:final_?)?answer>((?:(?!answer>).){0,20000}?)</(?:final_?)?answer>", re.S | re.I)
 
 
+_ANSWER_MARK = re.compile(r"\[(ANS(?:WER)?)\]:?((?:(?!\[ANS)[^\n])*?)(?:\[/\1\]|$|(?=\[ANS))", re.M)
+"""`[ANS] 10`, closed by `[/ANS]`, by the next one or by the end of its line."""
+
+
 def extract(answer_text: str) -> Extracted:
     """The final answer of `answer_text`; its text is None when there is none. Never raises."""
     text = visible(answer_text[-LONGEST:].replace("\x00", ""))
@@ -165,4 +169,5 @@ def _hashed(text: str) -> Extracted | None:
 
 def _tagged(text: str) -> Extracted | None:
     found = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
+    found = found or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
     return Extracted(trim(innermost(found[-1])), "answer-tag") if found else None

@@ -13,9 +13,10 @@ import re
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from laconic.domains.math import numeric, scalars
+from laconic.domains.math import evaluator, numeric, scalars
 from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Chain, Many, Node, Scalar
+from laconic.domains.math.scan import enclosed
 from laconic.domains.math.structure import read
 
 MOST_RESIDUES = 200
@@ -56,11 +57,12 @@ def stated(text: str) -> tuple[str, Parameter | None]:
     built = _BUILT.fullmatch(text) if "\\mathbb" in text and text.startswith("\\{") else None
     if built:
         text = f"{built['body'].strip()}, {built['tail'].strip()}"
+    shown = (enclosed(text, "{", "}") or text).strip()  # such braces LaTeX does not show
     for pattern in _TAILS:
-        match = pattern.search(text)
-        if match and re.search(r"[\w)}\]]\s*\Z", text[: match.start()].rstrip(" ,;(")):
+        match = pattern.search(shown)
+        if match and re.search(r"[\w)}\]]\s*\Z", shown[: match.start()].rstrip(" ,;(")):
             found = match.groupdict()
-            return text[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(found))
+            return shown[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(found))
     return text, None
 
 
@@ -164,7 +166,7 @@ def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:
     match = _CONGRUENCE.fullmatch(text)
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     return [(mp.mpf(int(match[1])), mp.mpf(int(match[2])))] if match and int(match[2]) else []
 
 
@@ -181,7 +183,7 @@ def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
         values = [numeric.values(_at(found, name, k))[0] for k in (0, 1, 2, 7)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return []
-    if None in values or not all(map(numeric.is_real, values)):
+    if None in values or not all(map(evaluator.is_real, values)):
         return []
     zero, one, two, seven = (value.real for value in values)
     step = one - zero
@@ -196,7 +198,7 @@ def _at(tree: Tree, name: str, number: int) -> Tree:
 
 
 def _fraction(value: Any) -> Fraction | None:
-    found = Fraction(str(numeric.context(numeric.DIGITS).nstr(value, 30))).limit_denominator(60)
+    found = Fraction(str(evaluator.context(evaluator.DIGITS).nstr(value, 30))).limit_denominator(60)
     return found if found and _close(value * found.denominator, found.numerator) else None
 
 
@@ -205,7 +207,7 @@ def _residues(progressions: list[tuple[Any, Any]], unit: Any, period: Fraction) 
     whole = unit * period.numerator / period.denominator
     found: list[Any] = []
     for start, step in progressions:
-        count = int(numeric.context(numeric.DIGITS).nint(whole / step))
+        count = int(evaluator.context(evaluator.DIGITS).nint(whole / step))
         if count < 1 or count * len(progressions) > MOST_RESIDUES:
             return None
         found.extend(((start + j * step) / whole) % 1 for j in range(count))

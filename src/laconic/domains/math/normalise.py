@@ -219,11 +219,20 @@ def _single_backslashes(text: str) -> str:
     return re.sub(r"\\\\(?=[A-Za-z{}$%,!;:()\[\]])", r"\\", text)
 
 
+_CURRENCY_SIGN = re.compile(r"\\(?:textdollar|\$)|[€£₹¥]")
+_CURRENCY_CODE = re.compile(
+    r"(?<![A-Za-z\\])(?:(?:Rs\b\.?|INR|USD|EUR|GBP)\s*(?=-?\d)|US\s?\\?\$\s*(?=\d))"
+    r"|(?<=\d)\s+(?:Rs\.|INR|USD|EUR|GBP)(?![A-Za-z])"
+)
+"""A currency's letters beside a number: `Rs. 460`, `460 EUR`; elsewhere letters are unknowns."""
+
+
 def _dollars(text: str) -> str:
     text = re.sub(r"\\(?:\(|\)|\[(?!\d*\.?\d*(?:pt|em|ex)\])|\])", " ", text) if "\\" in text else text
-    if "$" not in text and "€" not in text and "£" not in text:
+    text = _CURRENCY_CODE.sub(r"\\usd ", text)
+    if "$" not in text and not _CURRENCY_SIGN.search(text):
         return text
-    text = re.sub(r"\\(?:textdollar|\$)|[€£]", r"\\usd ", text)
+    text = _CURRENCY_SIGN.sub(r"\\usd ", text)
     if text.count("$") == 1 and re.match(r"[-+(\s]*\$\s*-?[\d.]", text):
         return text.replace("$", r"\usd ")
     return text.replace("$", " ")

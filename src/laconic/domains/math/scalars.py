@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
-from laconic.domains.math import numeric
+from laconic.domains.math import evaluator, numeric
 from laconic.domains.math.expression import LONGEST_NUMERAL, Tree, Unreadable, parse
 from laconic.domains.math.nodes import Scalar
 from laconic.domains.math.rational import rational
@@ -126,7 +126,7 @@ def _by_value(ours: str, theirs: str, left: Tree, right: Tree) -> Verdict:
         verdict = numeric.same_at_whole_numbers(left, right) if _counts(left, right) else numeric.same(left, right)
         if verdict is False and any(numeric.uses(t, "fn", "log") for t in (left, right)):
             verdict = numeric.same(left, right, decimal_log=True)
-    except numeric.TooLarge:
+    except evaluator.TooLarge:
         return _too_large(left, right)
     except (ArithmeticError, KeyError, TypeError, AttributeError, RecursionError):
         return None, "unread"
@@ -160,7 +160,7 @@ def _rounded(ours: str, theirs: str, a: Fraction, b: Fraction) -> Verdict:
 
 
 def _rounded_value(ours: str, theirs: str, left: Tree, right: Tree) -> Verdict:
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     for text, own, other, other_text in ((ours, left, right, theirs), (theirs, right, left, ours)):
         if not _is_decimal(text) or _is_decimal(other_text):
             continue
@@ -230,6 +230,6 @@ def _constant_ratio(ours: Tree, theirs: Tree) -> int | None:
     if len(pairs) < 2 or any(a == 0 or b == 0 for a, b in pairs):
         return None
     ratios = [a / b for a, b in pairs]
-    if not all(numeric.close(ratio, ratios[0]) for ratio in ratios) or not numeric.is_real(ratios[0]):
+    if not all(numeric.close(ratio, ratios[0]) for ratio in ratios) or not evaluator.is_real(ratios[0]):
         return None
     return 1 if ratios[0].real > 0 else -1

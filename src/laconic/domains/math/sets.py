@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from laconic.domains.math import numeric, scalars
+from laconic.domains.math import evaluator, numeric, scalars
 from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Chain, Many, Node, Scalar, SetOf, Span, Words
 from laconic.domains.math.structure import read
@@ -45,7 +45,7 @@ def value(text: str) -> Any:
     """The real number that a text stands for, infinities included, or None."""
     text = text.strip()
     sign = -1 if text.startswith("-") else 1
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     if re.fullmatch(r"[-+]?\s*\\infty", text):
         return sign * mp.inf
     node = read(text)
@@ -56,13 +56,13 @@ def value(text: str) -> Any:
         number = numeric.values(found)[0]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
-    return number.real if number is not None and numeric.is_real(number) else None
+    return number.real if number is not None and evaluator.is_real(number) else None
 
 
 def region(node: Node) -> Region | None:
     """The region of a node, or None when it is no set of numbers."""
     if is_real_line(node):
-        mp = numeric.context(numeric.DIGITS)
+        mp = evaluator.context(evaluator.DIGITS)
         return [Piece(-mp.inf, False, mp.inf, False)]
     if isinstance(node, Words):
         return [] if node.text == "\\emptyset" else None
@@ -81,7 +81,7 @@ def _interval(low: str, high: str, low_closed: bool, high_closed: bool) -> Regio
     a, b = value(low), value(high)
     if a is None or b is None:
         return None
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     piece = Piece(a, low_closed and not mp.isinf(a), b, high_closed and not mp.isinf(b))
     return _merged([piece])
 
@@ -116,7 +116,7 @@ def _solved(chain: Chain) -> Region | None:
     name = _alone(chain)
     if name is None:
         return _within(chain)
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     at = chain.terms.index(name)
     low, low_closed, high, high_closed = -mp.inf, False, mp.inf, False
     for i, relation in enumerate(chain.relations):
@@ -168,7 +168,7 @@ def _inside_of_bars(term: str) -> tuple[Any, Any] | None:
         at = [numeric.values(_with(inner, name, Fraction(x)))[0] for x in (0, 1, 2)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
-    if None in at or not all(map(numeric.is_real, at)) or at[0] == at[1] or not _near(at[2] - at[1], at[1] - at[0]):
+    if None in at or not all(map(evaluator.is_real, at)) or at[0] == at[1] or not _near(at[2] - at[1], at[1] - at[0]):
         return None
     return at[0].real, at[1].real - at[0].real
 
@@ -214,7 +214,7 @@ def _merged(pieces: Region) -> Region:
 
 
 def _complement(pieces: Region) -> Region:
-    mp = numeric.context(numeric.DIGITS)
+    mp = evaluator.context(evaluator.DIGITS)
     low, closed = -mp.inf, False
     found: Region = []
     for piece in pieces:

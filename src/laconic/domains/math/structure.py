@@ -7,7 +7,6 @@ other shape is a scalar, whose text the expression parsers then accept or refuse
 
 from __future__ import annotations
 
-import itertools
 import re
 from functools import lru_cache
 
@@ -25,7 +24,8 @@ from laconic.domains.math.nodes import (
     Words,
 )
 from laconic.domains.math.normalise import clean, compact
-from laconic.domains.math.scan import balanced, enclosed, peeled, split, steps
+from laconic.domains.math.scan import balanced, enclosed, split, steps
+from laconic.domains.math.tidy import tidy
 from laconic.domains.math.units import compound, split_unit
 from laconic.domains.math.words import means_nothing, plain_words, word_number
 
@@ -54,19 +54,10 @@ _COLON = re.compile(
     r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I
 )
 _INEQUALITY = re.compile(r"[<>]|\\(?:le|ge|ne)(?![a-z])")
-_CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?(.*?)\\end\{[a-z]+\}", re.S)
-_ALIGNED = re.compile(
-    r"\\begin\{(align\*?|aligned|gathered|gather\*?|split|equation\*?|eqnarray\*?)\}(?P<body>.*?)\\end\{\1\}", re.S
-)
-_RELATED = re.compile(r"=|<|>|\\(?:le|ge|approx)(?![a-z])")
-_SPELT_AGAIN = re.compile(r"(?<=\d)\s*\(\s*(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z -]{1,60})\}?\s*\)\Z")
-_REASON = re.compile(r"(?<=\S)\s*\(?\s*\\text\s*\{\s*\(?\s*(?:since|because)\b.*\Z")
 _COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+|(?:st|nd|rd|th)\b)?\s+[A-Za-z][A-Za-z ]*\.?\s*")
 _HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\s*\{)?\s*([ap])(?:\.\s*m\.?|m)\s*\}?\.?", re.I)
-_THOUSANDS = re.compile(r"(?<![\w.,}^])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!,?\d)")
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
 _SIGNS = re.compile(r"(?:(?<=[(,])|\A)\s*\\(?:pm|mp)(?![a-z])\s*")
-_MOD = re.compile(r"\s*(?:\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?|\\text\s*\{\s*\(?mod\s*\w+\)?\s*\})\s*\Z")
 _SCALE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(\}?)")
 _SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _TEXT_DIGIT = re.compile(r"\s*\\text\s*\{\s*([A-F]{1,9})\s*\}\s*")
@@ -76,7 +67,7 @@ _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 @lru_cache(maxsize=20_000)
 def read(text: str) -> Node:
     """The shape of a cleaned text."""
-    return _read(_tidy(text))
+    return _read(tidy(text))
 
 
 def _read(text: str) -> Node:
@@ -100,48 +91,6 @@ def _read(text: str) -> Node:
         if node is not None:
             return node
     return _scalar(text)
-
-
-def _tidy(text: str) -> str:
-    text = _REASON.sub("", text) if "\\text" in text else text
-    lines = _ALIGNED.fullmatch(text) if "\\begin" in text else None
-    if lines and len(rows := _rows(lines["body"].replace("&", " "))) and all(_RELATED.match(row) for row in rows[1:]):
-        text = " ".join(rows)
-    system = _CASES.fullmatch(text) if "\\begin" in text else None
-    rows = _rows(re.sub(r"&\s*(?==)|(?<==)\s*&", "", system[1])) if system else []
-    if rows and all("=" in row and "&" not in row for row in rows):
-        text = ", ".join(rows)
-    text = _MOD.sub("", text.strip()) if "mod" in text else text.strip()
-    while True:
-        before = text
-        text = text.strip().rstrip(".,;:").strip()
-        spelt = _SPELT_AGAIN.search(text)
-        text = text[: spelt.start()] if spelt and word_number(spelt[1]) else text
-        text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
-        text = _one_number(text) if text.startswith("{") and "," in text else text
-        text = peeled(peeled(text, "(", ")"), "{", "}")
-        if text == before:
-            return _ungrouped(text) if "," in text else text
-
-
-def _one_number(text: str) -> str:
-    """`{\\usd 1,000.}` without its braces; `{100,200}` stays a list, as nothing says that it is one number."""
-    inner = enclosed(text, "{", "}")
-    plain = _ungrouped(inner.strip()) if inner is not None else text
-    marked = inner is not None and re.search(r"\\usd|\\text|,0\d\d", inner)
-    return plain if marked and "," not in plain else text
-
-
-def _rows(body: str) -> list[str]:
-    return [row.strip(" ,;.") for row in body.split("\\cr") if row.strip(" ,;.")]
-
-
-def _ungrouped(text: str) -> str:
-    """`1,234 \\text{ km}` and `x = 1,234` without the comma; within brackets a comma separates."""
-    depths = list(itertools.chain.from_iterable([depth] * len(token) for token, depth in steps(text)))
-    return _THOUSANDS.sub(
-        lambda m: m[0] if depths[m.start() : m.end()].count(0) != len(m[0]) else m[0].replace(",", ""), text
-    )
 
 
 _RULED = re.compile(r"(?:\\text\s*\{\s*)?(yes|no|true|false)\s*[,;:.-]\s*[A-Za-z]+\s+[a-z][^\\]*", re.I)

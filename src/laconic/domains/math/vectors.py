@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from laconic.domains.math import numeric, scalars
+from laconic.domains.math import evaluator, numeric, scalars
 from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Many, Matrix, Node, Scalar, Span
 
@@ -85,7 +85,7 @@ def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
         points = [[numeric.values(_with(tree, name, k))[0] for tree in known] for k in (0, 1, 3)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
-    if any(value is None or not numeric.is_real(value) for point in points for value in point):
+    if any(value is None or not evaluator.is_real(value) for point in points for value in point):
         return None
     zero, one, three = ([value.real for value in point] for point in points)
     along = [y - x for x, y in zip(zero, one, strict=True)]
