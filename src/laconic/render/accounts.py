@@ -86,7 +86,7 @@ def is_ungraded(name: str) -> bool:
     return name in set(UNGRADED)
 
 
-_UNGRADED = {
+_UNGRADED: dict[str, str] = {
     Outcome.UNPARSED: "unparsed, the verifier could not read the answer or its reference",
     Outcome.TIMEOUT: "timeout, it took too long over them",
     Outcome.ERROR: "error, the call failed, so that there is no answer",
