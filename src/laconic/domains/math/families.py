@@ -57,7 +57,10 @@ def stated(text: str) -> tuple[str, Parameter | None]:
     built = _BUILT.fullmatch(text) if "\\mathbb" in text and text.startswith("\\{") else None
     if built:
         text = f"{built['body'].strip()}, {built['tail'].strip()}"
-    shown = (enclosed(text, "{", "}") or text).strip()  # such braces LaTeX does not show
+    shown = text.strip(" .,;")
+    for _ in range(2):  # braces that LaTeX does not show
+        inner = enclosed(shown, "{", "}")
+        shown = shown if inner is None else inner.strip(" .,;")
     for pattern in _TAILS:
         match = pattern.search(shown)
         if match and re.search(r"[\w)}\]]\s*\Z", shown[: match.start()].rstrip(" ,;(")):
