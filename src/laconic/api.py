@@ -409,31 +409,36 @@ def show(
 
 
 def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = None) -> dict[str, Any]:
-    """One problem (by the beginning of its id) with every author's first trace and its verdict."""
+    """One problem (by the beginning of its id) with every author's first trace and its verdict; where several ids
+    begin so, the first of them, and how many there are."""
     loaded = _study(study)
     states = [state for state in plan(loaded, store=store) if state.artifact is not None]
-    found: Problem | None = None
+    matches: dict[str, Problem] = {}
     verdicts: dict[tuple[str, str], Verdict] = {}
     works: list[tuple[str, Trace]] = []
     for state in states:
         assert state.artifact is not None
-        if found is None and state.step.stage == "problems":
+        if state.step.stage == "problems":
             rows = state.artifact.read("problems", Problem)
-            found = next((row for row in rows if row.problem_id.startswith(problem)), None)
+            matches |= {row.problem_id: row for row in rows if row.problem_id.startswith(problem)}
         for verdict in state.artifact.read("verdicts", Verdict):
             if verdict.problem_id.startswith(problem):
                 verdicts[state.step.label, verdict.trace_id] = verdict
         for trace in state.artifact.read("traces", Trace):
             if trace.problem_id.startswith(problem) and trace.sample_index == 0:
                 works.append((state.step.label, trace))
-    if found is None:
+    if not matches:
         raise InputError(
             f"no problem {problem!r}", "the beginning of a problem's id", "see `laconic show STUDY --table problems`"
         )
+    found = next(iter(matches.values()))
     return {
         "problem": asdict(found),
+        "matches": len(matches),
         "traces": [
-            {"author": label, **asdict(t), "outcome": _outcome(verdicts.get((label, t.trace_id)))} for label, t in works
+            {"author": label, **asdict(t), "outcome": _outcome(verdicts.get((label, t.trace_id)))}
+            for label, t in works
+            if t.problem_id == found.problem_id
         ],
     }
 

@@ -380,7 +380,8 @@ class _Builder:
         inputs |= {f"examples:{arm}@{rule}": step for (arm, rule), step in arms.items()}
         inputs |= {f"train:{a.label}#{a.seed}": a.checkpoint for a in authors if a.checkpoint is not None}
         return Step(
-            stage="report", label=self.study.name, version=report.VERSION, payload={"study": resolved(self.study)},
+            stage="report", label=self.study.name, version=report.VERSION,
+            payload={"study": resolved(self.study), "margin_stated": self.study.evaluate.margin_stated},
             inputs=inputs, here=True, run=results.report(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 

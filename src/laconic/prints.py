@@ -86,6 +86,8 @@ def print_side_by_side(value: dict[str, Any]) -> None:
 
     console = Console()
     problem = value["problem"]
+    if value["matches"] > 1:
+        typer.echo(f"{value['matches']:,} problems have ids that begin so; this is the first: give more of an id")
     console.print(
         Panel(
             Text(f"{printable(problem['prompt'])}\n\nreference: {printable(problem['reference'])}"),

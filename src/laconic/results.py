@@ -164,14 +164,17 @@ def report_data(
         study=study.name, title=study.title or study.name, description=study.description,
         caveats=(*study.caveats, *_caveats(study, inputs)),
         verdict=(
-            *verdict(cards, scores, margin=study.evaluate.margin, confidence=study.evaluate.confidence),
-            *_savings(study, inputs),
+            *verdict(
+                cards, scores, margin=study.evaluate.margin, stated=study.evaluate.margin_stated,
+                confidence=study.evaluate.confidence,
+            ),
+            *_asked_after(study, inputs),
         ),
         authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
         losses=_losses(study, authors, inputs), funnel=_funnel(study, inputs), outcomes=outcomes,
         verification=_verification(study, authors, benchmarks, inputs),
         showcases=tuple(_showcases(study, authors, benchmarks, inputs)), tokenizer=_tokenizer_name(study),
-        margin=study.evaluate.margin, confidence=study.evaluate.confidence,
+        margin=study.evaluate.margin, margin_stated=study.evaluate.margin_stated, confidence=study.evaluate.confidence,
         provenance=_provenance(study, inputs), profiles=_profiles(study, inputs),
         resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
     )  # fmt: skip
@@ -183,12 +186,6 @@ def _caveats(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[str]:
         yield "Problems were not compared with those of the benchmarks: copies of them may be among the training data."
     for name, teacher in study.teachers.items():
         label = teacher_label(study, name)
-        if teacher.after is not None:
-            first, n = teacher_label(study, teacher.after), inputs[f"traces:{name}"].manifest.facts["asked"]
-            yield (
-                f"{label} was asked only what {first} got right ({n:,} traces): its accuracy is about those problems "
-                f"and is not to be set beside {first}'s."
-            )
         if getattr(teacher, "until", None) is not None:
             yield f"{label} drew samples until the first correct one: its accuracy is that of first samples."
         if isinstance(teacher, EndpointTeacher):
@@ -199,8 +196,8 @@ def _caveats(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[str]:
                 yield f"{label} was asked as {teacher.model}; its server says that these answered: {said}."
 
 
-def _savings(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[Sentence]:
-    """What asking a dearer teacher only after a cheaper one has saved."""
+def _asked_after(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[Sentence]:
+    """What asking a dearer teacher only after a cheaper one means for its accuracy, and what it saved."""
     for name, teacher in study.teachers.items():
         if teacher.after is None:
             continue
@@ -210,6 +207,10 @@ def _savings(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[Sentence]
             t.completion_tokens or t.n_tokens for t in inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS)
         )
         label, first = teacher_label(study, name), teacher_label(study, teacher.after)
+        yield Sentence(
+            text=f"{label} was asked only what {first} got right ({asked:,} traces): its accuracy is about those "
+            f"problems and is not to be set beside {first}'s."
+        )
         mean = round(skipped * total / max(1, asked))
         yield Sentence(
             text=f"{label} was not asked {skipped:,} problems that {first} had not got right, which at the mean length "
@@ -387,11 +388,14 @@ def _provenance(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, str]:
             (str(a.manifest.payload["verifier"]) for n, a in inputs.items() if n.startswith("verdicts:")), ""
         ),
         "common tokenizer": _tokenizer_name(study),
-        "sampling of students": f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most "
-        f"{sampling.max_tokens} tokens, {study.evaluate.samples} samples a problem",
         "study seed": str(study.seed),
-        "training seeds": ", ".join(map(str, study.training.seeds)),
     }
+    if study.students:
+        found |= {
+            "sampling of students": f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most "
+            f"{sampling.max_tokens} tokens, {study.evaluate.samples} samples a problem",
+            "training seeds": ", ".join(map(str, study.training.seeds)),
+        }
     for name, artifact in inputs.items():
         if name.startswith("problems:"):
             revision = artifact.manifest.facts.get("revision")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,10 @@ def test_a_dearer_teacher_is_asked_only_what_the_cheaper_one_got_right(tmp_path:
     assert "two was not asked 3 problems that one had not got right" in page
     assert "saved about 150 tokens" in page
     assert "is not to be set beside one's" in page
+    summary = " ".join((tmp_path / "reports/asked/summary.txt").read_text().split())
+    assert "is not to be set beside one's" in summary
+    assert re.search(r"the two teacher reaches 100\.0% \[[^]]*\] on 9 problems", summary)
+    assert "sampling of students" not in page
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])

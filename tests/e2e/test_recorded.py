@@ -158,6 +158,13 @@ def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
         in said
     )
     assert "traces of second" not in said
+    one = api.side_by_side(study, "", store=tmp_path / ".laconic")
+    assert (one["matches"], one["problem"]["prompt"], len(one["traces"])) == (4, "q0", 2)
+    assert (
+        "4 problems have ids that begin so; this is the first" in cli_in(tmp_path)("show", "mine.toml", "-p", "").stdout
+    )
+    alone = api.side_by_side(study, one["problem"]["problem_id"], store=tmp_path / ".laconic")
+    assert (alone["matches"], alone["traces"]) == (1, one["traces"])
 
 
 def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

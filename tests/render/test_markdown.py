@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from render_reports import HOSTILE, bare, full, recorded
 
@@ -72,6 +73,36 @@ def test_summary_sends_no_control_characters_to_the_terminal() -> None:
     lines = summary_lines(bare(verdict=(Sentence(text=HOSTILE),)))
     assert lines
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", "".join(lines))
+
+
+def test_an_author_that_was_asked_fewer_problems_says_so_in_the_summary() -> None:
+    data = recorded()
+    fewer = [replace(s, n_problems=1300) if s.author == "gpt-oss" and s.baseline is None else s for s in data.scores]
+    lines = summary_lines(replace(data, scores=tuple(fewer)))
+    table = lines[lines.index("") + 1 :]
+    assert table[1].split()[:3] == ["author", "accuracy", "problems"]
+    assert " 1,300 " in table[3]
+    assert "2,000" not in table[2]
+
+
+def test_notes_speak_only_of_columns_that_are_there() -> None:
+    data = recorded()
+    assert "P values are adjusted" in markdown(data)
+    assert "A ratio below 1" in markdown(data)
+    assert "Tokens are counted with" in markdown(data)
+    kept = ("accuracy", "accuracy_difference", "non_inferiority")
+    bared = tuple(replace(s, p_value=None) for s in data.scores if s.metric in kept)
+    text = markdown(replace(data, scores=bared, margin_stated=False))
+    for absent in ("P values", "A ratio below 1", "Tokens are counted", "was stated before the run"):
+        assert absent not in text
+    assert "The margin is the default: the study states none." in text
+
+
+def test_what_is_not_graded_is_told_by_kind() -> None:
+    text = markdown(bare(outcomes={"a / b": {"correct": 3, "error": 1}}))
+    assert "Not graded says nothing about the author: error, the call failed, so that there is no answer." in text
+    assert "the verifier could not" not in text
+    assert "Not graded" not in markdown(bare(outcomes={"a / b": {"correct": 3}}))
 
 
 def test_nothing_scored_makes_no_lines() -> None:

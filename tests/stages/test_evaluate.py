@@ -82,6 +82,9 @@ def test_a_pair_is_compared_on_the_same_problems():
     assert difference.p_value == pytest.approx(0.5)
     assert one(scores, "b", "token_ratio").estimate == pytest.approx(4.0)
     assert "not shown" in one(scores, "b", "non_inferiority").method
+    # ((1.6449 + 1.2816) * sd / margin)^2 with sd = .27386 and the margin of 5 points
+    needed = one(scores, "b", "problems_needed")
+    assert (needed.estimate, needed.low, needed.p_value) == (math.ceil((2.92641 * 0.273861 / 0.05) ** 2), None, None)
     assert not [s for s in scores if s.author == "a" and s.baseline]
 
 

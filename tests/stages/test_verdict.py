@@ -100,13 +100,18 @@ def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
 
 
 def test_no_difference_found_is_not_called_equality() -> None:
-    text = _details(TWO, _pair(-0.02, -0.08, 0.04, 0.5, -0.07))[0]
+    scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
+    needed = replace(scores[-1], metric="problems_needed", estimate=1420.0, low=None)
+    sentence = verdict(TWO, [*scores, needed], margin=0.05, confidence=0.95)[-1]
+    text = sentence.text
     assert "cannot be told apart" in text
     # standard error 3.06 points, times 1.96 + 0.84
     assert "with 80% power is about 8.6 points" in text
     assert "is not shown (lower bound \u22127.0 points)" in text
-    # 128 * (2.926 * 3.06 / 5)^2 = 411
-    assert "about 420 problems would have shown it" in text
+    # the figure of the scores, no other estimate of the same
+    assert "about 1,420 problems would have shown it with 90% power." in text
+    assert needed in sentence.rests_on
+    assert "would have shown" not in _details(TWO, [*scores, replace(needed, estimate=128.0)])[0]
     assert "equal" not in text
     assert "same" not in text
 
@@ -116,6 +121,20 @@ def test_non_inferiority_is_claimed_only_when_the_bound_lies_inside_the_margin()
     on_it = _details(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.05))[0]
     assert "By the margin of 5 points stated beforehand it is not inferior" in inside
     assert "is not shown" in on_it
+
+
+def test_a_margin_that_nobody_stated_is_called_the_default() -> None:
+    (*_, detail) = verdict(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499), margin=0.05, confidence=0.95, stated=False)
+    assert "By the margin of 5 points (the default) it is not inferior" in detail.text
+    assert "beforehand" not in detail.text
+
+
+def test_teachers_that_were_asked_other_numbers_of_problems_have_theirs_beside_them() -> None:
+    teachers = [AuthorCard(label=name, kind="teacher") for name in ("brief", "deep")]
+    scores = [_score("brief", "accuracy", 0.8, 0.7, 0.9, n=128), _score("deep", "accuracy", 0.9, 0.8, 1.0, n=101)]
+    (said,) = _headline(teachers, scores)
+    assert "the deep teacher reaches 90.0% [80.0, 100.0] on 101 problems" in said
+    assert "the brief teacher reaches 80.0% [70.0, 90.0];" in said
 
 
 def test_lower_but_within_the_margin_says_both() -> None:
@@ -174,7 +193,7 @@ def test_authors_compared_with_nobody_are_listed() -> None:
         _score("base", "tokens", 640, 600, 680),
     ]
     assert _texts([base], scores) == [
-        "On held-out (128 problems, 8 samples each): the untrained base reaches 12.1% [8.0, 17.0]"
+        "On held-out (128 problems, 8 samples each): the base before training reaches 12.1% [8.0, 17.0]"
         " with 640 [600, 680] tokens a sample."
     ]
 
@@ -244,7 +263,7 @@ def test_the_headline_has_one_sentence_for_each_benchmark_and_match_rule() -> No
         " [\u221216.9, \u22125.3] at 0.20\u00d7 the tokens; mixed \u22121.0 [\u22124.0, 2.0] at 0.60\u00d7."
         " Established: accuracy is lower for concise; no other difference is."
         " By the margin of 5 points stated beforehand, not inferior: mixed."
-        " The untrained base reaches 12.1% [8.0, 17.0]."
+        " The base before training reaches 12.1% [8.0, 17.0]."
     )
     assert [text.split(":")[0].split(" flips")[0] for text in texts[1:]] == [
         "On held-out (128 problems, 8 samples each), arms matched by tokens",

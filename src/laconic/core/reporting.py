@@ -229,7 +229,9 @@ class ReportData:
     tokenizer: str
     """The common tokenizer in which all tokens here are counted."""
     margin: float
-    """The non-inferiority margin that the study states beforehand, in accuracy (0.05 = five points)."""
+    """The non-inferiority margin in accuracy (0.05 = five points)."""
+    margin_stated: bool = True
+    """Whether the study states it; else it is the default."""
     confidence: float
     provenance: dict[str, str]
     """Field to value: versions, digests, verifier, seeds, sampling."""

@@ -86,6 +86,13 @@ def is_ungraded(name: str) -> bool:
     return name in set(UNGRADED)
 
 
+_UNGRADED: dict[str, str] = {
+    Outcome.UNPARSED: "unparsed, the verifier could not read the answer or its reference",
+    Outcome.TIMEOUT: "timeout, it took too long over them",
+    Outcome.ERROR: "error, the call failed, so that there is no answer",
+}
+
+
 def outcomes_table(data: ReportData) -> Table | None:
     """Number of traces by outcome, the ungraded ones apart."""
     names = outcome_names(data)
@@ -100,8 +107,9 @@ def outcomes_table(data: ReportData) -> Table | None:
         )
         for who, counts in data.outcomes.items()
     )
-    note = "Not graded: the verifier could not decide, which says nothing about the author."
-    return table("Outcomes of all samples", columns, [Group(rows=rows)], note=note if names else "")
+    meanings = [_UNGRADED[name] for name in names if name in _UNGRADED]
+    note = f"Not graded says nothing about the author: {'; '.join(meanings)}." if meanings else ""
+    return table("Outcomes of all samples", columns, [Group(rows=rows)], note=note)
 
 
 def cost_table(data: ReportData) -> Table | None:

@@ -131,7 +131,7 @@ def _summary_table(data: ReportData, benchmark: str) -> list[str]:
         for members in groups.values()
         for card in members
     )
-    columns = ("author", "matched by", "accuracy", "tokens", "of baseline")
+    columns = ("author", "matched by", "accuracy", "problems", "tokens", "of baseline")
     made = table("", columns, [Group(rows=rows)])
     return _aligned([made.columns, *(row.cells for row in made.groups[0].rows)]) if made else []
 
@@ -141,7 +141,9 @@ def _summary_cells(data: ReportData, benchmark: str, card: AuthorCard, *, first:
     ratio = token_ratio(data, benchmark, card.label)
     rule = _plain(card.match or "") if first else ""
     cost = wording.count_cell(tokens), wording.ratio(ratio.estimate) if ratio else ""
-    return (_plain(card.label), rule, wording.accuracy_cell(accuracy), *cost)
+    own = accuracy is not None and accuracy.n_problems != dict(benchmarks(data))[benchmark]
+    asked = wording.count(accuracy.n_problems) if accuracy is not None and own else ""  # others: as the heading says
+    return (_plain(card.label), rule, wording.accuracy_cell(accuracy), asked, *cost)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

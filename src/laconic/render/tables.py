@@ -32,9 +32,13 @@ def main_table(data: ReportData, benchmark: str) -> Table | None:
     )
     note = (
         f"Brackets are {wording.percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
-        f" samples count as wrong. Tokens are counted with {data.tokenizer or 'the common tokenizer'}; a"
-        " truncated sample counts with the tokens it had when it was cut off."
+        " samples count as wrong."
     )
+    if of_metric(data, benchmark, "tokens"):
+        note += (
+            f" Tokens are counted with {data.tokenizer or 'the common tokenizer'}; a truncated sample counts with the"
+            " tokens it had when it was cut off."
+        )
     if any(card.label in twins(data) for card in cards(data, benchmark)):
         note = f"{note} {twin_note(data)}"
     groups = _grouped(cards(data, benchmark), lambda card: _main_cells(data, benchmark, card.label, ks))
@@ -81,7 +85,8 @@ def detail_table(data: ReportData, benchmark: str) -> Table | None:
         " the one in the main table covers the choice of problems too."
     )
     caption = f"More about each author on {benchmark_title(benchmark)}"
-    made = table(caption, ("author", *metrics), groups, note=note, folded=True)
+    fixed = bool(of_metric(data, benchmark, "accuracy_fixed"))
+    made = table(caption, ("author", *metrics), groups, note=note if fixed else "", folded=True)
     return made if made is not None and len(made.columns) > 1 else None
 
 
@@ -129,12 +134,14 @@ def paired_table(data: ReportData) -> Table | None:
         row = _pair_row(data, benchmark, author, baseline or "")
         groups.setdefault(benchmark_title(benchmark), []).append(row)
     made = [Group(heading=heading, rows=tuple(rows)) for heading, rows in groups.items()]
-    note = (
-        f"Paired by problem; brackets are {wording.percent(data.confidence, 0)} intervals; p values are"
-        " adjusted for all comparisons of the study. The margin was stated before the run. A ratio below 1"
-        " means fewer tokens than the baseline."
-    )
-    return table("Paired differences", columns, made, note=note)
+    made_of = {score.metric for score in data.scores if score.baseline is not None}
+    adjusted = any(score.p_value is not None for score in data.scores if score.metric == "accuracy_difference")
+    parts = [f"Paired by problem; brackets are {wording.percent(data.confidence, 0)} intervals."]
+    parts += ["P values are adjusted for all comparisons of the study."] if adjusted else []
+    said = "was stated before the run" if data.margin_stated else "is the default: the study states none"
+    parts += [f"The margin {said}."] if "non_inferiority" in made_of else []
+    parts += ["A ratio below 1 means fewer tokens than the baseline."] if "token_ratio" in made_of else []
+    return table("Paired differences", columns, made, note=" ".join(parts))
 
 
 def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> Row:

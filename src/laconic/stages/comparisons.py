@@ -27,6 +27,8 @@ class Scored:
     scores: tuple[Score, ...]
     margin: float
     confidence: float
+    stated: bool
+    """Whether the margin is the study's own."""
 
     def find(self, benchmark: str, author: str, metric: str, baseline: str | None = None) -> Score | None:
         """The one score of that name, or None."""
@@ -43,7 +45,7 @@ class Scored:
     @property
     def margin_words(self) -> str:
         """The margin in points."""
-        return f"{wording.rough(100 * self.margin)} points stated beforehand"
+        return f"{wording.rough(100 * self.margin)} points {'stated beforehand' if self.stated else '(the default)'}"
 
 
 class Pair(NamedTuple):
@@ -102,6 +104,7 @@ def _reading(study: Scored, pair: Pair) -> Sentence:
     """What the figures of one pair allow to be said about accuracy."""
     score, bound = pair.difference, pair.bound
     text = _standing(study, pair)
+    rests = (score, bound) if bound is not None else (score,)
     if bound is not None and bound.low is not None:
         low = f"(lower bound {wording.points(bound.low)} points)"
         higher = wording.established(score, study.confidence) and score.estimate > 0
@@ -111,8 +114,11 @@ def _reading(study: Scored, pair: Pair) -> Sentence:
             text += f" It is worse by more than the margin of {study.margin_words}."
         elif not not_inferior(study, pair):
             text += f" Non-inferiority within the margin of {study.margin_words} is not shown {low}"
-            text += f"{_needed(study, score)}."
-    rests = (score, bound) if bound is not None else (score,)
+            if (needed := _needed(study, pair)) is not None:
+                text += f"; with no true difference, about {needed.estimate:,.0f} problems would have shown it with"
+                text += " 90% power"
+                rests += (needed,)
+            text += "."
     return Sentence(text=text, rests_on=rests)
 
 
@@ -143,18 +149,12 @@ def _smallest(score: Score, confidence: float) -> str:
     return f"{wording.rough(100 * (z + _POWER) * error)} points"
 
 
-def _needed(study: Scored, score: Score) -> str:
-    """How many problems would have shown non-inferiority, were there truly no difference (90% power)."""
-    error = _standard_error(score, study.confidence)
-    if not error or study.margin <= 0 or wording.established(score, study.confidence):
-        return ""
-    z = NormalDist().inv_cdf(0.95) + NormalDist().inv_cdf(0.90)
-    needed = score.n_problems * (z * error / study.margin) ** 2
-    digits = max(0, math.ceil(math.log10(max(needed, 1.0))) - 2)
-    rounded = math.ceil(needed / 10**digits) * 10**digits
-    if rounded <= score.n_problems:
-        return ""
-    return f"; with no true difference, about {rounded:,} problems would have shown it with 90% power"
+def _needed(study: Scored, pair: Pair) -> Score | None:
+    """How many problems would have shown non-inferiority, were there truly no difference; None when these should."""
+    score = pair.difference
+    needed = study.find(score.benchmark, score.author, "problems_needed", score.baseline)
+    settled = wording.established(score, study.confidence)
+    return None if needed is None or needed.estimate <= score.n_problems or settled else needed
 
 
 def _standard_error(score: Score, confidence: float) -> float:
@@ -166,7 +166,7 @@ def _standard_error(score: Score, confidence: float) -> float:
 def noun(card: AuthorCard) -> str:
     """The author as a sentence should call it."""
     if card.kind == "base":
-        return "the untrained base" if card.label == "base" else f"the untrained base {card.label}"
+        return "the base before training" if card.label == "base" else f"the base {card.label} before training"
     # a teacher's label may tell it apart from an arm by its kind, which the noun says already
     name = card.label.removesuffix(f" ({card.kind})")
     return f"the {name} {card.kind}" if card.kind in ("student", "teacher") else card.label

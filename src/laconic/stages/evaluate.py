@@ -38,7 +38,7 @@ from laconic.stats import (
 from laconic.stats.ragged import Ragged
 from laconic.stats.samples import IntArray
 
-VERSION = 2
+VERSION = 3
 
 
 class Evaluate(Spec):
@@ -62,6 +62,11 @@ class Evaluate(Spec):
     """Non-inferiority margin in accuracy, stated before the run: 0.05 is five points."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Of every interval."""
+
+    @property
+    def margin_stated(self) -> bool:
+        """Whether the study states its margin; else it is Laconic's own, and the report says so."""
+        return "margin" in self.model_fields_set
 
 
 def evaluate(
@@ -256,9 +261,14 @@ def _baseline(
 def _costs(a: Sheet, b: Sheet, mine: Samples, theirs: Samples, spec: Evaluate) -> Iterator[Score]:
     test = non_inferiority(mine, theirs, spec.margin)
     result = "shown" if test.holds else "not shown"
-    needed = f", {test.n_needed} problems needed for a power of 0.9" if test.n_needed else ""
-    method = f"margin {spec.margin:g}: {result}; power {test.power:.2f}{needed}; {test.difference.method}"
+    method = f"margin {spec.margin:g}: {result}; power {test.power:.2f}; {test.difference.method}"
     yield _score(a, "non_inferiority", replace(test.difference, method=method), mine, baseline=b.author)
+    if test.n_needed is not None:
+        needed = replace(
+            test.difference, value=float(test.n_needed), low=math.inf, high=math.inf, p_value=None,
+            method=f"for a power of 0.9 within the margin of {spec.margin:g}, were there no difference",
+        )  # fmt: skip
+        yield _score(a, "problems_needed", needed, mine, baseline=b.author)
     if mine.flat_tokens.any() and theirs.flat_tokens.any():
         yield _score(a, "token_ratio", token_ratio(mine, theirs, level=spec.confidence), mine, baseline=b.author)
 

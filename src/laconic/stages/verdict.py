@@ -29,11 +29,12 @@ from laconic.stages.comparisons import (
 
 
 def verdict(
-    authors: Sequence[AuthorCard], scores: Iterable[Score], *, margin: float, confidence: float
+    authors: Sequence[AuthorCard], scores: Iterable[Score], *, margin: float, confidence: float, stated: bool = True
 ) -> tuple[Sentence, ...]:
-    """The headline of a few sentences, then those with `detail` set: every comparison in full."""
+    """The headline of a few sentences, then those with `detail` set: every comparison in full. `stated` says whether
+    the study states its margin."""
     whole = tuple(score for score in scores if score.group is None)
-    study = Scored({card.label: card for card in authors}, whole, margin, confidence)
+    study = Scored({card.label: card for card in authors}, whole, margin, confidence, stated)
     benchmarks = _benchmarks(whole)
     headline = [sentence for benchmark in benchmarks for sentence in _headline(study, benchmark)]
     details = [in_words(study, pair) for benchmark in benchmarks for pair in pairs(study, benchmark)]
@@ -143,10 +144,15 @@ def _listed(study: Scored, benchmark: str, alone: list[Score], *, short: bool) -
     """Authors that were compared with nobody: each accuracy, and its tokens."""
     parts: list[str] = []
     rests: list[Score] = []
+    n_problems = alone[0].n_problems
+    if short:  # the sentence before it says of how many it speaks
+        said = (s for s in study.scores if s.benchmark == benchmark and s.metric == "accuracy_difference")
+        n_problems = next((score.n_problems for score in said), n_problems)
     for score in alone:
         tokens = study.find(benchmark, score.author, "tokens")
         cost = f" with {wording.count_cell(tokens)} tokens a sample" if tokens else ""
-        parts.append(f"{noun(study.card(score.author))} reaches {wording.accuracy_cell(score)}{cost}")
+        own = f" on {score.n_problems:,} problems" if score.n_problems != n_problems else ""
+        parts.append(f"{noun(study.card(score.author))} reaches {wording.accuracy_cell(score)}{own}{cost}")
         rests += [score, tokens] if tokens else [score]
     text = f"{'; '.join(parts)}."
     text = f"{text[0].upper()}{text[1:]}" if short else f"{where(alone[0])}: {text}"
