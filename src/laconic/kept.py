@@ -63,14 +63,14 @@ def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> d
 
 def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
     """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
-    of a teacher's traces by their keys, of verdicts by the number of calls to the judge."""
+    of a teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
     path = store.ledger_path(name, digest(study.served[name].identity()))
     keys = set[str]()
     if path.exists():
         with Ledger.open(path, create=False, readonly=True) as ledger:
             keys.update(ledger.keys())
     if name == JUDGE:
-        return max((int(str(each.manifest.facts.get("asked", 0))) - len(keys) for each in made), default=0)
+        return 0 if keys else sum(int(str(each.manifest.facts.get("asked", 0))) for each in made)
     traces = (trace for each in made for trace in each.read("traces", Trace, without=("reasoning", "answer")))
     return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
 

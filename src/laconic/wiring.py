@@ -7,6 +7,7 @@ anything. What is expensive to open (worker processes, ledgers, tokenizers) is o
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from laconic.adapters.checkpoint import CheckpointAuthor
 from laconic.adapters.counting import counter
 from laconic.authors import Authors, model_identity, model_path
 from laconic.core.digest import derive_seed, digest
-from laconic.core.errors import Fault
+from laconic.core.errors import Fault, StoreError
 from laconic.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request, TokenCounter
 from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.spending import Account, Budget, Rate, Spent
@@ -44,6 +45,8 @@ from laconic.study import JUDGE, Study
 
 if TYPE_CHECKING:
     from laconic.adapters.openai import EndpointAuthor
+
+log = logging.getLogger(__name__)
 
 Body = Callable[[StepContext], None]
 
@@ -76,7 +79,10 @@ class Wiring:
         self.stop.set()
         self.engine.stop()
         for ledger, _ in list(self._ledgers.values()):
-            ledger.flush()
+            try:
+                ledger.flush()
+            except StoreError as error:  # one full disk must not keep the replies of the others waiting
+                log.warning("%s", error)
 
     # -- shared things ---------------------------------------------------------------------------------------
 

@@ -211,3 +211,20 @@ def test_a_smaller_cap_asks_again_only_for_what_is_longer():
     assert author.asked == []
     traces(author, log, cap=29)
     assert len(author.asked) == 5
+
+
+def test_reading_recorded_traces_ends_at_the_row_at_which_it_is_stopped() -> None:
+    halt, read = threading.Event(), list[Request]()
+
+    def stopped_at_the_second(request: Request) -> Payload:
+        read.append(request)
+        if len(read) == 2:
+            halt.set()
+        return answer(request)
+
+    author = Replaying(stopped_at_the_second, lambda asked: asked)
+    asked = requests(PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(max_tokens=9), samples=1)
+    made = generate(asked, author, label="a", log=Log(), counter=Letters(), progress=Silence(), stop=halt)
+    with pytest.raises(RunStopped, match="stopped while the traces of 'a' were read"):
+        list(made)
+    assert len(read) == 2 < len(asked)

@@ -209,7 +209,7 @@ def generate(
     """
     if isinstance(author, ReplayingAuthor):
         progress.start(len(asked), unit="traces")
-        return _traces(asked, _replayed(asked, author, log, progress), label, counter)
+        return _traces(asked, _replayed(asked, author, log, progress, label, stop), label, counter)
     put = _putter(author, log, progress, rate, rows=1 if correct is None else 0)
     if correct is None:
         _ask_all(asked, author, log, put, progress, retry)
@@ -275,10 +275,13 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     return keep
 
 
-def _replayed(asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, progress: Progress) -> Iterator[Reply]:
+def _replayed(
+    asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, progress: Progress, label: str,
+    stop: threading.Event,
+) -> Iterator[Reply]:  # fmt: skip
     """A reply for each of `asked`, in that order. What lies in that order, as most files do, goes on at once; what
-    comes before its turn waits in the log."""
-    lying = author.replies(asked)
+    comes before its turn waits in the log. Raises `RunStopped` at the next row once `stop` is set."""
+    lying = _until_stopped(author.replies(asked), label, stop)
     for request in asked:
         reply = _reply(author, log, request.key)
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
@@ -291,6 +294,19 @@ def _replayed(asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, p
         yield reply
     for key, payload in lying:  # to its end, so that what nobody asked for is counted
         log.put(key, payload)
+
+
+def _until_stopped(
+    lying: Iterator[tuple[str, Payload]], label: str, stop: threading.Event
+) -> Iterator[tuple[str, Payload]]:
+    for row in lying:
+        if stop.is_set():
+            raise RunStopped(
+                f"stopped while the traces of {label!r} were read",
+                "nothing of this is paid for",
+                "run the same command again to read them from the start",
+            )
+        yield row
 
 
 def _reply(author: Author, log: CallLog, key: str) -> Reply:
