@@ -26,8 +26,8 @@ from laconic.estimate import Work, estimate
 from laconic.explaining import Explanation, reasons
 from laconic.export import HUB, ExportSummary, upload
 from laconic.export import write as write_export
-from laconic.funds import Funds, funds, spent_so_far
-from laconic.kept import Kept, kept
+from laconic.funds import Funds, funds
+from laconic.kept import Kept, kept, spent_before
 from laconic.loading import find_study, load_study, survey
 from laconic.notes import run_notes
 from laconic.plan import Plan, build, pilots
@@ -136,7 +136,7 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
         states = inspect(place, [planned.report])
         ledgers = _kept(planned, states, place)
     works = estimate(planned, states, ledgers)
-    spent = spent_so_far(loaded, planned.spent_in(states), ledgers, place)
+    spent = spent_before(loaded, planned.spent_in(states), place)
     lost = {name: kept.lost for name, kept in ledgers.items() if kept.lost}
     return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
@@ -302,12 +302,10 @@ def run(
         _raise_faults(loaded, wiring, planned.asking(states))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
-        left = {
-            step: faults for name, step in planned.owing(states).items() if (faults := wiring.endpoint_faults([name]))
-        }
+        left = planned.left(states, wiring, place) if mode == "cached" else {}
         with interruptible(wiring, watch), watch:
-            for step, faults in left.items():
-                watch.left(step, faults[0].found)
+            for step, why in left.items():
+                watch.left(step, why)
             result = run_steps(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )

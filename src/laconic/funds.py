@@ -8,13 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from laconic.core.digest import digest
 from laconic.core.spending import Rate, Spent
 from laconic.estimate import Work
-from laconic.kept import Kept
-from laconic.stages.calls import spent_on_keys
-from laconic.store.artifacts import Store
-from laconic.store.ledger import Ledger
 from laconic.study import JUDGE, Study
 
 
@@ -68,19 +63,6 @@ def funds(study: Study, works: Mapping[str, Work], spent: Mapping[str, Spent]) -
             Funds(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most)
         )  # fmt: skip
     return out
-
-
-def spent_so_far(
-    study: Study, finished: Mapping[str, Spent], ledgers: Mapping[str, Kept], store: Store
-) -> dict[str, Spent]:
-    """What each endpoint took: of a finished step its facts, of others the ledger, and all that the judge was asked."""
-    spent = {**finished, **{name: kept.spent for name, kept in ledgers.items()}}
-    judge = study.served.get(JUDGE)
-    path = store.ledger_path(JUDGE, digest(judge.identity())) if judge else None
-    if path is not None and path.exists():
-        with Ledger.open(path, create=False, readonly=True) as ledger:
-            spent[JUDGE] = spent_on_keys(ledger.keys(), ledger)
-    return spent
 
 
 def _tokens(work: Work) -> int | None:

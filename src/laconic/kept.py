@@ -5,19 +5,20 @@ Nothing is asked and nothing is locked: a plan can be made while a run is under 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from laconic.adapters.openai_replies import reply_of
 from laconic.core.digest import digest
 from laconic.core.protocols import Payload, Reply
-from laconic.core.records import Problem
+from laconic.core.records import Problem, Trace
 from laconic.core.spending import NOTHING, Spent
-from laconic.stages.calls import is_owed, spent_of, spent_on
+from laconic.stages.calls import is_owed, spent_of, spent_on_keys
 from laconic.stages.generate import EndpointTeacher, requests
-from laconic.store.artifacts import Store
+from laconic.store.artifacts import Artifact, Store
 from laconic.store.ledger import Ledger
-from laconic.study import Study
+from laconic.study import JUDGE, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,6 @@ class Kept:
     """Requests that a run would ask."""
     answers: tuple[Spent, ...]
     """What each answered request took."""
-    spent: Spent = NOTHING
-    """What all attempts took, failed ones included."""
     lost: int = 0
     """Of those owed: requests whose record in the ledger failed its checksum."""
 
@@ -47,9 +46,40 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     with Ledger.open(path, create=False, readonly=True) as ledger:
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
-        spent, gone = spent_on(asked, ledger), ledger.lost()
+        gone = ledger.lost()
     answers = tuple(took for note in notes if (took := spent_of(note)).completion)
-    return Kept(len(owed), answers, spent, sum(request.key in gone for request in asked))
+    return Kept(len(owed), answers, sum(request.key in gone for request in asked))
+
+
+def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> dict[str, Spent]:
+    """What each endpoint took so far: all that its ledger tells of, pilots and interrupted runs included, or what its
+    `finished` step says where the ledger is gone."""
+    spent: dict[str, Spent] = {}
+    for name, who in study.served.items():
+        kept, told = _in_ledger(store.ledger_path(name, digest(who.identity()))), finished.get(name, NOTHING)
+        spent[name] = Spent(max(kept.prompt, told.prompt), max(kept.completion, told.completion))
+    return spent
+
+
+def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
+    """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
+    of a teacher's traces by their keys, of verdicts by the number of calls to the judge."""
+    path = store.ledger_path(name, digest(study.served[name].identity()))
+    keys = set[str]()
+    if path.exists():
+        with Ledger.open(path, create=False, readonly=True) as ledger:
+            keys.update(ledger.keys())
+    if name == JUDGE:
+        return max((int(str(each.manifest.facts.get("asked", 0))) - len(keys) for each in made), default=0)
+    traces = (trace for each in made for trace in each.read("traces", Trace, without=("reasoning", "answer")))
+    return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
+
+
+def _in_ledger(path: Path) -> Spent:
+    if not path.exists():
+        return NOTHING
+    with Ledger.open(path, create=False, readonly=True) as ledger:
+        return spent_on_keys((*ledger.keys(), *ledger.lost()), ledger)
 
 
 class _Reader:

@@ -18,11 +18,13 @@ from laconic.core.digest import digest, file_digest
 from laconic.core.spending import Spent
 from laconic.domains.judge import VERSION as JUDGE_VERSION
 from laconic.domains.math import VERSION as VERIFIER
+from laconic.kept import lacking
 from laconic.results import AuthorId
 from laconic.sources import files_digest
 from laconic.stages import curate, decontaminate, evaluate, generate, problems, report, screen, train, verify
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import ProblemSource, SyntheticProblems
+from laconic.store.artifacts import Store
 from laconic.store.runner import StepState
 from laconic.store.step import Step
 from laconic.study import JUDGE, Study, asking_order, resolved
@@ -74,12 +76,43 @@ class Plan:
         judged = JUDGE in self.study.served and any(step.stage == "verify" for step in owed)
         return [*names, JUDGE] if judged else names
 
-    def owing(self, states: Sequence[StepState]) -> dict[str, str]:
-        """The endpoints of which only failed rows would be asked again: teacher to the step that is owed, and the judge
-        to the stage of its steps."""
-        owed = {state.step for state in states if state.state == "owed"}
-        teachers = {name: traces.name for name, (traces, _) in self.teachers.items() if traces in owed}
-        return teachers | ({JUDGE: "verify"} if any(step.stage == "verify" for step in owed) else {})
+    def left(self, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
+        """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
+        endpoint that this would come to cannot be asked, or would be paid again for what is made."""
+        left: dict[str, str] = {}
+        for step, names in self._owing(states).items():
+            if faults := wiring.endpoint_faults(names):
+                left[step] = f"{faults[0].where}: {faults[0].found}"
+            elif gone := self._gone(names, states, store):
+                left[step] = f"{gone}, which would be paid again; --mode retry asks"
+        return left
+
+    def _owing(self, states: Sequence[StepState]) -> dict[str, list[str]]:
+        """Steps of which only failed rows would be asked again, each with the endpoints that this may come to: its own,
+        and those of all that stands on it, since what is new there is asked about as well."""
+        owing: dict[str, list[str]] = {}
+        for state in states:
+            if state.state == "owed":
+                step, on = state.step, {state.step}
+                for other in states:  # inputs come before users
+                    if on.intersection(other.step.inputs.values()):
+                        on.add(other.step)
+                names = [name for name, (traces, _) in self.teachers.items() if traces in on]
+                names += [JUDGE] if any(each.stage == "verify" for each in on) else []
+                owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(
+                    name for name in names if name in self.study.served
+                )
+        return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
+
+    def _gone(self, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+        """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
+        made = {state.step: state.artifact for state in states if state.artifact is not None}
+        for name in names:
+            steps = [self.teachers[name][0]] if name in self.teachers else [s for s in made if s.stage == "verify"]
+            held = [made[step] for step in steps if step in made]
+            if n := lacking(self.study, name, held, store):
+                return f"the ledger of {name} lacks {n} of the replies that are in use"
+        return ""
 
     def spent_in(self, states: Sequence[StepState]) -> dict[str, Spent]:
         """What the finished steps of endpoints took: teacher to tokens."""

@@ -27,6 +27,7 @@ from laconic.core.spending import Account, Budget, Rate, Spent
 from laconic.domains.judge import LlmJury
 from laconic.domains.math import MathVerifier
 from laconic.engine.local import LocalEngine
+from laconic.kept import spent_before
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import verify as verify_stage
@@ -56,8 +57,6 @@ class Wiring:
         self.engine = LocalEngine(study.run.workers)
         self.budget = Budget(tokens=study.run.budget.tokens, money=study.run.budget.money)
         self.authors = Authors(study, self.engine, self.stop, self.account)
-        self._earlier: dict[str, Spent] = {}
-        """What is filed of each teacher as spent before this run."""
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
         self._counter: TokenCounter | None = None
         self._verifier: MathVerifier | None = None
@@ -128,7 +127,7 @@ class Wiring:
                 problems, author.identity, template=getattr(teacher, "prompt", "{problem}"), samples=teacher.samples,
                 sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
             )  # fmt: skip
-            ctx.out.write("traces", self._generate(ctx, name, author, asked, correct, self.account(name)))
+            ctx.out.write("traces", self._generate(ctx, name, author, asked, correct, self.account(name).rate))
 
         return body
 
@@ -148,7 +147,7 @@ class Wiring:
             asked = generate_stage.requests(
                 problems, author.identity, template=teacher.prompt, sampling=teacher.sampling, samples=1
             )
-            traces = list(self._generate(ctx, name, author, asked, None, self.account(name)))
+            traces = list(self._generate(ctx, name, author, asked, None, self.account(name).rate))
             ctx.out.write("traces", traces)
             by_id = {problem.problem_id: problem for problem in problems}
             with self._verifying:
@@ -167,22 +166,10 @@ class Wiring:
         return Account(self.budget, Rate(price.input_per_million, price.output_per_million) if price else None)
 
     def count_earlier(self, spent: Mapping[str, Spent], store: Store) -> None:
-        """File what was spent before this run: by finished steps (teacher to tokens), and all that the judge took."""
-        for name, tokens in spent.items():
-            self._file_earlier(name, self.account(name), tokens)
-        judge = self.study.served.get(JUDGE)
-        path = store.ledger_path(JUDGE, digest(judge.identity())) if judge else None
-        if path is not None and path.exists():
-            with Ledger.open(path, create=False, readonly=True) as ledger:
-                self.account(JUDGE).earlier(spent_on_keys(ledger.keys(), ledger))
-
-    def _file_earlier(self, name: str, account: Account, spent: Spent) -> None:
-        """File what earlier runs spent on a teacher; a step that finished and is asked again tells of it twice."""
-        with self._lock:
-            filed = self._earlier.get(name, Spent())
-            more = Spent(max(0, spent.prompt - filed.prompt), max(0, spent.completion - filed.completion))
-            self._earlier[name] = filed.plus(more)
-        account.earlier(more)
+        """File what was spent before this run, once and before anything is asked; `spent` is what finished steps took,
+        by teacher."""
+        for name, earlier in spent_before(self.study, spent, store).items():
+            self.account(name).earlier(earlier)
 
     def _correct(self, problems: Sequence[Problem]) -> generate_stage.Correct:
         """Which replies are right, by the rules of the domain."""
@@ -215,7 +202,7 @@ class Wiring:
 
     def _generate(
         self, ctx: StepContext, label: str, author: Author, asked: list[Request],
-        correct: generate_stage.Correct | None, account: Account | None,
+        correct: generate_stage.Correct | None, rate: Rate | None,
     ) -> Iterator[Trace]:  # fmt: skip
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
@@ -229,14 +216,11 @@ class Wiring:
             if lost := sum(request.key in gone for request in asked) if gone else 0:
                 ctx.progress.show(lost=lost)
                 ctx.out.facts["lost"] = lost
-            if account is not None:
-                earlier = spent_on(asked, ledger)
-                self._file_earlier(label, account, earlier)
-                if label in self.study.served:
-                    cast("EndpointAuthor", author).answered = earlier.completion > 0
+            if label in self.study.served and author.paid:
+                cast("EndpointAuthor", author).answered = spent_on(asked, ledger).completion > 0
             for trace in generate_stage.generate(
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
-                stop=ctx.stop, retry=ctx.retry, correct=correct, rate=account.rate if account else None,
+                stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
             ):  # fmt: skip
                 if trace.error is not None:
                     failed[trace.trace_id] = trace.error.partition(":")[0]

@@ -252,6 +252,14 @@ def test_a_404_or_403_after_successes_costs_its_row_only(server: FaultServer) ->
     assert [bool(reply and reply.error) for reply in replies] == [False, True, True, True, True, True, False]
 
 
+@pytest.mark.parametrize("refusal", ["status403", "status404"])
+def test_what_answered_once_is_not_wrong_as_a_whole_in_the_next_ask(server: FaultServer, refusal: str) -> None:
+    asker = author(server, concurrency=1)
+    assert ask(asker, "fine")[0]
+    replies = ask(asker, *[refusal] * 4)
+    assert [bool(reply and reply.error) for reply in replies] == [True] * 4
+
+
 def test_a_404_before_the_first_success_costs_its_row_only(server: FaultServer) -> None:
     replies = ask(author(server, concurrency=1), "status404", "status404", "fine")
     assert [bool(reply and reply.error) for reply in replies] == [True, True, False]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import email.utils
+from typing import Any
 
 import pytest
 
 from laconic.adapters.openai_flow import Bucket, Pace, Route, Routes, Window, backoff_s
-from laconic.adapters.openai_stream import Assembly
+from laconic.adapters.openai_stream import Assembly, Parts
 from laconic.adapters.openai_wire import WAIT_MAX_S, retry_after
 from laconic.adapters.reasoning import split_message
 
@@ -130,6 +131,35 @@ def test_a_stream_of_parts_and_texts_is_put_together_in_order() -> None:
     assert parts[-1]["text"] == "It is 4."
     assert problem is None
     assert ttft_s
+
+
+class Piece(list[object]):
+    """Text that can be added to, and never copied into another one."""
+
+    def __add__(self, other: object) -> Any:
+        raise AssertionError("what came before is copied for every piece")
+
+
+def test_a_thought_grows_in_place_whatever_it_is_made_of() -> None:
+    parts = Parts()
+    first = Piece([{"type": "text", "text": "w0"}])
+    parts.add({"type": "thinking", "thinking": first})
+    for i in range(1, 5):
+        parts.add({"type": "thinking", "thinking": Piece([{"type": "text", "text": f"w{i}"}])})
+    (thought,) = parts.whole()
+    assert thought["thinking"] is first
+    assert [piece["text"] for piece in thought["thinking"]] == [f"w{i}" for i in range(5)]
+    parts, said = Parts(), {"type": "text", "text": "It"}
+    parts.add(said)
+    for text in (" is", " 4", "."):
+        parts.add({"type": "text", "text": text})
+    assert said["text"] == "It", "pieces wait to be put together all at once"
+    parts.add({"type": "thinking", "thinking": "Hm"})
+    parts.add({"type": "thinking", "thinking": "."})
+    whole = [{"type": "text", "text": "It is 4."}, {"type": "thinking", "thinking": "Hm."}]
+    assert parts.whole() == whole
+    parts.add({"type": "thinking", "thinking": ".."})
+    assert parts.whole() == [whole[0], {"type": "thinking", "thinking": "Hm..."}]
 
 
 def test_a_stream_that_ends_in_an_error_is_no_short_reply() -> None:

@@ -235,6 +235,18 @@ def test_a_larger_audit_pays_for_what_is_new(study: Path, server: JudgeServer):
     assert len(server.seen) == asked + 2 * PLAIN - 2 * 10
 
 
+def test_rows_that_the_judge_refuses_are_rows_once_it_has_answered_in_an_earlier_run(study: Path, server: JudgeServer):
+    run(study)
+    asked = len(server.seen)
+    server.script = lambda shown, n: "[403]"
+    run(study, verify__audit="15")
+    assert len(server.seen) == asked + 2 * (2 * PLAIN - 2 * 10), "each is a vote without a judgement: asked once more"
+    states = {s.step.name: s for s in api.plan(study, store=study.parent / "store", overrides={"verify.audit": "15"})}
+    made = states["verify/first"].artifact
+    assert made is not None
+    assert made.manifest.facts["errors"] == 20
+
+
 def test_rules_alone_ask_nobody_and_keep_their_verdicts(study: Path, server: JudgeServer):
     text = study.read_text(encoding="utf-8")
     start, end = text.index("[verify]"), text.index("[curate]")

@@ -60,9 +60,6 @@ configs:
 ---
 """
 
-BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-"""What the study's prompt says after the problem: to students and to the teacher that is asked."""
-
 
 def asked(row: int) -> str:
     """A problem that says which row it is; its words differ enough that no two are near-duplicates."""
@@ -179,8 +176,8 @@ def test_the_papers_corpus_steps_from_a_hundred_rows_to_both_arms(study: Path, s
     r1, gpt_oss = (list(made[f"generate/{name}"].read("traces", Trace)) for name in ("deepseek-r1", "gpt-oss"))
     assert len(r1) == len(gpt_oss) == len(teacher.seen) == 96
     assert all(body["model"] == GPT_OSS and body["temperature"] == 1.0 for body in teacher.seen)
-    shown = {problem.prompt + BOXED for problem in problems}
-    assert {body["messages"][-1]["content"] for body in teacher.seen} == shown
+    asked = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+    assert {body["messages"][-1]["content"] for body in teacher.seen} == {p.prompt + asked for p in problems}
     assert {trace.reasoning.split(":")[0] for trace in gpt_oss} == {f"Row {row}" for row in row_of.values()}
     assert all("<think>" not in trace.reasoning + trace.answer for trace in r1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from laconic import api
 from laconic.core.errors import BudgetSpent, InputError, StudyError
 from laconic.core.records import Exclusion, Trace
 from laconic.loading import load_study
+from laconic.store import ledger
 from laconic.store.artifacts import Artifact
+from laconic.store.ledger_frames import HEADER_BYTES, MAGIC
 
 N = 12
 PROMPT_TOKENS = 7
@@ -247,6 +250,75 @@ def test_status_says_why_a_run_ended(tmp_path: Path):
         assert (facts["state"], facts["why"][:11]) == ("stopped", "run.budget:")
 
 
+def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is_not_there(tmp_path: Path):
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    with (
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
+    ):
+        endpoints = (
+            f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
+        )
+        study = study_in(tmp_path, tables, endpoints)
+        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
+        run(study)
+        first.seen.clear()
+        second.stop()
+        said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
+        assert "left   generate/one: its failed rows are not asked again now: run.endpoints.two" in said
+        assert first.seen == []
+        second.start()
+        run(study)
+        assert [body["messages"][-1]["content"] for body in first.seen] == ["status500*1 at first"]
+        assert {body["messages"][-1]["content"] for body in second.seen} == {"q1 is fine", "status500*1 at first"}
+
+
+def test_a_failed_row_is_no_reason_to_pay_again_for_all_that_a_lost_ledger_held(tmp_path: Path):
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
+        study = study_in(
+            tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}", retries = 0 }}'
+        )
+        write_problems(tmp_path, "status500*1 at first", *(f"q{i} is fine" for i in range(8)))
+        run(study)
+        server.seen.clear()
+        shutil.rmtree(tmp_path / "store" / "ledger")
+        said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
+        assert "the ledger of one lacks 8 of the replies that are in use, which would be paid again" in said
+        assert server.seen == []
+        run(study, mode="retry")
+        assert len(server.seen) == 9
+
+
+@pytest.mark.parametrize("until", ["", 'samples = 2\nuntil = "correct"'])
+def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str
+):
+    monkeypatch.setattr(ledger, "CHECKED_WHOLE", 0)
+    monkeypatch.setattr(ledger, "CHECKED_TAIL", 200)
+    each = 30 + PROMPT_TOKENS
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = 1 }}'
+        study = study_in(tmp_path, ONE.format(extra=until, cap=99), endpoint)
+        run(study)
+        (path,) = (tmp_path / "store" / "ledger").glob("*.ledger")
+        content = bytearray(path.read_bytes())
+        content[len(MAGIC) + HEADER_BYTES + 5] ^= 255  # within the first body, far before the tail
+        path.write_bytes(content)
+        server.seen.clear()
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        run(study)
+        assert [number(body) for body in server.seen] == [0]
+        made = artifact(study, "generate/one")
+        assert [trace.error for trace in made.read("traces", Trace)] == [None] * N
+        assert (made.manifest.facts["errors"], made.manifest.facts["owed"]) == (0, 0)
+        took = made.manifest.facts["prompt_tokens"], made.manifest.facts["completion_tokens"]
+        assert sum(int(str(n)) for n in took) == (N + 1) * each, "the reply that is lost was paid, too"
+        server.seen.clear()
+        (made.folder / "manifest.json").unlink()
+        run(study)
+        assert server.seen == []
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_row_that_alone_is_refused_again_is_still_a_row(tmp_path: Path, status: int):
     with FaultServer() as server:
@@ -295,6 +367,27 @@ def test_a_pilot_is_paid_for_once_and_gives_an_interval(tmp_path: Path):
         assert "18 traces owed, 6 in the ledger" in text
         run(study)
         assert asked(server) == dict.fromkeys(range(N), 2), "what the pilot asked is not asked again"
+
+
+def test_a_pilot_and_a_second_teacher_have_only_what_an_interrupted_run_left_of_the_budget(tmp_path: Path):
+    each = 90 + PROMPT_TOKENS
+    with FaultServer(answers=lambda body, n: ("\\boxed{4}", 90), models=("m", "m2")) as server:
+        endpoint = f'url = "{server.url}", concurrency = 1'
+        endpoints = f"endpoints.one = {{ {endpoint} }}\nbudget = {{ tokens = 650 }}"
+        tables = ONE.format(extra="", cap=99)
+        study = study_in(tmp_path, tables, endpoints)
+        with pytest.raises(BudgetSpent):
+            run(study)
+        assert 650 - 99 - 100 < (spent := len(server.seen) * each) <= 650
+        with pytest.raises(BudgetSpent):
+            api.pilot(study, N, store=tmp_path / "store")
+        assert len(server.seen) * each == spent, "the pilot asks nothing"
+        # Beside a teacher that has spent all of it, another one that has spent nothing starts no request either.
+        both = tables.replace("one]", "another]").replace('"m"', '"m2"') + tables
+        study = study_in(tmp_path, both, f"endpoints.another = {{ {endpoint} }}\n{endpoints}")
+        with pytest.raises(BudgetSpent):
+            run(study)
+        assert len(server.seen) * each == spent
 
 
 def test_the_plan_tells_whom_a_sum_leaves_out_and_whether_the_budget_has_room(tmp_path: Path):

@@ -55,6 +55,9 @@ class Log(dict[str, Payload]):
     def note(self, key: str) -> int | None:
         return self.notes.get(key)
 
+    def sound(self, key: str) -> bool:
+        return key in self
+
     def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
         self[key], self.notes[key] = payload, note
 

@@ -20,6 +20,7 @@ from laconic.core.errors import StoreError
 from laconic.store import ledger as ledger_module
 from laconic.store import ledger_writer
 from laconic.store.ledger import MAGIC, Ledger
+from laconic.store.ledger_writer import write_at
 from laconic.store.locks import WriterLock
 
 
@@ -317,6 +318,41 @@ def test_a_slow_sync_keeps_no_record_out_of_the_file(tmp_path: Path, monkeypatch
     assert held(path) == {0, 1, 2}
 
 
+def test_a_flush_returns_while_others_go_on_putting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write and every sync brings another record: at no moment is there nothing left to write."""
+    path, sync, n = tmp_path / "calls.ledger", os.fsync, iter(range(1, 1_000_000))
+    ledger = Ledger.open(path)
+
+    def put_another() -> None:
+        if not over.is_set():
+            i = next(n)
+            ledger.put(key(i), payload(i))
+
+    def sync_and_put(fd: int) -> None:
+        sync(fd)
+        put_another()
+
+    def write_and_put(fd: int, data: bytes, offset: int) -> int:
+        put_another()
+        return write_at(fd, data, offset)
+
+    over = threading.Event()
+    monkeypatch.setattr(ledger_writer, "write_at", write_and_put)
+    monkeypatch.setattr(os, "fsync", sync_and_put)
+    ledger.put(key(0), payload(0))
+    flush = threading.Thread(target=ledger.flush, daemon=True)
+    flush.start()
+    flush.join(20)
+    came_back = not flush.is_alive()
+    over.set()
+    flush.join(20)
+    assert came_back
+    ledger.close()
+    found = held(path)
+    assert found == set(range(len(found))), "what was put meanwhile is there after the close"
+    assert len(found) > 2
+
+
 def test_a_file_size_limit_behaves_like_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "calls.ledger"
     child = _run(
@@ -370,6 +406,37 @@ def test_what_was_put_is_written_at_exit_even_without_close(tmp_path: Path) -> N
     child = _run('Ledger.open(Path(sys.argv[1])).put(f"{1:032x}", {"i": 1, "text": "ab" * 10})', path)
     assert child.returncode == 0, child.stderr
     assert held(path) == {1}
+
+
+def test_what_a_power_cut_can_tear_is_less_than_what_opening_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest_body = 8 << 20  # far beyond a reply of a million tokens, deflated
+    unsynced = ledger_writer.UNSYNCED_MAX + 2 * (ledger_writer.PENDING_MAX + largest_body)
+    assert unsynced < ledger_module.CHECKED_TAIL
+    path, gate, sync = tmp_path / "calls.ledger", threading.Event(), os.fsync
+    monkeypatch.setattr(ledger_writer, "PENDING_MAX", 5_000)
+    monkeypatch.setattr(ledger_writer, "UNSYNCED_MAX", 20_000)
+    monkeypatch.setattr(ledger_writer, "COMMIT_WINDOW_S", 0.0)
+    with Ledger.open(path) as ledger:
+        monkeypatch.setattr(os, "fsync", lambda fd: (gate.wait(20), sync(fd)))
+        done: list[int] = []
+
+        def put_all() -> None:
+            for i in range(100):
+                ledger.put(key(i), payload(i, 400))
+                done.append(i)
+
+        thread = threading.Thread(target=put_all)
+        thread.start()
+        with ledger._changed:
+            assert ledger._changed.wait_for(lambda: not ledger._writer._has_room, 20)
+        thread.join(0.2)
+        assert len(done) < 80, "the disk has none of them, so the rest wait"
+        assert path.stat().st_size < 20_000 + 2 * 5_500
+        gate.set()
+        thread.join(20)
+        assert len(done) == 100
 
 
 def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

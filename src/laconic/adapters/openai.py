@@ -68,7 +68,7 @@ class EndpointAuthor:
     opened: bool = False
     """Whether the chat template writes the opening think tag, so that a reply begins inside of it."""
     answered: bool = False
-    """Whether it has answered such requests in an earlier run, so that a refusal is about its row."""
+    """Whether it has answered such requests, in an earlier `ask` or an earlier run: then a refusal is about its row."""
     account: Account = field(default_factory=Account)
     """Where each request asks for room in the budget."""
     on_progress: Callable[[AskProgress], None] | None = None

@@ -257,7 +257,7 @@ class Asking:
         if success.ttft_s is not None:
             payload["ttft_s"] = success.ttft_s
         self._put(attempt.request.key, payload)
-        self._succeeded = True
+        self._succeeded = self._author.answered = True
         self._release_held()
         self._window.grow()
         usage = usage_of(success.body)
@@ -335,8 +335,8 @@ class Asking:
 
     @property
     def _works(self) -> bool:
-        """Whether the model, the path and the key have ever led to a reply."""
-        return self._succeeded or self._author.answered
+        """Whether the model, the path and the key have ever led to a reply, in this `ask` or another."""
+        return self._author.answered
 
     def _stop_because(self, failure: Failure, route: Route) -> None:
         self._stopping = self._stopping or self._author.refused(failure, route.url)

@@ -49,18 +49,51 @@ async def read_stream(
     return assembly.result()
 
 
-def _grow(last: Any, part: Any) -> bool:
-    """Add a part of a content to the one before it, when both are pieces of one thought or text."""
-    before, after = as_mapping(last), as_mapping(part)
-    if not before or before.get("type") != after.get("type"):
+class Parts:
+    """A content of parts. Pieces of one thought or text become one part, which grows in place: a thought comes in tens
+    of thousands of pieces, and copying it for each would hold up every other reply."""
+
+    def __init__(self, *, joined: bool = True) -> None:
+        self._joined = joined
+        self._parts: list[Any] = []
+        self._field = ""
+        """The field of the last part that pieces were added to."""
+        self._pieces: list[str] = []
+        """That field's text so far, when it is a text."""
+
+    def add(self, part: Any) -> None:
+        """Take a part, or a piece of the last one."""
+        if not (self._joined and self._grow(part)):
+            self._settle()
+            self._parts.append(part)
+
+    def whole(self) -> list[Any]:
+        """All parts so far."""
+        self._settle()
+        return self._parts
+
+    def _grow(self, part: Any) -> bool:
+        last, more = as_mapping(self._parts[-1] if self._parts else None), as_mapping(part)
+        if not last or last.get("type") != more.get("type"):
+            return False
+        for name in ("thinking", "text"):
+            mine: Any = last.get(name)
+            piece: Any = more.get(name)
+            if isinstance(mine, list) and isinstance(piece, list):
+                mine.extend(piece)  # type: ignore[arg-type]
+                return True
+            if isinstance(mine, str) and isinstance(piece, str):
+                if not self._pieces or self._field != name:
+                    self._settle()
+                    self._field, self._pieces = name, [mine]
+                self._pieces.append(piece)
+                return True
         return False
-    for name in ("thinking", "text"):
-        mine: Any = before.get(name)
-        more: Any = after.get(name)
-        if isinstance(mine, (str, list)) and type(mine) is type(more):
-            last[name] = mine + more
-            return True
-    return False
+
+    def _settle(self) -> None:
+        if self._pieces:
+            self._parts[-1][self._field] = "".join(self._pieces)
+            self._pieces = []
 
 
 class Assembly:
@@ -70,6 +103,7 @@ class Assembly:
         self._began = began
         self._body: dict[str, Any] = {}
         self._message: dict[str, Any] = {}
+        self._parts: dict[str, Parts] = {}
         self._texts: dict[str, list[str]] = {}
         self._finish: str | None = None
         self._done = False
@@ -113,10 +147,9 @@ class Assembly:
         if isinstance(value, str):
             self._texts.setdefault(name, []).append(value)
         elif isinstance(value, list):
-            parts = self._message.setdefault(name, [])
+            parts = self._parts.setdefault(name, Parts(joined=name == "content"))
             for part in value:
-                if not (name == "content" and parts and _grow(parts[-1], part)):
-                    parts.append(part)
+                parts.add(part)
         else:
             self._message[name] = value
 
@@ -130,6 +163,7 @@ class Assembly:
             return Streamed(self._body, self._problem, self._ttft_s)  # half a reply is none
         ended = self._done or self._finish is not None
         problem = self._problem or (None if ended else "the stream broke off")
+        self._message |= {name: parts.whole() for name, parts in self._parts.items()}
         if "output" not in self._body and (self._message or self._texts or self._finish):
             message = {"role": "assistant", "content": None, **self._message, **self._joined()}
             self._body["choices"] = [{"index": 0, "message": message, "finish_reason": self._finish}]

@@ -108,12 +108,21 @@ class ReplayingAuthor(Author, Protocol):
 class CallLog(Protocol):
     """The ledger as a stage sees it: durable raw responses by call key."""
 
+    def __contains__(self, key: str, /) -> bool:
+        """Whether there is a payload under `key`, as far as that is known without reading it."""
+        ...
+
     def get(self, key: str) -> Payload | None:
         """The newest payload under `key`, or None."""
         ...
 
+    def sound(self, key: str) -> bool:
+        """Whether there is a payload under `key` that can be read, found as cheaply as the log can."""
+        ...
+
     def note(self, key: str) -> int | None:
-        """The note that was put with the newest payload under `key`, without reading it; None when there is none."""
+        """The note that was put with the newest payload under `key`, without reading it: also when that turned out to
+        be damaged, for it was paid. None when there is none."""
         ...
 
     def put(self, key: str, payload: Payload, *, note: int = 0) -> None:

@@ -54,8 +54,11 @@ def spent_on_keys(keys: Iterable[str], log: CallLog) -> Spent:
 
 
 def is_owed(request: Request, reader: Reader, log: CallLog, *, retry: bool = False) -> bool:
-    """Whether a request must be asked (again); reads the reply only when its note does not say."""
-    return not settled(log.note(request.key), request) and owes(log.get(request.key), request, reader, retry=retry)
+    """Whether a request must be asked (again); reads the reply only when its note does not say. A note is worth
+    something only beside a reply that can be read: otherwise the call would be owed for ever and never asked."""
+    if settled(log.note(request.key), request) and log.sound(request.key):
+        return False
+    return owes(log.get(request.key), request, reader, retry=retry)
 
 
 def owes(payload: Payload | None, request: Request, reader: Reader, *, retry: bool) -> bool:

@@ -216,7 +216,7 @@ def generate(
     else:
         asked = _ask_until(asked, author, log, put, progress, retry, correct)
     log.flush()
-    missing = sum(log.note(request.key) is None for request in asked)
+    missing = sum(request.key not in log for request in asked)
     if missing:
         reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
         raise RunStopped(

@@ -34,7 +34,8 @@ from laconic.store.ledger_writer import Writer, write_at
 from laconic.store.locks import WriterLock
 
 CHECKED_TAIL = 64 << 20
-"""Bodies this close to the end are checked at opening: a power cut can only have torn the last window."""
+"""Bodies this close to the end are checked at opening: no power cut can have torn more (`ledger_writer.UNSYNCED_MAX`).
+What damaged others, `sound` finds before they are taken for settled."""
 CHECKED_WHOLE = 256 << 20
 """Files up to this size are checked from end to end at opening."""
 
@@ -50,6 +51,8 @@ class Ledger:
         self._writer = Writer(fd, durable=durable, filed=self._index.put)
         self._changed = self._writer.changed
         self._pid = os.getpid()
+        self._checked_from = 0
+        """Bodies from here on are known to be whole: checked at opening, or written since."""
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
         self._bad: set[bytes] = set()
@@ -114,13 +117,21 @@ class Ledger:
         return None if body is None else decoded(body)
 
     def note(self, key: str) -> int | None:
-        """The note that `put` was given with the newest payload, which is not read; None without one."""
+        """The note that `put` was given with the newest payload, which is not read and may have turned out to be
+        damaged; None without one."""
         raw = bytes.fromhex(key)
         with self._changed:
-            if waiting := self._writer.get(raw):
-                return waiting.note
+            waiting = self._writer.get(raw)
+            return waiting.note if waiting else self._index.note(raw)
+
+    def sound(self, key: str) -> bool:
+        """Whether there is a payload under `key` that can be read; only what opening left unchecked is read for it."""
+        raw = bytes.fromhex(key)
+        with self._changed:
+            if self._writer.get(raw):
+                return True
             place = self._index.get(raw)
-        return None if place is None else place.note
+            return place is not None and (place.offset >= self._checked_from or self._read(raw) is not None)
 
     def _read(self, raw: bytes) -> bytes | None:
         place = self._index.get(raw)
@@ -152,7 +163,8 @@ class Ledger:
             self._writer.put(raw, body, note)
 
     def flush(self) -> None:
-        """Return when everything put so far is on the disk. Raises `StoreError` when it cannot be."""
+        """Return when all that was put before is on the disk, whatever is put meanwhile. Raises `StoreError` when it
+        cannot be."""
         with self._changed:
             self._check_writable()
             self._writer.drain()
@@ -184,7 +196,7 @@ class Ledger:
         """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe."""
         with self._changed:
             self._check_writable()
-            self._writer.drain()
+            self._writer.come_to_rest()
             self._check_writable()
             before, scratch = self._writer.end, _scratch(self.path)
             try:
@@ -195,7 +207,7 @@ class Ledger:
                 scratch.unlink(missing_ok=True)
                 raise _io_error(self.path, error) from error
             os.close(self._fd)
-            self._fd, self._index = fd, index
+            self._fd, self._index, self._checked_from = fd, index, 0
             self._writer.moved(fd, end, index.put)
             return before - end
 
@@ -234,11 +246,14 @@ class Ledger:
         if start != MAGIC:
             self._begin(start)
             return len(MAGIC)
-        checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
+        self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
         end = len(MAGIC)
         for found in headers(self._fd, size):
-            if found.body.offset >= checked_from and not sound(self._fd, found):
+            if found.body.offset >= self._checked_from and not sound(self._fd, found):
                 self._bad.add(found.key)
+                if found.key not in self._index:  # else the reply before it is of more use than this one's note
+                    self._index.put(found.key, found.body)
+                    self._index.drop(found.key)
                 continue
             self.damaged += found.body.offset - HEADER_BYTES - end
             self._index.put(found.key, found.body)

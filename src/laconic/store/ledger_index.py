@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from laconic.store.ledger_frames import Place
 
 ROW = struct.Struct("<16sQQI")
-"""Key, offset, note, length. No body lies at offset 0, which so means that the row's record was dropped."""
+"""Key, offset, note, length. No body lies at offset 0, which so means that the row's record was dropped; its note
+stays, because what a lost reply took was spent all the same."""
 KEY_BYTES = 16
 
 
@@ -40,11 +41,20 @@ class Index:
 
     def get(self, key: bytes) -> Place | None:
         """Where the newest record under `key` lies."""
+        place = self._row(key)
+        return place if place and place.offset else None
+
+    def note(self, key: bytes) -> int | None:
+        """The note of the newest record under `key`, also when that was dropped."""
+        place = self._row(key)
+        return place.note if place else None
+
+    def _row(self, key: bytes) -> Place | None:
         row = self._slots[self._slot(key)]
         if not row:
             return None
         _, offset, note, length = ROW.unpack_from(self._rows, (row - 1) * ROW.size)
-        return Place(offset, length, note) if offset else None
+        return Place(offset, length, note)
 
     def put(self, key: bytes, place: Place) -> None:
         """File a record; it replaces an earlier one under the same key."""
@@ -62,8 +72,8 @@ class Index:
 
     def drop(self, key: bytes) -> None:
         """Forget a record that turned out to be damaged."""
-        if self.get(key) is not None:
-            self.put(key, Place(0, 0, 0))
+        if (place := self.get(key)) is not None:
+            self.put(key, Place(0, 0, place.note))
             self._n_dropped += 1
 
     def _slot(self, key: bytes) -> int:

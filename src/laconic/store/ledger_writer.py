@@ -1,8 +1,8 @@
 """The ledger's writing side: what was put is packed and written by one thread and synced by another.
 
 Invariant: a record that has waited for a commit window is in the file, where the death of the process cannot take it,
-however long the disk takes to sync; and `drain` returns only when the disk has it. Bodies are let go once they are
-written, so a slow sync costs no memory.
+however long the disk takes to sync; and `drain` returns when the disk has what was put before it was called, however
+much is put meanwhile. Bodies are let go once they are written, so a slow sync costs no memory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ COMMIT_WINDOW_S = 0.02
 PENDING_MAX = 2 << 20
 """Bytes that may wait to be written; beyond them `put` waits too, so memory stays flat. As many again may be in
 writing: with four times these, long replies that come as fast as they can left a heap of twice the size."""
+UNSYNCED_MAX = 32 << 20
+"""Bytes in the file that the disk need not have yet; beyond them `put` waits for a sync. With what waits and what is
+being written they stay below what the next opening checks, so a power cut tears nothing that would go unnoticed."""
 
 
 class Waiting(NamedTuple):
@@ -45,6 +48,8 @@ class Writer:
         """Told where a record lies, with `changed` held."""
         self._synced = 0
         """Everything before is on the disk."""
+        self._n_put = self._n_written = self._n_synced = 0
+        """Records so far that were taken, are in the file, are on the disk."""
         self._waiting: dict[bytes, Waiting] = {}
         self._writing: dict[bytes, Waiting] = {}
         self._waiting_bytes = 0
@@ -53,6 +58,8 @@ class Writer:
         """Whether records come faster than they can be deflated: then they are written as they are, at the disk's
         speed, and compacting deflates them."""
         self._drainers = 0
+        self._all_written = False
+        """Whether the writing thread is over."""
         self._threads: list[threading.Thread] = []
 
     def start(self, end: int) -> None:
@@ -78,7 +85,11 @@ class Writer:
 
     def wait_for_room(self) -> None:
         """Return when a record may be put, or never will."""
-        self.changed.wait_for(lambda: self._waiting_bytes < PENDING_MAX or self.failure or self.closed)
+        self.changed.wait_for(lambda: self._has_room or self.failure or self.closed)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._waiting_bytes < PENDING_MAX and self.end - self._synced < UNSYNCED_MAX
 
     def put(self, key: bytes, body: bytes, note: int) -> None:
         """Take a record."""
@@ -88,14 +99,23 @@ class Writer:
         before = self._waiting.get(key)
         self._waiting_bytes += len(body) - (len(before.body) if before else 0)
         self._waiting[key] = Waiting(body, note)
+        self._n_put += 1
         if idle or self._waiting_bytes >= PENDING_MAX:
             self.changed.notify_all()
 
     def drain(self) -> None:
         """Return when everything put so far is on the disk, or something has failed."""
+        n_put = self._n_put
+        self._hurry_until(lambda: self._n_synced >= n_put)
+
+    def come_to_rest(self) -> None:
+        """Return when nothing waits and no thread touches the file, or something has failed."""
+        self._hurry_until(lambda: self._n_synced == self._n_put)
+
+    def _hurry_until(self, reached: Callable[[], bool]) -> None:
         self._drainers += 1
         self.changed.notify_all()
-        self.changed.wait_for(lambda: self.failure or not (self._waiting or self._writing or self._synced < self.end))
+        self.changed.wait_for(lambda: self.failure or reached())
         self._drainers -= 1
 
     def moved(self, fd: int, end: int, filed: Callable[[bytes, Place], None]) -> None:
@@ -103,10 +123,9 @@ class Writer:
         self.fd, self.end, self._synced, self._filed = fd, end, end, filed
 
     def stop(self) -> None:
-        """Drain, end the threads, and after a failure cut off what is not whole or not known to be on the disk."""
+        """Take no more, end the threads once they have written and synced everything, and after a failure cut off what
+        is not whole or not known to be on the disk."""
         with self.changed:
-            if self._threads:
-                self.drain()
             self.closed = True
             self.changed.notify_all()
         for thread in self._threads:
@@ -120,7 +139,7 @@ class Writer:
     # -- the threads -----------------------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        while self._gather():
+        while n_put := self._gather():
             try:
                 places, end = self._write(self._writing)
             except Exception as error:  # whatever it is, whoever waits in `drain` must hear of it
@@ -131,13 +150,16 @@ class Writer:
                     return
                 for key, place in places.items():
                     self._filed(key, place)
-                self._writing, self.end = {}, end
+                self._writing, self.end, self._n_written = {}, end, n_put
                 if not self._durable:
-                    self._synced = end
+                    self._synced, self._n_synced = end, n_put
                 self.changed.notify_all()
+        with self.changed:
+            self._all_written = True
+            self.changed.notify_all()
 
-    def _gather(self) -> bool:
-        """Wait for one window's records and take them; false when there is nothing more to write."""
+    def _gather(self) -> int:
+        """Wait for one window's records and take them; how many were put up to then, 0 when there are no more."""
         with self.changed:
             self.changed.wait_for(lambda: self._waiting or self.closed or self.failure)
             deadline = self._waiting_since + COMMIT_WINDOW_S
@@ -146,12 +168,12 @@ class Writer:
                 if left <= 0:
                     break
                 self.changed.wait(left)
-            if self.failure:
-                return False
+            if self.failure or not self._waiting:
+                return 0
             self._behind = self._waiting_bytes >= PENDING_MAX
             self._writing, self._waiting, self._waiting_bytes = self._waiting, {}, 0
             self.changed.notify_all()
-            return bool(self._writing) or not self.closed
+            return self._n_put
 
     def _write(self, records: Mapping[bytes, Waiting]) -> tuple[dict[bytes, Place], int]:
         """Write the records in a few large writes; where they lie, and where they end."""
@@ -170,10 +192,10 @@ class Writer:
     def _sync_all(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self._synced < self.end or self.closed or self.failure)
+                self.changed.wait_for(lambda: self._synced < self.end or self._all_written or self.failure)
                 if self.failure or self._synced == self.end:
                     return
-                fd, end = self.fd, self.end
+                fd, end, n_written = self.fd, self.end, self._n_written
             try:
                 os.fsync(fd)
             except Exception as error:
@@ -182,7 +204,7 @@ class Writer:
                 self._fail(error)
                 return
             with self.changed:
-                self._synced = end
+                self._synced, self._n_synced = end, n_written
                 self.changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
