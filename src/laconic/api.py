@@ -137,7 +137,9 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
         ledgers = _kept(planned, states, place)
     works = estimate(planned, states, ledgers)
     spent = spent_before(loaded, planned.spent_in(states), place)
-    lost = {name: kept.lost for name, kept in ledgers.items() if kept.lost}
+    # Where a step is done, its replies are in use as they are: a run does not pay for them again.
+    undone = {state.step for state in states if state.artifact is None}
+    lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and planned.teachers[n][0] in undone}
     return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
 
