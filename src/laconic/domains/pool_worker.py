@@ -28,6 +28,11 @@ Row = Callable[[object, object], object]
 def serve(fd: int, caller: int, limit_s: float, memory_mb: int) -> None:
     """Import what the rows need, then fork a worker for each request until the caller is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, EOFError):  # the caller is gone
+        _serve(fd, caller, limit_s, memory_mb)
+
+
+def _serve(fd: int, caller: int, limit_s: float, memory_mb: int) -> None:
     control = socket.socket(fileno=fd)
     connection = Connection(os.dup(fd))
     try:
