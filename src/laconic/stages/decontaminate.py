@@ -12,8 +12,9 @@ MATH-500 has fewer than 40 tokens.
 What a copy is, and what a neighbour: MATH's training set holds `Compute \binom{8}{2}` beside MATH-500's `Compute
 \binom{31}{28}`, and another question about the same figure. Their text alone tells neither from a copy whose numbers or
 sentence were changed; the answer does. So a changed copy must have the benchmark's answer, unless its text is too long
-to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`VERBATIM`). What that finds, what
-it flags beside, and what it misses: `benchmarks/decontaminate.py`.
+to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`VERBATIM`). A shared answer says the
+more the rarer it is: of 2 the text must say more than of 1260 (`_TELLING`). What that finds, what it flags beside, and
+what it misses: `benchmarks/decontaminate.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from laconic.core.records import Exclusion, Problem
 from laconic.core.spec import Spec
 from laconic.stages.likeness import NUMBER, Tokens, grams, skeleton, tokens
 
-VERSION = 2
+VERSION = 3
 LONG = 22
 """Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
 $\\binom{8}{4}$")."""
@@ -43,6 +44,12 @@ COMMON = 5
 _RARITY = -0.5
 """A run that three strangers share counts half of what one that none does. Measured: flatter, and turns of phrase make
 strangers alike; steeper, and what remains of a short problem is too little."""
+_USUAL = 0.01
+"""Share of the problems that have an answer for which `overlap` is meant as it stands."""
+_TELLING = 0.125
+"""By what part of itself `overlap` falls for an answer that is ten times rarer, and rises for one ten times as common."""
+_MOST_TELLING = 0.25
+"""It moves by no more than this part."""
 _FIGURE = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _LABEL = re.compile(
     r"\s*\**(?:(?:problem|question|exercise|example|task|q|ex)(?![a-z])\.?\s*(?:no\.?\s*|#\s*)?[\d.]*\d\s*[.:)]?"
@@ -60,7 +67,8 @@ class Decontaminate(Spec):
     n: Annotated[int, Field(ge=2, le=50)] = 3
     """Tokens of a run; of a shorter problem, half of its tokens."""
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.48
-    """Share of a benchmark problem's runs, by weight, that a copy of it has."""
+    """Share of a benchmark problem's runs, by weight, that a copy of it has, if one problem in a hundred has its answer;
+    a rarer answer in common says more, so that less text is enough (an eighth less if one in a thousand has it)."""
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
     same_answer: bool = True
@@ -144,11 +152,13 @@ class _Index:
             answers.append(answer)
             # Numbers of four bytes, because millions of problems may wait for the count.
             shared.append(array("I", set[int]() if match else self._shared(words)))
-        weights = self._weights(shared, answers)
+        weights, having = self._weights(shared, answers), Counter(answers)
         return [
-            match or self._overlap({self._runs[number] for number in runs}, answer, weights)
+            match or self._overlap(
+                {self._runs[number] for number in runs}, answer, weights, rarity=having[answer] / len(answers)
+            )
             for match, runs, answer in zip(whole, shared, answers, strict=True)
-        ]
+        ]  # fmt: skip
 
     def _weights(self, shared: Sequence[array[int]], answers: Sequence[Tokens]) -> list[dict[Tokens, float]]:
         """For each known problem the weights of its runs, by how many strangers have them: problems with another
@@ -183,17 +193,28 @@ class _Index:
             if run in self._numbers
         }
 
-    def _overlap(self, runs: Set[Tokens], answer: Tokens, weights: Sequence[Mapping[Tokens, float]]) -> _Match | None:
+    def _overlap(
+        self, runs: Set[Tokens], answer: Tokens, weights: Sequence[Mapping[Tokens, float]], *, rarity: float
+    ) -> _Match | None:
         """The benchmark problem of which the problem has most, of those of which it has enough."""
         close = {number for run in runs if len(having := self._having[run]) <= COMMON for number in having}
-        matches = (self._held(self._known[number], runs, answer, weights[number]) for number in sorted(close))
+        enough = self._enough(answer, rarity)
+        matches = (self._held(self._known[number], runs, answer, weights[number], enough) for number in sorted(close))
         return max((match for match in matches if match), key=lambda match: match.share, default=None)
 
-    def _held(self, known: _Known, runs: Set[Tokens], answer: Tokens, weights: Mapping[Tokens, float]) -> _Match | None:
+    def _enough(self, answer: Tokens, rarity: float) -> float:
+        """The share of a benchmark problem that one with the same answer has, if it is a copy."""
+        if not answer or not self._spec.same_answer:
+            return self._spec.overlap
+        moved = _TELLING * math.log10(rarity / _USUAL)
+        return self._spec.overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, moved)))
+
+    def _held(
+        self, known: _Known, runs: Set[Tokens], answer: Tokens, weights: Mapping[Tokens, float], enough: float
+    ) -> _Match | None:
         changed = not known.answered(answer) and self._spec.same_answer
         share = _share(known.prose if changed else known.runs, runs, weights)
-        enough = max(VERBATIM, self._spec.overlap) if changed else self._spec.overlap
-        return _Match("overlap", known, share) if share >= enough else None
+        return _Match("overlap", known, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
 
 
 def _share(whole: Set[Tokens], runs: Set[Tokens], weights: Mapping[Tokens, float]) -> float:
