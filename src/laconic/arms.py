@@ -8,12 +8,16 @@ or `package.module:name` in the study.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, overload
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from laconic.core.columns import Texts
 from laconic.core.digest import derive_seed
 from laconic.core.plugins import lookup
 from laconic.core.spec import MatchRule, Name, PluginPath, Spec
@@ -160,51 +164,84 @@ class Pick(NamedTuple):
     system: str = ""
 
 
-def _teacher(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+class Picks(Sequence[Pick]):
+    """Picks in columns: as tuples of texts they would be most of what an arm's step keeps in memory."""
+
+    def __init__(self, picks: Iterable[Pick]) -> None:
+        self._problems, self._traces = Texts(), Texts()
+        self._rest, self._numbers = list[tuple[str, int, str]](), dict[tuple[str, int, str], int]()
+        self._number = array("I")
+        for problem_id, teacher, trace_id, phase, system in picks:
+            self._problems.append(problem_id)
+            self._traces.append(trace_id)
+            rest = teacher, phase, system
+            number = self._numbers.setdefault(rest, len(self._rest))
+            if number == len(self._rest):
+                self._rest.append(rest)
+            self._number.append(number)
+
+    def __len__(self) -> int:
+        return len(self._number)
+
+    @overload
+    def __getitem__(self, index: int) -> Pick: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pick]: ...
+
+    def __getitem__(self, index: int | slice) -> Pick | list[Pick]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        teacher, phase, system = self._rest[self._number[index]]
+        return Pick(self._problems[index], teacher, self._traces[index], phase, system)
+
+
+def _teacher(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     del seed
-    return _taught(pool, lambda _: arm.teacher or "")
+    return _taught(pool, lambda *_: arm.teacher or "")
 
 
-def _mix(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _mix(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     """Shares are exact up to rounding: problems in seeded order are dealt out by cumulated weight."""
     weights = dict(sorted((arm.mix or {}).items()))
-    order = sorted(pool, key=lambda c: derive_seed(seed, "mix", c.problem_id))
+    turns = array("q", (derive_seed(seed, "mix", c.problem_id) for c in pool))
     total, bounds, at = sum(weights.values()), list[tuple[float, str]](), 0.0
     for name, weight in weights.items():
         at += weight / total
-        bounds.append((at * len(order), name))
-    dealt = {c.problem_id: next((n for edge, n in bounds if i < edge), bounds[-1][1]) for i, c in enumerate(order)}
-    return _taught(pool, lambda c: dealt[c.problem_id])
+        bounds.append((at * len(turns), name))
+    rank = np.empty(len(turns), dtype=np.int64)
+    rank[np.argsort(np.asarray(turns), kind="stable")] = np.arange(len(turns))
+    return _taught(pool, lambda i, _: next((name for edge, name in bounds if rank[i] < edge), bounds[-1][1]))
 
 
-def _sequence(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _sequence(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     del seed
-    return [
+    return (
         pick._replace(phase=phase)
         for phase, name in enumerate(arm.sequence or ())
-        for pick in _taught(pool, lambda _, name=name: name)
-    ]
+        for pick in _taught(pool, lambda *_, name=name: name)
+    )
 
 
-def _route(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _route(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     del seed
     route = arm.route
     assert route is not None
     hard = hard_ones(pool, route)
-    return _taught(pool, lambda c: route.hard if c.problem_id in hard else route.easy)
+    return _taught(pool, lambda i, _: route.hard if hard[i] else route.easy)
 
 
-def hard_ones(pool: Sequence[Candidate], route: Route) -> set[str]:
-    """The problems that go to the teacher of hard ones; one whose difficulty is not known counts as easy."""
-    scored = [(difficulty(c, route), c.problem_id) for c in pool]
+def hard_ones(pool: Sequence[Candidate], route: Route) -> NDArray[np.bool_]:
+    """Whether each problem goes to the teacher of hard ones; one whose difficulty is not known counts as easy."""
+    found = np.fromiter((difficulty(c, route) for c in pool), dtype=np.float64, count=len(pool))
+    hardness = np.where(np.isnan(found), -math.inf, found)
     if route.quantile is not None:
         easy = math.floor(route.quantile * len(pool) + 1e-9)
-        ranked = sorted((-math.inf if math.isnan(d) else d, key) for d, key in scored)
-        return {key for d, key in ranked[easy:] if d > -math.inf}
+        ids = np.asarray([c.problem_id.encode() for c in pool])  # what decides among equals: not where they stand
+        hard = np.zeros(len(pool), dtype=np.bool_)
+        hard[np.lexsort((ids, hardness))[easy:]] = True
+        return hard & (hardness > -math.inf)
     assert route.threshold is not None
-    if route.by in ("pass_rate", "agreement"):
-        return {key for d, key in scored if d > -route.threshold}
-    return {key for d, key in scored if d >= route.threshold}
+    return hardness > -route.threshold if route.by in ("pass_rate", "agreement") else hardness >= route.threshold
 
 
 def difficulty(candidate: Candidate, route: Route) -> float:
@@ -223,44 +260,47 @@ def difficulty(candidate: Candidate, route: Route) -> float:
         return math.nan
 
 
-def _shortest(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _shortest(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     """Equally short ones: the first."""
     del seed
     name = arm.shortest or ""
-    picks: list[Pick] = []
     for candidate in pool:
         right = [s for s in candidate.samples.get(name, ()) if s.correct]
         best = min(right, key=lambda s: (s.n_tokens, s.sample_index), default=None)
-        picks.append(Pick(candidate.problem_id, name, best.trace_id if best else ""))
-    return picks
+        yield Pick(candidate.problem_id, name, best.trace_id if best else "")
 
 
-def _effort(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _effort(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     del seed
-    return [
+    return (
         pick._replace(system=EFFORT.format(level=level))
         for level, name in (arm.effort or {}).items()
-        for pick in _taught(pool, lambda _, name=name: name)
-    ]
+        for pick in _taught(pool, lambda *_, name=name: name)
+    )
 
 
-def _unverified(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _unverified(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     name = arm.unverified or ""
-    first = {c.problem_id: min(s, key=lambda s: s.sample_index) for c in pool if (s := c.samples.get(name))}
-    order = sorted(first, key=lambda problem_id: derive_seed(seed, "unverified", problem_id))
-    taken = set(order[: sum(c.paired for c in pool)])
-    return [Pick(c.problem_id, name, first[c.problem_id].trace_id) for c in pool if c.problem_id in taken]
+    written = array("I", (i for i, c in enumerate(pool) if c.samples.get(name)))
+    turns = array("q", (derive_seed(seed, "unverified", pool[i].problem_id) for i in written))
+    wanted = sum(c.paired for c in pool)
+    taken = np.sort(np.asarray(written)[np.argsort(np.asarray(turns), kind="stable")[:wanted]])
+    for candidate in (pool[i] for i in taken.tolist()):
+        first = min(candidate.samples[name], key=lambda s: s.sample_index)
+        yield Pick(candidate.problem_id, name, first.trace_id)
 
 
-def _own(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def _own(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterable[Pick]:
     return lookup(arm.strategy or "", {}, "strategy")(pool, arm, seed)
 
 
-def _taught(pool: Sequence[Candidate], teacher: Callable[[Candidate], str]) -> list[Pick]:
-    return [Pick(c.problem_id, name, c.traces.get(name, "")) for c in pool for name in [teacher(c)]]
+def _taught(pool: Sequence[Candidate], teacher: Callable[[int, Candidate], str]) -> Iterator[Pick]:
+    for number, candidate in enumerate(pool):
+        name = teacher(number, candidate)
+        yield Pick(candidate.problem_id, name, candidate.traces.get(name, ""))
 
 
-STRATEGIES: dict[str, Callable[[Sequence[Candidate], Arm, int], list[Pick]]] = {
+STRATEGIES: dict[str, Callable[[Sequence[Candidate], Arm, int], Iterable[Pick]]] = {
     "teacher": _teacher,
     "mix": _mix,
     "sequence": _sequence,
@@ -278,6 +318,6 @@ SEEDED = frozenset({"mix", "unverified", "strategy"})
 """Strategies whose picks depend on the study's seed."""
 
 
-def picks(pool: Sequence[Candidate], arm: Arm, seed: int) -> list[Pick]:
+def picks(pool: Sequence[Candidate], arm: Arm, seed: int) -> Picks:
     """The arm's picks over the whole pool, in the pool's order, phase by phase."""
-    return STRATEGIES[arm.how](pool, arm, seed)
+    return Picks(STRATEGIES[arm.how](pool, arm, seed))

@@ -17,7 +17,7 @@ from laconic.adapters.checkpoint import CheckpointAuthor
 from laconic.core.digest import file_digest
 from laconic.core.errors import Fault
 from laconic.core.plugins import lookup
-from laconic.core.protocols import Author, Progress
+from laconic.core.protocols import Author, Progress, ReplayingAuthor
 from laconic.core.spending import Account
 from laconic.engine.local import LocalEngine
 from laconic.stages.generate import EndpointTeacher, ProceduralTeacher, RecordedTeacher
@@ -43,7 +43,9 @@ class Authors:
     ) -> None:
         self._study, self._engine, self._stop, self._account = study, engine, stop, account
 
-    def teacher(self, name: str, progress: Progress | None = None, revision: str | None = None) -> Author:
+    def teacher(
+        self, name: str, progress: Progress | None = None, revision: str | None = None
+    ) -> Author | ReplayingAuthor:
         """A teacher, ready to be asked; recorded traces are read at the commit that the problems were read at."""
         teacher = self._study.teachers[name]
         if isinstance(teacher, ProceduralTeacher):
@@ -62,7 +64,7 @@ class Authors:
         procedure = lookup(path, {}, "procedure")
         return ProceduralAuthor(procedure, path, error_rate=teacher.error_rate, seed=self._study.seed)
 
-    def _recorded(self, teacher: RecordedTeacher, revision: str | None) -> Author:
+    def _recorded(self, teacher: RecordedTeacher, revision: str | None) -> ReplayingAuthor:
         from laconic.adapters.reasoning import split_message, split_reasoning
         from laconic.adapters.recorded import Fields, RecordedAuthor
 

@@ -8,6 +8,7 @@ rows times the longest of them at most `batch_tokens`; here with lengths in the 
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Sequence
 
 from laconic.core.digest import derive_seed
@@ -19,24 +20,24 @@ def match_tokens(tokens: Sequence[int], budget: int, seed: int) -> list[int]:
     if total == 0:
         return [1] * len(tokens)
     passes = budget // total
-    extra = _extra(tokens, budget - passes * total, seed)
-    return [passes + int(i in extra) for i in range(len(tokens))]
+    return [passes + extra for extra in _extra(tokens, budget - passes * total, seed)]
 
 
-def _extra(tokens: Sequence[int], rest: int, seed: int) -> set[int]:
-    taken: set[int] = set()
+def _extra(tokens: Sequence[int], rest: int, seed: int) -> bytearray:
+    """1 for each example that is taken once more."""
+    taken = bytearray(len(tokens))
     for index in _order(len(tokens), seed):
         if tokens[index] <= 2 * rest:
-            taken.add(index)
+            taken[index] = 1
             rest -= tokens[index]
         if rest <= 0:
             break
     return taken
 
 
-def _order(n: int, seed: int) -> list[int]:
+def _order(n: int, seed: int) -> array[int]:
     """Seeded, so that what is taken once more is spread over lengths and phases in proportion."""
-    order = list(range(n))
+    order = array("I", range(n))
     random.Random(derive_seed(seed, "match")).shuffle(order)
     return order
 

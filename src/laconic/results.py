@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
+import numpy as np
+
 from laconic.arms import Level
+from laconic.core.columns import fingerprint
 from laconic.core.records import Example, Exclusion, Loss, Problem, Profile, Score, Trace, Verdict
 from laconic.core.reporting import (
     AuditCounts,
@@ -35,7 +39,7 @@ from laconic.stages.moved import of_facts
 from laconic.stages.overrides import ACCOUNT as RULINGS
 from laconic.stages.overrides import read_account
 from laconic.stages.profile import summarise
-from laconic.stages.sheets import Row, Sheet, Work, outcomes
+from laconic.stages.sheets import Roll, Row, Sheet, Work, outcomes
 from laconic.stages.verdict import verdict
 from laconic.store.artifacts import Artifact
 from laconic.store.step import StepContext
@@ -44,6 +48,8 @@ from laconic.study import Study, resolved
 Body = Callable[[StepContext], None]
 TEXTS = ("reasoning", "answer")
 """The long columns of traces."""
+UNSAID = ("explanation",)
+"""The column of verdicts that is for people."""
 UNSCORED = ("prompt", "reference", "source")
 """The columns of problems that no figure needs."""
 OWN = "problems"
@@ -77,14 +83,14 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
     """Scores of every author on every benchmark, and of the teachers on the study's own problems."""
 
     def body(ctx: StepContext) -> None:
-        problems = {
-            name: {p.problem_id: p for p in ctx.inputs[f"problems:{name}"].read("problems", Problem, without=UNSCORED)}
+        rolls = {
+            name: Roll.of(ctx.inputs[f"problems:{name}"].read("problems", Problem, without=UNSCORED))
             for name in (OWN, *benchmarks)
         }
-        sheets = list(_sheets(study, authors, benchmarks, ctx.inputs))
+        sheets = list(_sheets(study, authors, rolls, ctx.inputs))
         ctx.progress.start(len(sheets), unit="sheets")
         scores = evaluate_stage.evaluate(
-            sheets, problems, study.evaluate, seed=study.seed, baselines=_baselines(study, authors)
+            sheets, rolls, study.evaluate, seed=study.seed, baselines=_baselines(study, authors)
         )  # fmt: skip
         ctx.progress.advance(len(sheets))
         ctx.out.write("scores", scores)
@@ -94,22 +100,24 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
 
 
 def _sheets(
-    study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str], inputs: Mapping[str, Artifact]
+    study: Study, authors: Sequence[AuthorId], rolls: Mapping[str, Roll], inputs: Mapping[str, Artifact]
 ) -> Iterator[Sheet]:
     by_label: dict[str, list[AuthorId]] = {}
     for author in authors:
         by_label.setdefault(author.label, []).append(author)
-    for benchmark in benchmarks:
+    for benchmark in (name for name in rolls if name != OWN):
         for label, runs in by_label.items():
             rows = (row for run in runs for row in _work(inputs, f"{run.key}:{benchmark}", run.seed))
-            yield Sheet(author=label, benchmark=benchmark, work=Work.of(rows), family=_family(runs[0]))
+            yield Sheet(
+                author=label, benchmark=benchmark, work=Work.of(rows, rolls[benchmark]), family=_family(runs[0])
+            )
     for name, teacher in study.teachers.items():
         rows = _work(inputs, name, 0)
         if getattr(teacher, "until", None) is not None:
             # Later samples were drawn because earlier ones were wrong: only the first is a fair draw.
             rows = (row for row in rows if row[1].sample_index == 0)
         family = "" if teacher.after is not None else "teachers"
-        yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows), family=family)
+        yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows, rolls[OWN]), family=family)
 
 
 def teacher_label(study: Study, name: str) -> str:
@@ -120,7 +128,7 @@ def teacher_label(study: Study, name: str) -> str:
 def _work(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[Row]:
     """Traces with their verdicts, which lie in the same order, without the texts that no score needs."""
     traces = inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS)
-    for trace, found in zip(traces, inputs[f"verdicts:{key}"].read("verdicts", Verdict), strict=True):
+    for trace, found in zip(traces, inputs[f"verdicts:{key}"].read("verdicts", Verdict, without=UNSAID), strict=True):
         assert trace.trace_id == found.trace_id
         yield seed, trace, found
 
@@ -267,17 +275,20 @@ def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artif
             continue
         trained = inputs[f"train:{first.key}"]
         long = {e.subject for e in trained.read("exclusions", Exclusion)}
-        examples = inputs[f"examples:{first.arm}@{first.match}"].read(
+        taught = inputs[f"examples:{first.arm}@{first.match}"].read(
             "examples", Example, without=("prompt", "completion")
         )
-        examples = [example for example in examples if example.trace_id not in long]
+        n_examples, tokens, about = 0, 0, array("Q")
+        for example in (example for example in taught if example.trace_id not in long):
+            n_examples += 1
+            tokens += example.n_tokens * example.repeats * study.training.epochs
+            about.append(fingerprint(example.problem_id))
         facts = [inputs[f"train:{run.key}"].manifest.facts for run in runs]
-        tokens = sum(e.n_tokens * e.repeats for e in examples) * study.training.epochs
         cards.append(
             AuthorCard(
                 label=label, kind="student", arm=first.shown_arm, match=first.match, student=student,
-                seeds=tuple(run.seed for run in runs), n_examples=len(examples),
-                n_problems=len({e.problem_id for e in examples}), n_train_tokens=tokens,
+                seeds=tuple(run.seed for run in runs), n_examples=n_examples,
+                n_problems=len(np.unique(np.asarray(about))), n_train_tokens=tokens,
                 n_steps=int(str(facts[0].get("steps", 0))),
             )
         )  # fmt: skip
@@ -301,15 +312,15 @@ def _funnel(study: Study, inputs: Mapping[str, Artifact]) -> tuple[report_stage.
     pool = inputs.get("pool")
     if pool is None:
         return report_stage.funnel(n_rows, lost, clean, 0, [], {}, _recorded(study, inputs))[:-1]
-    arms: dict[str, tuple[int, list[Exclusion]]] = {}
+    arms: dict[str, tuple[int, Iterable[Exclusion]]] = {}
     for name, artifact in inputs.items():
         if name.startswith("examples:"):
             label = name.removeprefix("examples:").removesuffix("@problems")
-            left = list(artifact.read("exclusions", Exclusion))
             long = _too_long(inputs, label)
-            arms[label] = (artifact.manifest.rows["examples"] - len(long), [*left, *long])
-    left = list(pool.read("exclusions", Exclusion))
-    return report_stage.funnel(n_rows, lost, clean, n_problems - len(left), left, arms, _recorded(study, inputs))
+            left = chain(artifact.read("exclusions", Exclusion), long)
+            arms[label] = artifact.manifest.rows["examples"] - len(long), left
+    n_paired, left = n_problems - pool.manifest.rows["exclusions"], pool.read("exclusions", Exclusion)
+    return report_stage.funnel(n_rows, lost, clean, n_paired, left, arms, _recorded(study, inputs))
 
 
 def _recorded(study: Study, inputs: Mapping[str, Artifact]) -> dict[str, tuple[int, dict[str, int]]]:
@@ -341,8 +352,8 @@ def _showcases(
         shown.append((benchmarks[0], {a.label: f"{first[a.label].key}:{benchmarks[0]}" for a in authors}))
     for name, keys in shown:
         problems = inputs[f"problems:{name}"]
-        known = {p.problem_id for p in problems.read("problems", Problem, without=UNSCORED)}
-        chosen = report_stage.showcase(known, (_light(inputs, key) for key in keys.values()))
+        ids = (p.problem_id for p in problems.read("problems", Problem, without=UNSCORED))
+        chosen = report_stage.showcase(ids, [_light(inputs, key) for key in keys.values()])
         if chosen is not None:
             problem = next(p for p in problems.read("problems", Problem) if p.problem_id == chosen)
             yield Showcase(problem=problem, entries=tuple(_entries(chosen, keys, inputs)))

@@ -34,6 +34,7 @@ from laconic.stages import judge as judge_stage
 from laconic.stages import verify as verify_stage
 from laconic.stages.calls import has_retries, spent_on, spent_on_keys
 from laconic.stages.generate import EndpointTeacher
+from laconic.stages.joins import joined
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
 from laconic.stages.overrides import ACCOUNT as RULINGS
@@ -120,20 +121,27 @@ class Wiring:
         teacher = self.study.teachers[name]
 
         def body(ctx: StepContext) -> None:
-            problems = list(ctx.inputs["problems"].read("problems", Problem))
-            if teacher.after is not None:
-                right = _right(ctx.inputs[f"verdicts:{teacher.after}"])
-                ctx.out.facts["not_asked"] = sum(p.problem_id not in right for p in problems)
-                problems = [problem for problem in problems if problem.problem_id in right]
-            author = self.authors.teacher(
-                name, ctx.progress, sources.revision_in(ctx.inputs["problems"].manifest.facts)
-            )
-            correct = self._correct(problems) if getattr(teacher, "until", None) == "correct" else None
-            asked = generate_stage.requests(
-                problems, author.identity, template=getattr(teacher, "prompt", "{problem}"), samples=teacher.samples,
-                sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
+            source = ctx.inputs["problems"]
+            right = _right(ctx.inputs[f"verdicts:{teacher.after}"]) if teacher.after is not None else None
+            n = source.manifest.rows["problems"] if right is None else len(right)
+            if right is not None:
+                ctx.out.facts["not_asked"] = source.manifest.rows["problems"] - n
+
+            def problems() -> Iterator[Problem]:
+                rows = source.read("problems", Problem)
+                return rows if right is None else (problem for problem in rows if problem.problem_id in right)
+
+            author = self.authors.teacher(name, ctx.progress, sources.revision_in(source.manifest.facts))
+            asked = generate_stage.Asking(
+                problems, n, author.identity, template=getattr(teacher, "prompt", "{problem}"),
+                sampling=getattr(teacher, "sampling", generate_stage.Sampling()), samples=teacher.samples,
             )  # fmt: skip
-            ctx.out.write("traces", self._generate(ctx, name, author, asked, correct, self.account(name).rate))
+            if isinstance(author, ReplayingAuthor):
+                ctx.out.write("traces", self._replay(ctx, name, author, asked))
+                return
+            correct = self._correct(list(problems())) if getattr(teacher, "until", None) == "correct" else None
+            traces = self._generate(ctx, name, author, list(asked), correct, self.account(name).rate)
+            ctx.out.write("traces", traces)
 
         return body
 
@@ -149,15 +157,16 @@ class Wiring:
             if teacher.after is not None:
                 right = _right(ctx.inputs[f"verdicts:{teacher.after}"])
                 problems = [problem for problem in problems if problem.problem_id in right]
-            author = self.authors.teacher(name, ctx.progress)
+            author = self.authors.endpoint(name, teacher, ctx.progress)
             asked = generate_stage.requests(
                 problems, author.identity, template=teacher.prompt, sampling=teacher.sampling, samples=1
             )
             traces = list(self._generate(ctx, name, author, asked, None, self.account(name).rate))
             ctx.out.write("traces", traces)
-            by_id = {problem.problem_id: problem for problem in problems}
             with self._verifying:
-                verdicts = verify_stage.verify(by_id, traces, self._math(), progress=ctx.progress, total=len(traces))
+                verdicts = verify_stage.verify(
+                    joined(traces, lambda: problems), self._math(), progress=ctx.progress, total=len(traces)
+                )
                 ctx.out.write("verdicts", verdicts)
 
         return body
@@ -206,6 +215,16 @@ class Wiring:
 
         return body
 
+    def _replay(
+        self, ctx: StepContext, label: str, author: ReplayingAuthor, asked: generate_stage.Asking
+    ) -> Iterator[Trace]:
+        """The recorded traces of `asked`; what became of the rows is noted once they have all been read."""
+        with _spool(ctx.out.folder) as log:
+            yield from generate_stage.replay(
+                asked, author, label=label, log=log, counter=self.counter, progress=ctx.progress, stop=ctx.stop
+            )
+        ctx.out.facts.update(author.unused, asked=len(asked), errors=0, owed=0)
+
     def _generate(
         self, ctx: StepContext, label: str, author: Author, asked: list[Request],
         correct: generate_stage.Correct | None, rate: Rate | None,
@@ -215,7 +234,6 @@ class Wiring:
             author.plan(asked)
         failed: dict[str, str] = {}
         served = Counter[str]()
-        answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
             gone = ledger.lost()
@@ -232,7 +250,6 @@ class Wiring:
                     failed[trace.trace_id] = trace.error.partition(":")[0]
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
-                answered.add(trace.problem_id)
                 yield trace
             spent = spent_on(asked, ledger) if author.paid else Spent()
             # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
@@ -242,9 +259,6 @@ class Wiring:
             errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
             completion_tokens=spent.completion, served=dict(served), failed=dict(Counter(failed.values())),
         )  # fmt: skip
-        if isinstance(author, ReplayingAuthor):
-            n_problems = len({request.problem_id for request in asked})
-            ctx.out.facts.update(author.unused, problems_without_trace=n_problems - len(answered))
 
     # -- verdicts --------------------------------------------------------------------------------------------
 
@@ -253,19 +267,21 @@ class Wiring:
         spec = self.study.verify
 
         def body(ctx: StepContext) -> None:
-            problems = {p.problem_id: p for p in ctx.inputs["problems"].read("problems", Problem)}
-            traces = ctx.inputs["traces"]
+            traces, source = ctx.inputs["traces"], ctx.inputs["problems"]
+            asked = joined(
+                traces.read("traces", Trace, without=("reasoning",)), lambda: source.read("problems", Problem)
+            )
             docket, rulings = judge_stage.Docket(spec, self.study.seed), read_overrides(spec.overrides)
             with self._verifying:
                 graded = verify_stage.verify(
-                    problems, traces.read("traces", Trace, without=("reasoning",)), self._math(),
-                    overrides=rulings, observe=docket, progress=ctx.progress,
+                    asked, self._math(), overrides=rulings, observe=docket, progress=ctx.progress,
                     total=traces.manifest.rows.get("traces", 0),
                 )  # fmt: skip
                 ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
             if spec.overrides is not None:
                 ctx.out.write_text(RULINGS, rulings.account())
             if spec.judge is not None:
+                problems = {p.problem_id: p for p in source.read("problems", Problem)}
                 self._hear(ctx, spec.judge, problems, docket)
             _note_moves(ctx, label)
 

@@ -12,7 +12,7 @@ import pytest
 from laconic.adapters.reasoning import split_message, split_reasoning
 from laconic.adapters.recorded import Fields, RecordedAuthor
 from laconic.core.errors import InputError
-from laconic.core.protocols import ABSENT, Payload, Reply, Request
+from laconic.core.protocols import ABSENT, Reply
 from laconic.stages.rows import dig
 
 Row = dict[str, Any]
@@ -25,13 +25,13 @@ def author(rows: Iterator[Row] | list[Row], **fields: Any) -> RecordedAuthor:
 
 
 def replies(recorded: RecordedAuthor, *asked: tuple[str, int]) -> list[Reply]:
-    requests = [
-        Request(key=f"{i}", problem_id=problem, prompt=problem, sample_index=sample, seed=0, max_tokens=9)
-        for i, (problem, sample) in enumerate(asked)
-    ]
-    got: dict[str, Payload] = {}
-    recorded.ask(requests, got.__setitem__)
-    return [recorded.parse(json.loads(json.dumps(got[request.key]))) for request in requests]
+    prompts = list(dict.fromkeys(problem for problem, _ in asked))
+    samples = 1 + max(sample for _, sample in asked)
+    got = {
+        (prompts[number], sample): recorded.parse(json.loads(json.dumps(payload)))
+        for number, sample, payload in recorded.replies(prompts, samples)
+    }
+    return [got.get(key, Reply(error=ABSENT)) for key in asked]
 
 
 PARTS = [{"type": "thinking", "thinking": "2 and 2"}, {"type": "text", "text": "It is 4."}]
@@ -78,8 +78,8 @@ def test_the_rows_of_a_problem_are_its_samples_and_what_is_missing_is_absent():
 def test_rows_that_nobody_asked_for_are_counted_by_why():
     rows = [{"problem": problem, "text": "1"} for problem in "aabbbc"]
     recorded = author(rows, text="text")
-    replies(recorded, ("a", 0), ("b", 0), ("b", 1), ("d", 0))
-    assert recorded.unused == {"rows_beyond_samples": 2, "rows_of_other_problems": 1}
+    assert len(list(recorded.replies("abd", 2))) == 4
+    assert recorded.unused == {"rows_beyond_samples": 1, "rows_of_other_problems": 1, "problems_without_trace": 1}
 
 
 def test_no_fitting_row_is_a_mistake_and_says_what_there_is():
@@ -102,9 +102,8 @@ def test_rows_that_nobody_asks_for_are_not_kept():
 
     recorded = author(many(), text="text")
     seen: list[Mapping[str, object]] = []
-    request = Request(key="k", problem_id="p7", prompt="p7", sample_index=0, seed=0, max_tokens=9)
     tracemalloc.start()
-    recorded.ask([request], lambda key, payload: seen.append(payload))
+    seen.extend(payload for _, _, payload in recorded.replies(["p7"], 1))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert str(seen[0]["text"]).endswith("x7")
@@ -113,6 +112,5 @@ def test_rows_that_nobody_asks_for_are_not_kept():
 
 def test_one_text_with_two_references_is_two_problems_that_share_the_recorded_traces():
     rows: list[Row] = [{"problem": "2+2?", "text": "first"}, {"problem": "2+2?", "text": "second"}]
-    said = replies(author(rows, text="text"), ("2+2?", 0), ("2+2?", 0), ("2+2?", 1), ("2+2?", 2))
-    assert [reply.answer for reply in said] == ["first", "first", "second", ""]
-    assert [reply.error for reply in said] == [None, None, None, ABSENT]
+    said = [(number, sample, row["text"]) for number, sample, row in author(rows, text="text").replies(["2+2?"] * 2, 3)]
+    assert said == [(0, 0, "first"), (1, 0, "first"), (0, 1, "second"), (1, 1, "second")]

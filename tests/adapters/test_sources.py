@@ -87,7 +87,6 @@ def test_a_preset_finds_problem_and_reference(tmp_path: Path, name: str, kind: s
 def test_a_preset_finds_the_trace(tmp_path: Path, name: str):
     from laconic.adapters.reasoning import split_message, split_reasoning
     from laconic.adapters.recorded import Fields, RecordedAuthor
-    from laconic.core.protocols import Request
     from laconic.stages.rows import dig
 
     folder = folder_of(tmp_path, [ROWS[name]], "train", "parquet")
@@ -98,9 +97,8 @@ def test_a_preset_finds_the_trace(tmp_path: Path, name: str):
         text=teacher.text_field, messages=teacher.messages_field, where=teacher.where,
     )  # fmt: skip
     author = RecordedAuthor(read, fields, split=split_reasoning, split_message=split_message, dig=dig, digest=who)
-    got: dict[str, Any] = {}
-    author.ask([Request(key="k", problem_id="p", sample_index=0, prompt=ASKED, max_tokens=9, seed=0)], got.__setitem__)
-    reply = author.parse(got["k"])
+    ((_, _, payload),) = author.replies([ASKED], 1)
+    reply = author.parse(payload)
     assert (reply.reasoning.strip(), reply.answer.strip()) == ("add", "It is 2.")
 
 

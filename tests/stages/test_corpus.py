@@ -60,11 +60,12 @@ ROWS = {
 )
 def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, kept: list[int]):
     spec = Curate(require=require)  # type: ignore[arg-type]
-    made = pool(PROBLEMS, ROWS, count=None, seed=0, needed=spec.needed(3))
-    assert [p.problem_id for p in made.problems] == [IDS[i] for i in kept]
-    assert len(made.exclusions) == 4 - len(kept)
-    assert made.chosen["c"] == ["c2.0" if i == 2 else None for i in kept]
-    assert made.rates["b"] == [float(i in (1, 2)) for i in kept]
+    made = pool(IDS, ROWS, count=None, seed=0, needed=spec.needed(3))
+    rows = list(made.rows())
+    assert [row.problem_id for row in rows if row.teacher == "a"] == [IDS[i] for i in kept]
+    assert len(list(made.exclusions())) == 4 - len(kept)
+    assert [row.trace_id for row in rows if row.teacher == "c"] == ["c2.0" if i == 2 else None for i in kept]
+    assert [row.rate for row in rows if row.teacher == "b"] == [float(i in (1, 2)) for i in kept]
 
 
 def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
@@ -74,9 +75,9 @@ def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
 
 def test_a_filtered_trace_makes_way_for_the_next_correct_one():
     rows = {"a": [verdict("a", 0, "correct"), verdict("a", 0, "correct", 1), verdict("a", 1, "correct")]}
-    made = pool(PROBLEMS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
-    assert made.chosen == {"a": ["a0.1"]}
-    assert [e.rule for e in made.exclusions] == ["teacher_filtered_repetition", "no_trace", "no_trace"]
+    made = pool(IDS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
+    assert [row.trace_id for row in made.rows()] == ["a0.1"]
+    assert [e.rule for e in made.exclusions()] == ["teacher_filtered_repetition", "no_trace", "no_trace"]
 
 
 LOOP = "and so we go round and round again in this one " * 9
@@ -208,7 +209,7 @@ def test_the_shortest_correct_sample_is_taken():
 
 
 def test_effort_shows_every_style_under_its_own_system_message():
-    rows = picks(POOL, Arm(effort={"low": "c", "high": "v"}), 0)
+    rows = list(picks(POOL, Arm(effort={"low": "c", "high": "v"}), 0))
     assert len(rows) == 20
     assert {(p.teacher, p.system) for p in rows} == {
         ("c", EFFORT.format(level="low")),
@@ -218,10 +219,10 @@ def test_effort_shows_every_style_under_its_own_system_message():
 
 def test_unverified_takes_as_many_first_traces_as_the_pool_has_problems():
     mixed = [candidate(i, samples=POOL[i].samples, paired=i < 4) for i in range(10)]
-    rows = picks(mixed, Arm(unverified="v"), 0)
+    rows = list(picks(mixed, Arm(unverified="v"), 0))
     assert len(rows) == 4
     assert all(p.trace_id.endswith(".0") for p in rows)
-    assert rows == picks(mixed, Arm(unverified="v"), 0) != picks(mixed, Arm(unverified="v"), 1)
+    assert rows == list(picks(mixed, Arm(unverified="v"), 0)) != list(picks(mixed, Arm(unverified="v"), 1))
 
 
 def backwards(pool: list[Candidate], arm: Arm, seed: int) -> list[Pick]:
@@ -231,7 +232,7 @@ def backwards(pool: list[Candidate], arm: Arm, seed: int) -> list[Pick]:
 
 def test_a_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    rows = picks(POOL, Arm(strategy="test_corpus:backwards", draws_on=("v",)), 0)
+    rows = list(picks(POOL, Arm(strategy="test_corpus:backwards", draws_on=("v",)), 0))
     assert [p.trace_id for p in rows] == [f"v{i}" for i in reversed(range(10))]
     with pytest.raises(ValidationError, match="draws_on"):
         Arm(strategy="test_corpus:backwards")

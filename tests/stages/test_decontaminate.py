@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from laconic.core.records import Exclusion, Problem
@@ -104,6 +106,20 @@ def test_another_question_about_the_same_figure_is_a_copy_only_with_its_answer()
 def test_an_edited_copy_of_a_problem_of_three_words_is_found():
     bench = Problem.of(r"Evaluate $\log_264$.", "6")
     assert flagged(r"Work out $\log_264$ for me.", "6", bench, others=50) == "overlap"
+
+
+def test_a_rare_answer_in_common_says_more_than_a_common_one():
+    bench = Problem.of("A farmer sells a third of the apples and gives away half of what is left.", "7/13")
+    edited = "In spring a farmer sells a third of the pears, keeps all others and is glad of it at length."
+    filler = [Problem.of(f"Unrelated {i}: {i % 3}", "12" if i % 5 else str(i)) for i in range(2_000)]
+
+    def found(answer: str) -> bool:
+        here = replace(bench, reference=answer)
+        left = decontaminate([Problem.of(edited, answer), *filler], {"b": [here]}, Decontaminate(overlap=0.32))[1]
+        return any("overlap" in each.detail for each in left)
+
+    assert found("7/13")
+    assert not found("12")
 
 
 def test_a_turn_of_phrase_that_strangers_share_tells_nothing():

@@ -8,9 +8,10 @@ import pytest
 
 from laconic.core.records import Problem, Score, Trace, Verdict
 from laconic.stages.evaluate import Evaluate, evaluate
-from laconic.stages.sheets import Row, Sheet, Work, outcomes, samples_of
+from laconic.stages.sheets import Roll, Row, Sheet, Work, outcomes, samples_of
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
+ROLL = Roll.of(PROBLEMS)
 A = ["cc", "cc", "ci", "ii", "tu"]
 """Outcome letters of two samples a problem: correct, incorrect, truncated, unparsed."""
 B = ["cc", "ci", "ii", "ii", "ii"]
@@ -18,7 +19,7 @@ NAMES = {"c": "correct", "i": "incorrect", "t": "truncated", "u": "unparsed"}
 
 
 def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f") -> Sheet:
-    return Sheet(author=author, benchmark="b", work=Work.of(worked(author, rows, tokens)), family=family)
+    return Sheet(author=author, benchmark="b", work=Work.of(worked(author, rows, tokens), ROLL), family=family)
 
 
 def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row]:
@@ -43,8 +44,7 @@ def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row
 
 
 def scored(*sheets: Sheet, **spec: object) -> list[Score]:
-    problems = {"b": {p.problem_id: p for p in PROBLEMS}}
-    return evaluate(sheets, problems, Evaluate(**spec), seed=0, baselines={"f": "a"})  # type: ignore[arg-type]
+    return evaluate(sheets, {"b": ROLL}, Evaluate(**spec), seed=0, baselines={"f": "a"})  # type: ignore[arg-type]
 
 
 def one(scores: list[Score], author: str, metric: str, **more: object) -> Score:
@@ -115,7 +115,7 @@ def test_a_budget_curve_rises_to_the_accuracy():
 
 def test_several_training_seeds_are_pooled_and_shown_apart():
     rows = [*worked("a", A, 10), *worked("a", B, 10, seed=1)]
-    scores = scored(Sheet(author="a", benchmark="b", work=Work.of(rows), family="f"))
+    scores = scored(Sheet(author="a", benchmark="b", work=Work.of(rows, ROLL), family="f"))
     pooled = one(scores, "a", "accuracy")
     assert pooled.estimate == pytest.approx((0.5 + 0.3) / 2)
     assert "training seed" in pooled.method
@@ -133,13 +133,20 @@ def test_outcomes_are_counted_by_author_and_benchmark():
 
 def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
     rows = [*worked("a", B, 40, seed=1), *worked("a", A, 10)]
-    made = Work.of(reversed(rows))
-    samples = samples_of(made, {p.problem_id: p for p in PROBLEMS[1:]})
-    assert samples.problem_ids == tuple(p.problem_id for p in PROBLEMS[1:])
+    made = Work.of(reversed(rows), ROLL)
+    samples = samples_of(made, ROLL)
+    assert samples.problem_ids == tuple(p.problem_id for p in PROBLEMS)
     assert samples.seed_index is not None
-    assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 4
-    assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 4
-    assert samples.flat_correct.tolist()[:8] == [True, True, True, False, True, False, False, False]
+    assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 5
+    assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 5
+    assert samples.flat_correct.tolist()[:12] == [*[True] * 4, True, True, True, False, True, False, False, False]
     one = made.of_seed(1)
-    assert (one.problem_ids, len(one)) == (tuple(p.problem_id for p in reversed(PROBLEMS)), 10)
-    assert samples_of(one).accuracies.tolist() == [0, 0, 0, 0.5, 1]
+    assert len(one) == 10
+    assert samples_of(one, ROLL).accuracies.tolist() == [1, 0.5, 0, 0, 0]
+
+
+def test_problems_that_an_author_was_not_asked_are_not_among_its_samples():
+    part = samples_of(Work.of(worked("a", A, 10)[4:], ROLL), ROLL)
+    assert part.problem_ids == tuple(p.problem_id for p in PROBLEMS[2:])
+    with pytest.raises(KeyError):
+        Work.of(worked("a", A, 10), Roll.of(PROBLEMS[1:]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 import pytest
 
@@ -12,7 +13,7 @@ from laconic.core.protocols import ABSENT, Payload, Reply, Request
 from laconic.core.records import Problem, Trace
 from laconic.core.spec import Sampling
 from laconic.stages.calls import RETRY_BUDGET
-from laconic.stages.generate import generate, requests
+from laconic.stages.generate import Asking, generate, replay, requests
 
 PROBLEMS = [Problem.of(f"{i}+{i}?", str(2 * i)) for i in range(5)]
 
@@ -42,19 +43,33 @@ class Scripted:
         )  # fmt: skip
 
 
-class Replaying(Scripted):
-    """The same, with replies that exist already and lie in an order of their own."""
+Cell = tuple[int, int]
+"""Which problem, which sample of it."""
 
-    def __init__(self, reply: Callable[[Request], Payload | None], order: Callable[[list[Request]], list[Request]]):
-        super().__init__(reply)
-        self.order = order
+
+class Replaying:
+    """Replies that exist already and lie in an order of their own."""
+
+    paid: Literal[False] = False
+    identity: object = "replaying"
+    parse = Scripted.parse
+
+    def __init__(self, reply: Callable[[str, int], Payload | None], order: Callable[[list[Cell]], list[Cell]]) -> None:
+        self.reply, self.order = reply, order
         self.unused: dict[str, int] = {}
 
-    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
-        for request in self.order(list(requests)):
-            payload = self.reply(request)
+    def replies(self, prompts: Iterable[str], samples: int) -> Iterator[tuple[int, int, Payload]]:
+        asked = list(prompts)
+        for number, sample in self.order([(i, k) for k in range(samples) for i in range(len(asked))]):
+            payload = self.reply(asked[number], sample)
             if payload is not None:
-                yield request.key, payload
+                yield number, sample, payload
+
+
+def replayed(author: Replaying, log: Log, *, samples: int = 1, stop: threading.Event | None = None) -> list[Trace]:
+    asked = Asking(lambda: PROBLEMS, len(PROBLEMS), author.identity, "Q: {problem}", Sampling(), samples)
+    halt = stop or threading.Event()
+    return list(replay(asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=halt))
 
 
 class Letters:
@@ -161,29 +176,34 @@ def test_what_a_recorded_author_lacks_is_no_trace_at_all():
 @pytest.mark.parametrize(
     ("order", "kept"),
     [
-        (lambda asked: asked, []),
-        (lambda asked: [asked[1], asked[0], *asked[2:]], [1]),
-        (lambda asked: asked[::-1], [9, 8, 7, 6, 5, 4, 3, 2, 1]),
-        (lambda asked: sorted(asked, key=lambda r: r.problem_id), None),
+        (lambda cells: cells, []),
+        (lambda cells: [cells[1], cells[0], *cells[2:]], [1]),
+        (lambda cells: cells[::-1], [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (lambda cells: sorted(cells), [5, 6, 7, 8]),
     ],
 )
 def test_replies_that_exist_come_in_the_order_asked_and_only_early_ones_are_kept(
-    order: Callable[[list[Request]], list[Request]], kept: list[int] | None
+    order: Callable[[list[Cell]], list[Cell]], kept: list[int]
 ):
-    def sampled(request: Request) -> Payload:
-        return {"answer": f"{request.prompt} {request.sample_index}"}
-
-    author, log = Replaying(sampled, order), Log()
-    found = traces(author, log, samples=2)
+    author, log = Replaying(lambda prompt, sample: {"answer": f"{prompt} {sample}"}, order), Log()
+    found = replayed(author, log, samples=2)
     assert [t.answer for t in found] == [f"Q: {p.prompt} {i}" for i in range(2) for p in PROBLEMS]
     assert [(t.n_reasoning, t.n_answer) for t in found] == [(5, 9)] * 10
-    if kept is not None:
-        assert list(log) == [found[i].trace_id for i in kept]
+    assert [int(place) for place in log] == kept
+
+
+def test_replayed_traces_have_the_keys_and_order_of_requests():
+    author = Replaying(lambda prompt, sample: {"answer": prompt}, lambda cells: cells)
+    asked = requests(PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(), samples=2)
+    found = replayed(author, Log(), samples=2)
+    assert [(t.trace_id, t.problem_id, t.sample_index) for t in found] == [
+        (r.key, r.problem_id, r.sample_index) for r in asked
+    ]
 
 
 def test_an_author_whose_replies_exist_lacks_some():
-    author, log = Replaying(lambda r: None if r.prompt == "Q: 1+1?" else answer(r), lambda asked: asked[::-1]), Log()
-    assert [t.answer for t in traces(author, log)] == ["0+0?", "2+2?", "3+3?", "4+4?"]
+    author = Replaying(lambda p, _: None if p == "Q: 1+1?" else {"answer": p[3:]}, lambda cells: cells[::-1])
+    assert [t.answer for t in replayed(author, Log())] == ["0+0?", "2+2?", "3+3?", "4+4?"]
 
 
 def test_an_unfinished_step_raises_and_keeps_what_came():
@@ -214,17 +234,14 @@ def test_a_smaller_cap_asks_again_only_for_what_is_longer():
 
 
 def test_reading_recorded_traces_ends_at_the_row_at_which_it_is_stopped() -> None:
-    halt, read = threading.Event(), list[Request]()
+    halt, read = threading.Event(), list[str]()
 
-    def stopped_at_the_second(request: Request) -> Payload:
-        read.append(request)
+    def stopped_at_the_second(prompt: str, sample: int) -> Payload:
+        read.append(prompt)
         if len(read) == 2:
             halt.set()
-        return answer(request)
+        return {"answer": prompt}
 
-    author = Replaying(stopped_at_the_second, lambda asked: asked)
-    asked = requests(PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(max_tokens=9), samples=1)
-    made = generate(asked, author, label="a", log=Log(), counter=Letters(), progress=Silence(), stop=halt)
     with pytest.raises(RunStopped, match="stopped while the traces of 'a' were read"):
-        list(made)
-    assert len(read) == 2 < len(asked)
+        replayed(Replaying(stopped_at_the_second, lambda cells: cells), Log(), stop=halt)
+    assert len(read) == 2 < len(PROBLEMS)

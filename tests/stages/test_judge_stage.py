@@ -108,7 +108,16 @@ def judged(
         stop.set()
     docket = Docket(Verify(judge=Judge(model="m", votes=votes), **spec), seed)
     by_id = {p.problem_id: p for p in (PROBLEM, NOWHERE)}
-    first = list(verify(by_id, traces, Rules(), overrides=overrides, observe=docket, progress=Meter(), total=0))
+    first = list(
+        verify(
+            [(trace, by_id[trace.problem_id]) for trace in traces],
+            Rules(),
+            overrides=overrides,
+            observe=docket,
+            progress=Meter(),
+            total=0,
+        )
+    )
     court = Court(
         author=author, jury=LlmJury(votes=votes), sampling=Sampling(max_tokens=cap),
         ledger=log if log is not None else Log(), progress=meter, stop=stop, retry=retry,

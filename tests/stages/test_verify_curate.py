@@ -15,6 +15,7 @@ from laconic.core.records import Example, Exclusion, Outcome, Problem, Trace, Ve
 from laconic.matching import match_tokens
 from laconic.stages.curate import pool
 from laconic.stages.examples import budget, examples, rematch, unmatched, with_answers
+from laconic.stages.joins import joined
 from laconic.stages.verify import verify
 from laconic.styles import answer_only, verbatim
 
@@ -63,8 +64,7 @@ B = [trace("b", 0, "0"), trace("b", 1, "8"), trace("b", 2, "7"), trace("b", 2, "
 
 
 def verdicts(rows: list[Trace]) -> list[Verdict]:
-    by_id = {p.problem_id: p for p in PROBLEMS}
-    return list(verify(by_id, rows, Equality(), progress=Silence(), total=len(rows)))
+    return list(verify(joined(rows, lambda: PROBLEMS), Equality(), progress=Silence(), total=len(rows)))
 
 
 def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
@@ -74,11 +74,14 @@ def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
 
 
 def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
-    made = pool(PROBLEMS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
-    assert [p.prompt for p in made.problems] == ["p0", "p2"]
-    assert made.chosen == {"a": ["a0.0", "a2.0"], "b": ["b0.0", "b2.1"]}
-    assert made.pass_rate == [1.0, 2 / 3]
-    assert [(e.subject, e.rule, e.detail) for e in made.exclusions] == [
+    made = pool(IDS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
+    assert [(row.problem_id, row.teacher, row.trace_id, row.rate, row.pass_rate) for row in made.rows()] == [
+        (IDS[0], "a", "a0.0", 1.0, 1.0),
+        (IDS[0], "b", "b0.0", 1.0, 1.0),
+        (IDS[2], "a", "a2.0", 1.0, 2 / 3),
+        (IDS[2], "b", "b2.1", 0.5, 2 / 3),
+    ]
+    assert [(e.subject, e.rule, e.detail) for e in made.exclusions()] == [
         (IDS[1], "teacher_incorrect", "a: teacher_incorrect; b: teacher_incorrect"),
         (IDS[3], "teacher_unparsed", "b: teacher_unparsed"),
         (IDS[4], "no_trace", "b: no_trace"),
@@ -86,14 +89,14 @@ def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
 
 
 def test_a_count_takes_a_seeded_sample_and_the_rest_are_exclusions():
-    made = pool(PROBLEMS, {"a": verdicts(A)}, count=2, seed=0)
-    assert len(made.problems) == 2
-    assert sorted(e.rule for e in made.exclusions) == ["beyond_count", "beyond_count", "teacher_incorrect"]
+    made = pool(IDS, {"a": verdicts(A)}, count=2, seed=0)
+    assert len(made) == len(list(made.rows())) == 2
+    assert sorted(e.rule for e in made.exclusions()) == ["beyond_count", "beyond_count", "teacher_incorrect"]
 
 
 def test_no_pair_at_all_is_an_input_error():
     with pytest.raises(InputError, match="no problem of 5"):
-        pool(PROBLEMS, {"a": verdicts(A), "b": verdicts([])}, count=None, seed=0)
+        pool(IDS, {"a": verdicts(A), "b": verdicts([])}, count=None, seed=0)
 
 
 POOL = [
@@ -103,19 +106,19 @@ POOL = [
 
 
 def test_a_single_arm_takes_one_teacher():
-    assert picks(POOL, Arm(teacher="v"), 0) == [Pick(f"p{i}", "v", f"v{i}") for i in range(10)]
+    assert list(picks(POOL, Arm(teacher="v"), 0)) == [Pick(f"p{i}", "v", f"v{i}") for i in range(10)]
 
 
 def test_a_mix_deals_exact_shares_each_problem_once():
-    dealt = picks(POOL, Arm(mix={"v": 3, "c": 2}), 0)
+    dealt = list(picks(POOL, Arm(mix={"v": 3, "c": 2}), 0))
     assert [p.problem_id for p in dealt] == [c.problem_id for c in POOL]
     assert sum(p.teacher == "v" for p in dealt) == 6
-    assert dealt == picks(POOL, Arm(mix={"c": 2, "v": 3}), 0)
-    assert dealt != picks(POOL, Arm(mix={"v": 3, "c": 2}), 1)
+    assert dealt == list(picks(POOL, Arm(mix={"c": 2, "v": 3}), 0))
+    assert dealt != list(picks(POOL, Arm(mix={"v": 3, "c": 2}), 1))
 
 
 def test_a_sequence_is_all_of_one_teacher_then_all_of_the_next():
-    rows = picks(POOL, Arm(sequence=("v", "c")), 0)
+    rows = list(picks(POOL, Arm(sequence=("v", "c")), 0))
     assert [(p.teacher, p.phase) for p in rows] == [("v", 0)] * 10 + [("c", 1)] * 10
 
 
@@ -123,7 +126,7 @@ def test_a_sequence_is_all_of_one_teacher_then_all_of_the_next():
     ("by", "threshold", "hard"), [("steps", 5, [5, 6, 7, 8, 9]), ("pass_rate", 0.3, [0, 1, 2]), ("level", 1, [])]
 )
 def test_a_route_sends_hard_problems_to_one_teacher(by: str, threshold: float, hard: list[int]):
-    rows = picks(POOL, Arm(route=Route(easy="c", hard="v", by=by, threshold=threshold)), 0)
+    rows = list(picks(POOL, Arm(route=Route(easy="c", hard="v", by=by, threshold=threshold)), 0))
     assert [i for i, p in enumerate(rows) if p.teacher == "v"] == hard
 
 

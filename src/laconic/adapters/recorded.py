@@ -10,15 +10,19 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import Literal, NoReturn, cast
+
+import numpy as np
 
 from laconic.core.errors import InputError, near_miss
-from laconic.core.protocols import ABSENT, Payload, Reply, Request
+from laconic.core.protocols import Payload, Reply
 
-BEYOND, ELSEWHERE = "rows_beyond_samples", "rows_of_other_problems"
-"""Why a row is no trace: its problem has as many as the study asks for, or is no problem of the study."""
+BEYOND, ELSEWHERE, WITHOUT = "rows_beyond_samples", "rows_of_other_problems", "problems_without_trace"
+"""Why a row is no trace (its problem has as many as the study asks for, or is no problem of the study), and what no row
+is about."""
 _ASSISTANTS = frozenset({"assistant", "gpt", "model"})
 _SEEN = 1000
 """Values of the first field of `where` that are remembered, for the message when nothing fits."""
@@ -50,7 +54,7 @@ class Fields:
 class RecordedAuthor:
     """Replays recorded rows: the i-th row of a problem is its sample i. Rows are read once and not kept."""
 
-    paid = False
+    paid: Literal[False] = False
 
     def __init__(
         self, rows: Callable[[], Rows], fields: Fields, *, split: Split, split_message: SplitMessage, dig: Dig,
@@ -59,41 +63,29 @@ class RecordedAuthor:
         self._rows, self._fields, self._dig = rows, fields, dig
         self._split, self._split_message = split, split_message
         parts = {name: getattr(fields, name) for name in ("reasoning", "answer", "text", "messages")}
-        self.unused: dict[str, int] = {}
+        self.unused: Mapping[str, int] = {}
         self.identity: object = {"recorded": digest, "where": dict(fields.where), "fields": parts}
 
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
-        """Hand over the recorded row of each request, or that there is none. Raises `InputError` when no row fits."""
-        absent = {request.key for request in requests}
-        for key, payload in self.replies(requests):
-            put(key, payload)
-            absent.discard(key)
-        for request in requests:
-            if request.key in absent:
-                put(request.key, {"error": ABSENT})
-
-    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
-        """The recorded rows of these requests, in the order of the rows. Raises `InputError` when no row fits."""
-        wanted: dict[tuple[bytes, int], str] = {}
-        twins: dict[str, list[str]] = {}  # one text with two references is two problems
-        for request in requests:
-            first = wanted.setdefault((_print(request.prompt), request.sample_index), request.key)
-            if first != request.key:
-                twins.setdefault(first, []).append(request.key)
-        met = dict.fromkeys((problem for problem, _ in wanted), 0)
-        self.unused = {BEYOND: 0, ELSEWHERE: 0}
+    def replies(self, prompts: Iterable[str], samples: int) -> Iterator[tuple[int, int, Payload]]:
+        """Which of the prompts, which of its samples, and the recorded row, in the order of the rows; prompts of one
+        text (problems with two references) share them. Raises `InputError` when no row fits."""
+        asked = _Prompts(prompts)
+        met = array("I", bytes(4 * len(asked)))
+        self.unused = unused = {BEYOND: 0, ELSEWHERE: 0, WITHOUT: 0}
         for where, row in self._fitting():
-            problem = _print(self._need(row, self._fields.problem, where))
-            if problem not in met:
-                self.unused[ELSEWHERE] += 1
+            alike = asked.alike(self._need(row, self._fields.problem, where))
+            if not alike:
+                unused[ELSEWHERE] += 1
                 continue
-            key = wanted.get((problem, met[problem]))
-            met[problem] += 1
-            if key is None:
-                self.unused[BEYOND] += 1
+            sample = met[alike[0]]
+            for number in alike:
+                met[number] += 1
+            if sample >= samples:
+                unused[BEYOND] += 1
                 continue
             payload = self._payload(row, where)
-            yield from ((each, payload) for each in (key, *twins.get(key, ())))
+            yield from ((number, sample, payload) for number in alike)
+        unused[WITHOUT] = met.count(0)
 
     def _fitting(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The rows that `where` names. Raises `InputError` when there are none."""
@@ -187,7 +179,29 @@ def _whole(value: object) -> int | None:
     return int(number) if math.isfinite(number) and number >= 0 and number.is_integer() else None
 
 
+class _Prompts:
+    """The texts that are asked about, by digests without regard to white space, in which copies of one data set differ:
+    16 bytes of each and its number, because those of all problems lie in memory."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        halves = array("Q")
+        for text in texts:
+            halves.frombytes(_print(text))
+        prints = np.frombuffer(halves, dtype=np.uint64).reshape(-1, 2)
+        self._order = np.lexsort((prints[:, 1], prints[:, 0])).astype(np.uint32)  # stable: twins stay in their order
+        self._first, self._second = prints[self._order, 0], prints[self._order, 1]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def alike(self, text: str) -> list[int]:
+        """The numbers of the prompts that are this text."""
+        first, second = np.frombuffer(_print(text), dtype=np.uint64)
+        start = end = int(np.searchsorted(self._first, first))
+        while end < len(self) and self._first[end] == first:
+            end += 1
+        return [int(self._order[i]) for i in range(start, end) if self._second[i] == second]
+
+
 def _print(text: str) -> bytes:
-    """What stands for a problem's text, without regard to white space, in which copies of one data set differ. It is a
-    digest because those of all problems lie in memory."""
     return hashlib.blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from laconic.core.records import Example, Loss, Outcome
 
@@ -94,14 +94,22 @@ class LiveAuthor(Author, Protocol):
 
 
 @runtime_checkable
-class ReplayingAuthor(Author, Protocol):
+class ReplayingAuthor(Reader, Protocol):
     """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
 
+    paid: Literal[False]
     unused: Mapping[str, int]
-    """How many rows no request took, by why; whole once `replies` has been read to its end."""
+    """How many rows no request took, by why, and for how many problems there was none; whole once `replies` has been
+    read to its end."""
 
-    def replies(self, requests: Sequence[Request]) -> Iterator[tuple[str, Payload]]:
-        """The key and raw response of each request that there is one for, in whatever order they lie."""
+    @property
+    def identity(self) -> object:
+        """As of an `Author`."""
+        ...
+
+    def replies(self, prompts: Iterable[str], samples: int) -> Iterator[tuple[int, int, Payload]]:
+        """What there is for any of `samples` of each prompt, in whatever order it lies: which of the prompts, which of
+        its samples, and the raw response. The prompts are read once and not kept."""
         ...
 
 

@@ -118,6 +118,20 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A teacher's part in a problem that can be compared; each of these problems has one row a teacher."""
+
+    problem_id: str
+    teacher: str
+    trace_id: str | None
+    """The correct trace that stands for the teacher; None where it has none."""
+    rate: float | None
+    """Share of the teacher's graded samples that are right; None where none was graded."""
+    pass_rate: float
+    """The same over all teachers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One training example: what the student is shown, and the text on which it is trained."""
 
@@ -199,6 +213,7 @@ RECORDS: dict[str, type] = {
     "gradings": Verdict,
     "verdicts": Verdict,
     "exclusions": Exclusion,
+    "pool": Paired,
     "examples": Example,
     "profiles": Profile,
     "losses": Loss,

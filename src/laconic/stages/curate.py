@@ -8,19 +8,20 @@ same pool, which is computed once, before any arm. How arms pick is in `arms.py`
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from laconic.core.columns import Places, Texts
 from laconic.core.digest import derive_seed
 from laconic.core.errors import InputError
-from laconic.core.records import UNGRADED, Exclusion, Outcome, Problem, Verdict
+from laconic.core.records import UNGRADED, Exclusion, Outcome, Paired, Verdict
 from laconic.core.spec import MatchRule, Name, Spec
 from laconic.stages.screen import Filters
 
-VERSION = 4
+VERSION = 5
 
 
 class AtLeast(Spec):
@@ -58,22 +59,45 @@ class Curate(Spec):
         return self.require.at_least if isinstance(self.require, AtLeast) else teachers if self.require == "all" else 1
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Pool:
-    """The paired problems in source order, with each teacher's chosen trace and what was left out."""
+    """The problems that can be compared, in the order of the source, and what was left out; in places, because those of
+    two million problems lie in memory."""
 
-    problems: list[Problem]
-    chosen: dict[str, list[str | None]]
-    """Teacher to its trace for each of the problems, None where there is none."""
-    pass_rate: list[float]
-    """Of each of the problems, over all teachers' graded samples."""
-    rates: dict[str, list[float | None]]
-    """Teacher to the share of its graded samples that are right, None where none was graded."""
-    exclusions: list[Exclusion] = field(default_factory=list[Exclusion])
+    _ids: Sequence[str]
+    _tallies: Mapping[str, _Tally]
+    _after: Mapping[str, str]
+    paired: Sequence[int]
+    """Where the problems stand among all."""
+    unpaired: Sequence[int]
+    beyond: Sequence[int]
+    """Where those stand that could be compared, but that the study's count leaves out."""
+    _count: int | None
+
+    def __len__(self) -> int:
+        return len(self.paired)
+
+    def rows(self) -> Iterator[Paired]:
+        """Each problem with every teacher's chosen trace."""
+        for at in self.paired:
+            rate = _rate(at, self._tallies.values())
+            for name, tally in self._tallies.items():
+                yield Paired(
+                    problem_id=self._ids[at], teacher=name, trace_id=tally.chosen(at), pass_rate=rate,
+                    rate=_rate(at, [tally]) if tally.graded[at] else None,
+                )  # fmt: skip
+
+    def exclusions(self) -> Iterator[Exclusion]:
+        """What was left out, each with its rule."""
+        for at in self.unpaired:
+            yield _unpaired(self._ids[at], _lacks(at, self._tallies), self._after)
+        for at in self.beyond:
+            detail = f"curate.count is {self._count}"
+            yield Exclusion(subject=self._ids[at], arm="", rule="beyond_count", detail=detail)
 
 
 def pool(
-    problems: Sequence[Problem], verdicts: Mapping[str, Iterable[Verdict]], *, count: int | None, seed: int,
+    problem_ids: Sequence[str], verdicts: Mapping[str, Iterable[Verdict]], *, count: int | None, seed: int,
     after: Mapping[str, str] | None = None, needed: int | None = None,
     filtered: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Pool:  # fmt: skip
@@ -83,37 +107,28 @@ def pool(
     first one lacks is excluded on its account alone. `filtered` has, for each teacher, the traces that a filter left
     out and its rule: they are as if they were not there. Raises `InputError` when no problem is left.
     """
-    numbers = {problem.problem_id: number for number, problem in enumerate(problems)}
-    tallies = {teacher: _Tally(rows, (filtered or {}).get(teacher, {}), numbers) for teacher, rows in verdicts.items()}
+    tallies = {name: _Tally(rows, (filtered or {}).get(name, {}), problem_ids) for name, rows in verdicts.items()}
     enough = len(tallies) if needed is None else needed
-    kept: list[Problem] = []
-    exclusions: list[Exclusion] = []
-    for number, problem in enumerate(problems):
-        lacks = {name: why for name, tally in tallies.items() if (why := tally.lacks(number))}
-        if len(tallies) - len(lacks) >= enough:
-            kept.append(problem)
-        else:
-            exclusions.append(_unpaired(problem.problem_id, lacks, after or {}))
-    kept, left = _sample(kept, count, seed)
-    exclusions.extend(left)
-    if not kept:
+    sides = array("I"), array("I")
+    for at in range(len(problem_ids)):
+        lacking = sum(tally.first[at] < 0 for tally in tallies.values())
+        sides[len(tallies) - lacking < enough].append(at)
+    paired, beyond = _sample(sides[0], problem_ids, count, seed)
+    if not paired:
         raise InputError(
-            f"no problem of {len(problems)} has a correct trace from {_enough(enough, len(tallies))}",
+            f"no problem of {len(problem_ids)} has a correct trace from {_enough(enough, len(tallies))}",
             "at least one",
             "look at `laconic show STUDY funnel` and at the verdicts; check the prompt and the answer format",
         )
-    at = [numbers[p.problem_id] for p in kept]
-    return Pool(
-        kept,
-        chosen={name: [tally.first[i] for i in at] for name, tally in tallies.items()},
-        pass_rate=[_rate(i, tallies.values()) for i in at],
-        rates={name: [_rate(i, [tally]) if tally.graded[i] else None for i in at] for name, tally in tallies.items()},
-        exclusions=exclusions,
-    )
+    return Pool(problem_ids, tallies, after or {}, paired, sides[1], beyond, count)
 
 
 def _enough(needed: int, teachers: int) -> str:
     return "every teacher" if needed >= teachers else f"{needed} of {teachers} teachers"
+
+
+def _lacks(at: int, tallies: Mapping[str, _Tally]) -> dict[str, str]:
+    return {name: why for name, tally in tallies.items() if (why := tally.lacks(at))}
 
 
 def _unpaired(problem_id: str, lacks: Mapping[str, str], after: Mapping[str, str]) -> Exclusion:
@@ -125,48 +140,55 @@ def _unpaired(problem_id: str, lacks: Mapping[str, str], after: Mapping[str, str
 
 
 class _Tally:
-    """One teacher's verdicts in columns by the number of the problem: first usable trace, graded and correct samples,
+    """One teacher's verdicts in columns by the place of the problem: first usable trace, graded and correct samples,
     and the outcome to name where there is no usable trace."""
 
-    def __init__(self, verdicts: Iterable[Verdict], filtered: Mapping[str, str], numbers: Mapping[str, int]) -> None:
-        n = len(numbers)
-        self.first: list[str | None] = [None] * n
-        self.outcomes: list[str | None] = [None] * n
-        self.graded, self.correct, best = (array("q", bytes(8 * n)) for _ in range(3))
+    def __init__(self, verdicts: Iterable[Verdict], filtered: Mapping[str, str], problem_ids: Sequence[str]) -> None:
+        n = len(problem_ids)
+        self.first = array("q", [-1]) * n
+        """Where the chosen trace stands among `_ids`."""
+        self.graded, self.correct, self._why, best = (array("I", bytes(4 * n)) for _ in range(4))
+        self._ids, self._reasons = Texts(), [""]
+        places = Places(problem_ids)
         for verdict in verdicts:
-            at = numbers[verdict.problem_id]
+            at = places[verdict.problem_id]
             right = verdict.outcome == Outcome.CORRECT
             self.graded[at] += verdict.outcome not in UNGRADED
             self.correct[at] += right
-            if verdict.trace_id in filtered:
-                outcome = f"filtered_{filtered[verdict.trace_id]}" if right else verdict.outcome
-                self.outcomes[at] = self.outcomes[at] or outcome
-                continue
-            self.outcomes[at] = self.outcomes[at] or verdict.outcome
-            if right and (self.first[at] is None or verdict.sample_index < best[at]):
-                best[at], self.first[at] = verdict.sample_index, verdict.trace_id
+            rule = filtered.get(verdict.trace_id)
+            if not self._why[at]:
+                self._why[at] = self._reason(f"filtered_{rule}" if right and rule is not None else verdict.outcome)
+            if rule is None and right and (self.first[at] < 0 or verdict.sample_index < best[at]):
+                best[at], self.first[at] = verdict.sample_index, len(self._ids)
+                self._ids.append(verdict.trace_id)
 
-    def lacks(self, number: int) -> str:
+    def _reason(self, reason: str) -> int:
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return self._reasons.index(reason)
+
+    def chosen(self, at: int) -> str | None:
+        """The trace that stands for the teacher; None when it has none."""
+        return self._ids[self.first[at]] if self.first[at] >= 0 else None
+
+    def lacks(self, at: int) -> str:
         """The rule by which this teacher lets a problem go; empty when it does not."""
-        if self.first[number] is not None:
+        if self.first[at] >= 0:
             return ""
-        outcome = self.outcomes[number]
-        return "no_trace" if outcome is None else f"teacher_{outcome}"
+        reason = self._reasons[self._why[at]]
+        return f"teacher_{reason}" if reason else "no_trace"
 
 
-def _rate(number: int, tallies: Iterable[_Tally]) -> float:
-    pairs = [(tally.correct[number], tally.graded[number]) for tally in tallies]
+def _rate(at: int, tallies: Iterable[_Tally]) -> float:
+    pairs = [(tally.correct[at], tally.graded[at]) for tally in tallies]
     return sum(c for c, _ in pairs) / max(1, sum(n for _, n in pairs))
 
 
-def _sample(kept: list[Problem], count: int | None, seed: int) -> tuple[list[Problem], list[Exclusion]]:
-    if count is None or count >= len(kept):
-        return kept, []
-    order = sorted(kept, key=lambda p: derive_seed(seed, "curate", p.problem_id))
-    chosen = {p.problem_id for p in order[:count]}
-    left = [
-        Exclusion(subject=p.problem_id, arm="", rule="beyond_count", detail=f"curate.count is {count}")
-        for p in kept
-        if p.problem_id not in chosen
-    ]
-    return [p for p in kept if p.problem_id in chosen], left
+def _sample(
+    paired: array[int], problem_ids: Sequence[str], count: int | None, seed: int
+) -> tuple[array[int], array[int]]:
+    """`count` of them by a seeded order, and the others."""
+    if count is None or count >= len(paired):
+        return paired, array("I")
+    order = sorted(paired, key=lambda at: derive_seed(seed, "curate", problem_ids[at]))
+    return array("I", sorted(order[:count])), array("I", sorted(order[count:]))

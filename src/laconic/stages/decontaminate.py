@@ -47,7 +47,7 @@ strangers alike; steeper, and what remains of a short problem is too little."""
 _USUAL = 0.01
 """Share of the problems that have an answer for which `overlap` is meant as it stands."""
 _TELLING = 0.125
-"""By what part of itself `overlap` falls for an answer that is ten times rarer, and rises for one ten times as common."""
+"""By what part of itself `overlap` falls for an answer that is ten times rarer, and rises for a more common one."""
 _MOST_TELLING = 0.25
 """It moves by no more than this part."""
 _FIGURE = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
@@ -67,8 +67,9 @@ class Decontaminate(Spec):
     n: Annotated[int, Field(ge=2, le=50)] = 3
     """Tokens of a run; of a shorter problem, half of its tokens."""
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.48
-    """Share of a benchmark problem's runs, by weight, that a copy of it has, if one problem in a hundred has its answer;
-    a rarer answer in common says more, so that less text is enough (an eighth less if one in a thousand has it)."""
+    """Share of a benchmark problem's runs, by weight, that a copy of it has, if one problem in a hundred has its
+    answer. A rarer answer in common says more, so that less text is enough: an eighth less if one in a thousand has it.
+    """
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
     same_answer: bool = True
@@ -155,7 +156,7 @@ class _Index:
         weights, having = self._weights(shared, answers), Counter(answers)
         return [
             match or self._overlap(
-                {self._runs[number] for number in runs}, answer, weights, rarity=having[answer] / len(answers)
+                {self._runs[number] for number in runs}, answer, weights, rarity=_rarity(having[answer], len(answers))
             )
             for match, runs, answer in zip(whole, shared, answers, strict=True)
         ]  # fmt: skip
@@ -215,6 +216,12 @@ class _Index:
         changed = not known.answered(answer) and self._spec.same_answer
         share = _share(known.prose if changed else known.runs, runs, weights)
         return _Match("overlap", known, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
+
+
+def _rarity(having: int, problems: int) -> float:
+    """The share of problems with an answer, as if a hundred more were looked at and one of them had it: a few problems
+    do not tell how rare an answer is."""
+    return having / (problems - 1 + 1 / _USUAL)
 
 
 def _share(whole: Set[Tokens], runs: Set[Tokens], weights: Mapping[Tokens, float]) -> float:

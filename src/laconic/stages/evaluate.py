@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from laconic.core.digest import derive_seed
-from laconic.core.records import Problem, Score
+from laconic.core.records import Score
 from laconic.core.spec import Name, Sampling, Spec
-from laconic.stages.sheets import Sheet, samples_of
+from laconic.stages.sheets import Roll, Sheet, samples_of
 from laconic.stats import (
     Estimate,
     Samples,
@@ -38,7 +38,7 @@ from laconic.stats import (
 from laconic.stats.ragged import Ragged
 from laconic.stats.samples import IntArray
 
-VERSION = 3
+VERSION = 4
 
 
 class Evaluate(Spec):
@@ -71,18 +71,18 @@ class Evaluate(Spec):
 
 def evaluate(
     sheets: Sequence[Sheet],
-    problems: Mapping[str, Mapping[str, Problem]],
+    rolls: Mapping[str, Roll],
     spec: Evaluate,
     *,
     seed: int,
     baselines: Mapping[str, str],
 ) -> list[Score]:
-    """All scores. `problems` are by benchmark and id; `baselines` name the author to compare with, by family."""
-    sampled = [(sheet, samples_of(sheet.work, problems[sheet.benchmark])) for sheet in sheets if len(sheet.work)]
+    """All scores. `rolls` are by benchmark; `baselines` name the author to compare with, by family."""
+    sampled = [(sheet, samples_of(sheet.work, rolls[sheet.benchmark])) for sheet in sheets if len(sheet.work)]
     scores: list[Score] = []
     for sheet, samples in sampled:
         scores.extend(_own(sheet, samples, spec, seed))
-        scores.extend(_groups(sheet, samples, problems[sheet.benchmark], spec))
+        scores.extend(_apart(sheet, samples, rolls[sheet.benchmark], spec))
     scores.extend(_paired(sampled, spec, seed, baselines))
     return scores
 
@@ -104,7 +104,6 @@ def _own(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) -> Iterator[
         if estimate is not None:
             yield _score(sheet, name, estimate, samples, at=at)
     yield from _parts(sheet, samples)
-    yield from _seeds(sheet, samples, spec)
     yield from _within_budget(sheet, samples, spec, seed)
 
 
@@ -166,14 +165,22 @@ def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
             )  # fmt: skip
 
 
-def _seeds(sheet: Sheet, samples: Samples, spec: Evaluate) -> Iterator[Score]:
-    """With several training seeds: each run's own accuracy, so that their spread can be seen."""
-    seeds = np.unique(sheet.work.seed).tolist()
-    if len(seeds) < 2:
-        return
-    for seed in seeds:
-        part = samples_of(sheet.work.of_seed(seed))
+def _apart(sheet: Sheet, samples: Samples, roll: Roll, spec: Evaluate) -> Iterator[Score]:
+    """Accuracy in parts: each training seed's own, so that their spread can be seen, and that on each value of each tag
+    that the study names."""
+    for seed in sorted(sheet.work.seeds) if len(sheet.work.seeds) > 1 else ():
+        part = samples_of(sheet.work.of_seed(seed), roll)
         yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"training seed={seed}")
+    places: list[int] = np.unique(sheet.work.problem).tolist() if spec.group_by else []
+    for tag in spec.group_by:
+        rows: dict[str, list[int]] = {}
+        for i, place in enumerate(places):
+            value = roll.tag(place, tag)
+            if value is not None:
+                rows.setdefault(value, []).append(i)
+        for value in sorted(rows, key=_natural):
+            part = samples.take(rows[value])
+            yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"{tag}={value}")
 
 
 BUDGETS = 24
@@ -192,19 +199,6 @@ def _within_budget(sheet: Sheet, samples: Samples, spec: Evaluate, seed: int) ->
     for budget, value, low, high in rows:
         point = Estimate(value, low, high, curve.method, curve.n_problems, curve.n_samples)
         yield _score(sheet, "accuracy_within_budget", point, samples, at=float(budget))
-
-
-def _groups(sheet: Sheet, samples: Samples, problems: Mapping[str, Problem], spec: Evaluate) -> Iterator[Score]:
-    """Accuracy on each value of each tag that the study names."""
-    for tag in spec.group_by:
-        rows: dict[str, list[int]] = {}
-        for i, problem_id in enumerate(samples.problem_ids):
-            value = problems[problem_id].tag(tag)
-            if value is not None:
-                rows.setdefault(value, []).append(i)
-        for value in sorted(rows, key=_natural):
-            part = samples.take(rows[value])
-            yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"{tag}={value}")
 
 
 def _natural(value: str) -> tuple[float, str]:
@@ -250,10 +244,9 @@ def _baseline(
     name = baselines.get(sheet.family)
     if not sheet.family or name is None or name == sheet.author:
         return None
-    mine = set(sheet.work.problem_ids)
     for other, samples in sampled:
         named = (other.author, other.benchmark, other.family) == (name, sheet.benchmark, sheet.family)
-        if named and not mine.isdisjoint(samples.problem_ids):
+        if named and len(np.intersect1d(other.work.problem, sheet.work.problem)):
             return other, samples
     return None
 

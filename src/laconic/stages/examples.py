@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from laconic.core.columns import Counts
 from laconic.core.errors import InputError
 from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
 
@@ -57,20 +57,21 @@ def examples(
     left: list[Exclusion],
 ) -> Iterator[Example]:
     """The arm's examples in the order of its picks, every trace once (`repeats` is set later, when arms are matched).
+    Picks without a trace are passed over; `missing` tells of them.
 
     `traces` come with the answer that was extracted from each; `complete(reasoning, answer)` gives the text that is
     trained on; `count` counts its tokens; `scratch` is a file that is made for the purpose and removed; `left` is
     filled with what the style makes no target of.
     """
-    uses = Counter(key for pick in picks for key in (pick.problem_id, pick.trace_id))
-    prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if p.problem_id in uses)
+    uses = Counts(key for pick in picks for key in (pick.problem_id, pick.trace_id))
+    prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if uses[p.problem_id])
     systems = {text: n for text in {pick.system for pick in picks} if text for n in count([text])}
 
     untold: set[str] = set()
 
     def completions(rows: Iterable[tuple[Trace, str | None]]) -> Iterator[tuple[str, str]]:
         for trace, extracted in rows:
-            if trace.trace_id in uses:
+            if uses[trace.trace_id]:
                 target = _target(style, style_name, trace, extracted)
                 if target is None:
                     untold.add(trace.trace_id)
@@ -79,7 +80,7 @@ def examples(
     asking = _counted(prompts, count)
     telling = {teacher: _counted(completions(rows), count) for teacher, rows in traces.items()}
     with _Scratch(scratch) as texts:
-        for pick in picks:
+        for pick in (pick for pick in picks if pick.trace_id):
             prompt, n_prompt = texts.take(pick.problem_id, asking, uses)
             completion, n_tokens = texts.take(pick.trace_id, telling[pick.teacher], uses)
             if pick.trace_id in untold:
@@ -133,7 +134,7 @@ class _Scratch(contextlib.AbstractContextManager["_Scratch"]):
         self._file = path.open("w+b")
         self._places: dict[str, tuple[int, int, int]] = {}
 
-    def take(self, key: str, stream: Iterator[_Counted], uses: Mapping[str, int]) -> tuple[str, int]:
+    def take(self, key: str, stream: Iterator[_Counted], uses: Counts) -> tuple[str, int]:
         """The text of `key` and its tokens: from the disk, or else from the stream, read as far as that; what comes on
         the way, or is used more than once, waits on the disk."""
         if key in self._places:
@@ -180,13 +181,13 @@ def _batches(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
         yield batch
 
 
-def missing(arm: str, picks: Iterable[PickLike]) -> list[Exclusion]:
+def missing(arm: str, picks: Iterable[PickLike]) -> Iterator[Exclusion]:
     """Picks without a trace: what the arm's teacher lacks of the pool. There are none under `require = "all"`."""
-    return [
+    return (
         Exclusion(subject=pick.problem_id, arm=arm, rule="no_trace_of_teacher", detail=f"no trace of {pick.teacher}")
         for pick in picks
         if not pick.trace_id
-    ]
+    )
 
 
 def budget(rule: str | int, totals: Mapping[str, int]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -22,6 +23,7 @@ from laconic.core.protocols import (
     LiveAuthor,
     Payload,
     Progress,
+    Reader,
     ReplayingAuthor,
     Reply,
     Request,
@@ -169,23 +171,41 @@ def render(template: str, problem: Problem) -> str:
     return problem.prompt if template == "{problem}" else template.replace("{problem}", problem.prompt)
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Every request that a step stands for, sample 0 of all problems first; each is made when it is looked at, so that
+    a step may pass over those of two million problems. `who` says who is asked."""
+
+    problems: Callable[[], Iterable[Problem]]
+    """The problems in order, as often as they are asked for."""
+    n_problems: int
+    identity: object
+    template: str
+    sampling: Sampling
+    samples: int
+    system: str = ""
+
+    def __len__(self) -> int:
+        return self.n_problems * self.samples
+
+    def __iter__(self) -> Iterator[Request]:
+        system = [self.system] if self.system else []
+        who = digest([self.identity, self.template, self.sampling.identity(), *system])
+        for index in range(self.samples):
+            for problem in self.problems():
+                key = digest([problem.problem_id, who, index])
+                yield Request(
+                    key=key, problem_id=problem.problem_id, prompt=render(self.template, problem), sample_index=index,
+                    seed=derive_seed(key), max_tokens=self.sampling.max_tokens, system=self.system,
+                )  # fmt: skip
+
+
 def requests(
     problems: Iterable[Problem], identity: object, *, template: str, sampling: Sampling, samples: int, system: str = ""
 ) -> list[Request]:
-    """Every request that the step stands for, sample 0 of all problems first; `identity` says who is asked."""
+    """Every request that a step stands for, in a list."""
     listed = list(problems)
-    who = digest([identity, template, sampling.identity(), *([system] if system else [])])
-    out: list[Request] = []
-    for index in range(samples):
-        for problem in listed:
-            key = digest([problem.problem_id, who, index])
-            out.append(
-                Request(
-                    key=key, problem_id=problem.problem_id, prompt=render(template, problem), sample_index=index,
-                    seed=derive_seed(key), max_tokens=sampling.max_tokens, system=system,
-                )
-            )  # fmt: skip
-    return out
+    return list(Asking(lambda: listed, len(listed), identity, template, sampling, samples, system))
 
 
 def generate(
@@ -207,9 +227,6 @@ def generate(
     turns tokens into the cost that is shown. Raises `RunStopped` when `stop` was set before everything was
     asked: the step stays unfinished, the ledger keeps what came.
     """
-    if isinstance(author, ReplayingAuthor):
-        progress.start(len(asked), unit="traces")
-        return _traces(asked, _replayed(asked, author, log, progress, label, stop), label, counter)
     put = _putter(author, log, progress, rate, rows=1 if correct is None else 0)
     if correct is None:
         _ask_all(asked, author, log, put, progress, retry)
@@ -225,7 +242,7 @@ def generate(
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(asked, (_reply(author, log, request.key) for request in asked), label, counter)
+    return _traces(((request, _reply(author, log, request.key)) for request in asked), label, counter)
 
 
 Put = Callable[[str, Payload], None]
@@ -275,30 +292,41 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     return keep
 
 
-def _replayed(
-    asked: Sequence[Request], author: ReplayingAuthor, log: CallLog, progress: Progress, label: str,
+def replay(
+    asked: Asking, author: ReplayingAuthor, *, label: str, log: CallLog, counter: TokenCounter, progress: Progress,
     stop: threading.Event,
-) -> Iterator[Reply]:  # fmt: skip
-    """A reply for each of `asked`, in that order. What lies in that order, as most files do, goes on at once; what
-    comes before its turn waits in the log. Raises `RunStopped` at the next row once `stop` is set."""
-    lying = _until_stopped(author.replies(asked), label, stop)
-    for request in asked:
-        reply = _reply(author, log, request.key)
+) -> Iterator[Trace]:  # fmt: skip
+    """The traces of `asked`, in that order, from replies that exist already. Raises `RunStopped` at the next row once
+    `stop` is set."""
+    progress.start(len(asked), unit="traces")
+    return _traces(_replayed(asked, author, log, progress, label, stop), label, counter)
+
+
+def _replayed(
+    asked: Asking, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
+) -> Iterator[tuple[Request, Reply]]:
+    """What lies in the order of the requests, as most files do, goes on at once; what comes before its turn waits in
+    the log."""
+    rows = author.replies((render(asked.template, problem) for problem in asked.problems()), asked.samples)
+    lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
+    lying = _until_stopped(lying, label, stop)
+    for place, request in enumerate(asked):
+        reply = _reply(author, log, str(place))
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
-            key, payload = next_one
-            if key == request.key:
+            found, payload = next_one
+            if found == place:
                 reply = author.parse(payload)
             else:
-                log.put(key, payload)
+                log.put(str(found), payload)
         progress.advance(1, tokens=reply.completion_tokens or 0)
-        yield reply
-    for key, payload in lying:  # to its end, so that what nobody asked for is counted
-        log.put(key, payload)
+        yield request, reply
+    for _ in lying:  # to its end, so that what nobody asked for is counted
+        pass
 
 
 def _until_stopped(
-    lying: Iterator[tuple[str, Payload]], label: str, stop: threading.Event
-) -> Iterator[tuple[str, Payload]]:
+    lying: Iterator[tuple[int, Payload]], label: str, stop: threading.Event
+) -> Iterator[tuple[int, Payload]]:
     for row in lying:
         if stop.is_set():
             raise RunStopped(
@@ -309,7 +337,7 @@ def _until_stopped(
         yield row
 
 
-def _reply(author: Author, log: CallLog, key: str) -> Reply:
+def _reply(author: Reader, log: CallLog, key: str) -> Reply:
     return author.parse(log.get(key) or {"error": ABSENT})
 
 
@@ -317,13 +345,12 @@ _CHUNK = 64
 """Replies that are counted together: some megabytes, at the lengths of the paper's traces."""
 
 
-def _traces(asked: Sequence[Request], replies: Iterator[Reply], label: str, counter: TokenCounter) -> Iterator[Trace]:
-    """`replies` are those of `asked`, in its order; one that was never there to be had is no trace."""
-    requests = iter(asked)
+def _traces(replies: Iterator[tuple[Request, Reply]], label: str, counter: TokenCounter) -> Iterator[Trace]:
+    """A reply that was never there to be had is no trace."""
     while chunk := list(islice(replies, _CHUNK)):
-        thought = counter.count([reply.reasoning for reply in chunk])
-        said = counter.count([reply.answer for reply in chunk])
-        for reply, n_reasoning, n_answer, request in zip(chunk, thought, said, requests, strict=False):
+        thought = counter.count([reply.reasoning for _, reply in chunk])
+        said = counter.count([reply.answer for _, reply in chunk])
+        for (request, reply), n_reasoning, n_answer in zip(chunk, thought, said, strict=True):
             if reply.error != ABSENT:
                 yield _trace(request, reply, label, n_reasoning, n_answer)
 

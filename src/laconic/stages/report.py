@@ -6,9 +6,11 @@ room's business.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from laconic.core.columns import Places, Texts
 from laconic.core.records import Exclusion, Score, Trace, Verdict
 from laconic.core.reporting import FunnelRow
 
@@ -54,25 +56,27 @@ def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:
     return dict(Counter(exclusion.rule for exclusion in exclusions).most_common())
 
 
-def showcase(problems: Container[str], works: Iterable[Iterable[tuple[Trace, Verdict]]]) -> str | None:
+def showcase(problem_ids: Iterable[str], works: Sequence[Iterable[tuple[Trace, Verdict]]]) -> str | None:
     """The problem that is shown with one trace of each author: one that as many authors as any wrote about, where they
     differ in outcome if there is such a one. None when nobody wrote anything.
 
     The choice is a fixed rule (first in the order of the problem ids), not a selection for looks.
     """
-    written = Counter[str]()
-    outcomes: dict[str, str] = {}
-    mixed: set[str] = set()
+    ids = Texts(problem_ids)
+    written, first, mixed = array("H", bytes(2 * len(ids))), bytearray(len(ids)), bytearray(len(ids))
+    outcomes: dict[str, int] = {}
     for work in works:
+        places = Places(ids)
         for trace, verdict in work:
-            key = trace.problem_id
-            if trace.sample_index == 0:
-                written[key] += 1
-                if outcomes.setdefault(key, verdict.outcome) != verdict.outcome:
-                    mixed.add(key)
-    most = max(written.values(), default=0)
-    full = [key for key, n in written.items() if n == most and key in problems]
-    return min((key for key in full if key in mixed), default=min(full, default=None))
+            at = places.find(trace.problem_id) if trace.sample_index == 0 else None
+            if at is not None:
+                outcome = outcomes.setdefault(verdict.outcome, len(outcomes) + 1)
+                mixed[at] |= first[at] not in (0, outcome)
+                first[at] = first[at] or outcome
+                written[at] += 1
+    most = max(written, default=0)
+    full = ((not mixed[at], ids[at]) for at, n in enumerate(written) if n == most > 0)
+    return min(full, default=(False, None))[1]
 
 
 def benchmarks_of(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:

@@ -9,60 +9,93 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from laconic.core.columns import Places, Texts
 from laconic.core.records import UNGRADED, Outcome, Problem, Trace, Verdict
 from laconic.stats import Samples
 from laconic.stats.ragged import Ragged
-from laconic.stats.samples import BoolArray, FloatArray, IntArray
+from laconic.stats.samples import BoolArray, FloatArray
 
 Row = tuple[int, Trace, Verdict]
 """Training seed, trace, verdict."""
+
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roll:
+    """What scores need of the problems of a benchmark, in its order."""
+
+    ids: tuple[str, ...]
+    groups: tuple[str | None, ...]
+    """Near-duplicate groups."""
+    _tags: Texts
+
+    @staticmethod
+    def of(problems: Iterable[Problem]) -> Roll:
+        """The problems are read once and not kept."""
+        ids, groups, tags = list[str](), list[str | None](), Texts()
+        for problem in problems:
+            ids.append(problem.problem_id)
+            groups.append(problem.duplicate_group)
+            tags.append(_SEPARATOR.join(problem.tags))
+        return Roll(tuple(ids), tuple(groups), tags)
+
+    def tag(self, place: int, name: str) -> str | None:
+        """The value of the tag `name` of the problem at `place`, or None."""
+        prefix = f"{name}="
+        found = (tag[len(prefix) :] for tag in self._tags[place].split(_SEPARATOR) if tag.startswith(prefix))
+        return next(found, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Work:
     """Traces with their verdicts, one entry a trace in each column."""
 
-    problem_ids: Sequence[str]
-    """The problems that `problem` counts."""
-    problem: IntArray
-    seed: IntArray
-    sample: IntArray
+    problem: NDArray[np.uint32]
+    """Where its problem stands in the benchmark's roll."""
+    seed: NDArray[np.uint16]
+    """Which of `seeds`."""
+    seeds: tuple[int, ...]
+    """Training seeds in the order of their first rows."""
+    sample: NDArray[np.uint32]
+    outcome: NDArray[np.uint8]
+    """Which of `outcomes`."""
     outcomes: tuple[str, ...]
-    """The outcomes that occur, in the order of their first rows; `outcome` counts them."""
-    outcome: IntArray
-    n_reasoning: IntArray
-    n_answer: IntArray
+    """The outcomes that occur, in the order of their first rows."""
+    n_reasoning: NDArray[np.uint32]
+    n_answer: NDArray[np.uint32]
     provider_tokens: FloatArray
     """NaN where the provider gave none."""
     latency_s: FloatArray
     """NaN where it was not measured."""
 
     @staticmethod
-    def of(rows: Iterable[Row]) -> Work:
-        """The rows in columns; they are read once and not kept."""
-        numbers: dict[str, int] = {}
-        named: dict[str, int] = {}
-        whole = [array("q") for _ in range(6)]
-        measured = [array("d") for _ in range(2)]
-        for seed, trace, verdict in rows:
-            counts = (
-                numbers.setdefault(trace.problem_id, len(numbers)), seed, trace.sample_index,
-                named.setdefault(verdict.outcome, len(named)), trace.n_reasoning, trace.n_answer,
-            )  # fmt: skip
-            for column, count in zip(whole, counts, strict=True):
-                column.append(count)
-            for column, value in zip(measured, (trace.completion_tokens, trace.latency_s), strict=True):
-                column.append(math.nan if value is None else value)
-        problem, seeds, sample, outcome, n_reasoning, n_answer = (np.asarray(c, dtype=np.int64) for c in whole)
-        tokens, latency = (np.asarray(c, dtype=np.float64) for c in measured)
+    def of(rows: Iterable[Row], roll: Roll) -> Work:
+        """The rows in columns; they are read once and not kept. Raises `KeyError` for a problem that is not on the
+        roll."""
+        places, seeds, outcomes = Places(roll.ids), dict[int, int](), dict[str, int]()
+        problem, sample, n_reasoning, n_answer = (array("I") for _ in range(4))
+        seed, outcome, tokens, latency = array("H"), array("B"), array("d"), array("d")
+        for trained, trace, verdict in rows:
+            problem.append(places[trace.problem_id])
+            seed.append(seeds.setdefault(trained, len(seeds)))
+            sample.append(trace.sample_index)
+            outcome.append(outcomes.setdefault(verdict.outcome, len(outcomes)))
+            n_reasoning.append(trace.n_reasoning)
+            n_answer.append(trace.n_answer)
+            tokens.append(math.nan if trace.completion_tokens is None else trace.completion_tokens)
+            latency.append(math.nan if trace.latency_s is None else trace.latency_s)
         return Work(
-            problem_ids=tuple(numbers), problem=problem, seed=seeds, sample=sample, outcomes=tuple(named),
-            outcome=outcome, n_reasoning=n_reasoning, n_answer=n_answer, provider_tokens=tokens, latency_s=latency,
+            problem=np.asarray(problem), seed=np.asarray(seed), seeds=tuple(seeds), sample=np.asarray(sample),
+            outcome=np.asarray(outcome), outcomes=tuple(outcomes), n_reasoning=np.asarray(n_reasoning),
+            n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens), latency_s=np.asarray(latency),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -73,13 +106,10 @@ class Work:
         return np.isin(self.outcome, [i for i, name in enumerate(self.outcomes) if name in outcomes])
 
     def of_seed(self, seed: int) -> Work:
-        """The rows of one training seed, their problems in the order of these rows."""
-        rows = np.flatnonzero(self.seed == seed)
-        found, first, number = np.unique(self.problem[rows], return_index=True, return_inverse=True)
-        order = np.argsort(first)
+        """The rows of one training seed."""
+        rows = np.flatnonzero(self.seed == self.seeds.index(seed))
         return replace(
-            self, problem_ids=tuple(self.problem_ids[i] for i in found[order].tolist()),
-            problem=np.argsort(order)[number], seed=self.seed[rows], sample=self.sample[rows],
+            self, problem=self.problem[rows], seed=self.seed[rows], sample=self.sample[rows],
             outcome=self.outcome[rows], n_reasoning=self.n_reasoning[rows], n_answer=self.n_answer[rows],
             provider_tokens=self.provider_tokens[rows], latency_s=self.latency_s[rows],
         )  # fmt: skip
@@ -96,30 +126,24 @@ class Sheet:
     """Authors are compared within a family: students of one base under one matching rule, or teachers."""
 
 
-def samples_of(work: Work, problems: Mapping[str, Problem] | None = None) -> Samples:
-    """The work as ragged samples by problem, in the order of the benchmark; without one, in the order of the work and
-    every problem a cluster of its own."""
-    ids = work.problem_ids
-    if problems is not None:
-        known = {problem_id: number for number, problem_id in enumerate(work.problem_ids)}
-        ids = tuple(problem_id for problem_id in problems if problem_id in known)
-        place = np.full(len(known), -1, dtype=np.int64)
-        place[[known[problem_id] for problem_id in ids]] = np.arange(len(ids))
-    else:
-        place = np.arange(len(ids), dtype=np.int64)
-    at = place[work.problem]
-    order = np.lexsort((work.sample, work.seed, at))  # stable: what is equal stays as it came
-    order = order[at[order] >= 0]
-    counts = np.bincount(at[order], minlength=len(ids))
-
+def samples_of(work: Work, roll: Roll) -> Samples:
+    """The work as ragged samples by problem, in the order of the benchmark."""
+    seeds = np.asarray(work.seeds, dtype=np.int64)[work.seed]
+    order = np.lexsort((work.sample, seeds, work.problem))  # stable: what is equal stays as it came
+    counts = np.bincount(work.problem, minlength=len(roll.ids))
+    ids, groups = roll.ids, roll.groups
+    if not counts.all():
+        places = np.flatnonzero(counts)
+        counts = counts[places]
+        ids, groups = tuple(ids[at] for at in places), tuple(groups[at] for at in places)
     return Samples(
-        problem_ids=tuple(ids),
+        problem_ids=ids,
         correct=Ragged(work.having(Outcome.CORRECT)[order], counts),
-        tokens=Ragged((work.n_reasoning + work.n_answer)[order], counts),
+        tokens=Ragged((work.n_reasoning.astype(np.int64) + work.n_answer)[order], counts),
         finished=Ragged((~work.having(Outcome.TRUNCATED))[order], counts),
         graded=Ragged((~work.having(*UNGRADED))[order], counts),
-        seed_index=Ragged(work.seed[order], counts),
-        clusters=None if problems is None else tuple(problems[problem_id].duplicate_group for problem_id in ids),
+        seed_index=Ragged(seeds[order], counts),
+        clusters=groups,
     )
 
 

@@ -45,12 +45,14 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
     """The account over all tables, and each table's audit."""
     methods: Counter[str] = Counter()
     overridden: list[Verdict] = []
-    marks: list[_Marks] = []
+    marks: list[_Marks | None] = []
     for table in tables:
-        mark = _Marks()
+        audited_too = table.account is not None and table.account.audit is not None
+        mark = _Marks() if audited_too else None
         for verdict in table.verdicts:
             methods[verdict.method] += 1
-            mark.add(verdict)
+            if mark is not None:
+                mark.add(verdict)
             if verdict.method == OVERRIDE:
                 overridden.append(verdict)
         marks.append(mark)

@@ -6,7 +6,7 @@ a person's ruling wins over every method. Read next: `judge.py`, which comes aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import tee
 from typing import Annotated, Literal
 
@@ -90,8 +90,7 @@ class Verify(Spec):
 
 
 def verify(
-    problems: Mapping[str, Problem],
-    traces: Iterable[Trace],
+    asked: Iterable[tuple[Trace, Problem]],
     verifier: Verifier,
     *,
     overrides: Overrides = NONE,
@@ -99,12 +98,11 @@ def verify(
     progress: Progress,
     total: int,
 ) -> Iterator[Verdict]:
-    """One verdict for each trace, in the order of the traces."""
+    """One verdict for each trace, in the order in which they come with the problems that they are about."""
     progress.start(total, unit="verdicts")
-    to_grade, to_join = tee(traces)
-    gradings = verifier.grade(_answered(to_grade, problems))
-    for trace, grading in zip(to_join, gradings, strict=True):
-        problem = problems[trace.problem_id]
+    to_grade, to_join = tee(asked)
+    gradings = verifier.grade(answered(trace, problem) for trace, problem in to_grade)
+    for (trace, problem), grading in zip(to_join, gradings, strict=True):
         final = overrides.apply(trace, problem, _of_a_trace(trace, grading))
         if observe is not None:
             observe(trace, problem, final)
@@ -117,10 +115,6 @@ def answered(trace: Trace, problem: Problem) -> Answered:
     return Answered(
         reference=problem.reference, answer=trace.answer, finish_reason=trace.finish_reason, prompt=problem.prompt
     )
-
-
-def _answered(traces: Iterable[Trace], problems: Mapping[str, Problem]) -> Iterator[Answered]:
-    return (answered(trace, problems[trace.problem_id]) for trace in traces)
 
 
 def _of_a_trace(trace: Trace, grading: Grading) -> Grading:

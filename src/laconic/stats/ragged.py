@@ -18,11 +18,18 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 class Ragged(Generic[Scalar]):
     """A sequence of 1-D arrays. `counts` are their lengths; rows that have the same ones share them."""
 
-    __slots__ = ("counts", "flat", "starts")
+    __slots__ = ("_starts", "counts", "flat")
 
     def __init__(self, flat: NDArray[Scalar], counts: NDArray[np.int64]) -> None:
         self.flat, self.counts = frozen(flat), frozen(counts)
-        self.starts = frozen(np.cumsum(counts) - counts)
+        self._starts: NDArray[np.int64] | None = None
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each row begins, shape (n,); worked out when somebody looks at a row."""
+        if self._starts is None:
+            self._starts = frozen(np.cumsum(self.counts) - self.counts)
+        return self._starts
 
     def __len__(self) -> int:
         return len(self.counts)

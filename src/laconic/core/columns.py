@@ -1,0 +1,140 @@
+"""Columns in compact memory: what a step has to hold for every problem, where a Python object for each would be most
+of what two million problems take.
+
+Invariant: what lies here in numbers are places: the k-th of a column belongs to the k-th problem of its table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Prints = NDArray[np.uint64]
+"""64-bit digests of texts. Among two million texts two share one with a chance of 1 in ten million."""
+
+_PATIENCE = 32
+"""Steps a search by going on may waste for each id that it found before it learns all places by heart."""
+
+
+class Texts(Sequence[str]):
+    """Short texts, one after the other in one piece of memory: an id, which is a digest in 32 hexadecimal characters,
+    takes 25 bytes, and another text nine beside its own."""
+
+    __slots__ = ("_data", "_ends")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._data, self._ends = bytearray(), array("Q", [0])
+        for text in texts:
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """One more at the end."""
+        self._data += _packed(text)
+        self._ends.append(len(self._data))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = index if index >= 0 else len(self) + index
+        if not 0 <= at < len(self):
+            raise IndexError(index)
+        return _unpacked(self._data[self._ends[at] : self._ends[at + 1]])
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
+
+
+_DIGEST, _PLAIN = 0, 1
+"""What a packed text begins with; an empty one is nothing at all."""
+_DIGEST_CHARS = 32
+
+
+def _packed(text: str) -> bytes:
+    if len(text) == _DIGEST_CHARS:
+        with contextlib.suppress(ValueError):
+            data = bytes.fromhex(text)
+            if data.hex() == text:
+                return bytes([_DIGEST]) + data
+    return bytes([_PLAIN]) + text.encode("utf-8", "surrogatepass") if text else b""
+
+
+def _unpacked(data: bytearray) -> str:
+    if not data:
+        return ""
+    return data[1:].hex() if data[0] == _DIGEST else data[1:].decode("utf-8", "surrogatepass")
+
+
+class Places:
+    """Where ids stand in a column, for ids that are asked for in about its order, as the rows of all tables are: the
+    search goes on from the last one found. Where they are in disorder all places are learnt by heart."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids, self._at = ids, 0
+        self._allowed = len(ids) + _PATIENCE
+        self._known: dict[str, int] | None = None
+
+    def find(self, key: str) -> int | None:
+        """The place of `key`; None when it is not in the column."""
+        if self._known is not None:
+            return self._known.get(key)
+        n = len(self._ids)
+        for step in range(n):
+            at = (self._at + step) % n
+            if self._ids[at] == key:
+                self._at = at
+                self._allowed += _PATIENCE - step
+                break
+            if step > self._allowed:
+                self._known = {known: place for place, known in enumerate(self._ids)}
+                return self._known.get(key)
+        else:
+            self._allowed -= n
+            return None
+        return self._at
+
+    def __getitem__(self, key: str) -> int:
+        """The place of `key`. Raises `KeyError` when it is not in the column."""
+        at = self.find(key)
+        if at is None:
+            raise KeyError(key)
+        return at
+
+
+def fingerprint(text: str) -> int:
+    """A text's 64-bit digest, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def fingerprints(texts: Iterable[str]) -> Prints:
+    """The digests of texts, in their order."""
+    return np.asarray(array("Q", map(fingerprint, texts)), dtype=np.uint64)
+
+
+class Counts:
+    """How often each of many texts occurs, by digests: a text whose digest another one has counts for both."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._prints, self._counts = np.unique(fingerprints(texts), return_counts=True)
+
+    def __getitem__(self, text: str) -> int:
+        mine = fingerprint(text)
+        at = int(np.searchsorted(self._prints, np.uint64(mine)))
+        return int(self._counts[at]) if at < len(self._prints) and int(self._prints[at]) == mine else 0
+
+    def __len__(self) -> int:
+        """How many different texts there are."""
+        return len(self._prints)
