@@ -189,7 +189,7 @@ def test_replies_that_exist_come_in_the_order_asked_and_only_early_ones_are_kept
     found = replayed(author, log, samples=2)
     assert [t.answer for t in found] == [f"Q: {p.prompt} {i}" for i in range(2) for p in PROBLEMS]
     assert [(t.n_reasoning, t.n_answer) for t in found] == [(5, 9)] * 10
-    assert [int(place) for place in log] == kept
+    assert [int(place, 16) for place in log] == kept
 
 
 def test_replayed_traces_have_the_keys_and_order_of_requests():

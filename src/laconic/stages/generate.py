@@ -311,17 +311,22 @@ def _replayed(
     lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
     lying = _until_stopped(lying, label, stop)
     for place, request in enumerate(asked):
-        reply = _reply(author, log, str(place))
+        reply = _reply(author, log, _place(place))
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
             found, payload = next_one
             if found == place:
                 reply = author.parse(payload)
             else:
-                log.put(str(found), payload)
+                log.put(_place(found), payload)
         progress.advance(1, tokens=reply.completion_tokens or 0)
         yield request, reply
     for _ in lying:  # to its end, so that what nobody asked for is counted
         pass
+
+
+def _place(number: int) -> str:
+    """Where a reply waits for its turn: keys of a log are digests, or look like them."""
+    return f"{number:032x}"
 
 
 def _until_stopped(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator
@@ -195,13 +194,13 @@ def _records(batch: pa.RecordBatch, record: type[R], blank: dict[str, str]) -> I
 
 
 def _cells(column: pa.Array) -> list[Any]:
-    """A column's values. Ids and labels stand in many rows of many tables: each is one object, for as long as anybody
-    holds it, and a step that holds the rows of 30,000 problems takes half the memory."""
+    """A column's values; labels, which stand in many rows, are one object in all rows of a batch."""
     import pyarrow as pa
 
     values: list[Any] = column.to_pylist()
     if pa.types.is_list(column.type):
         return [tuple(value) for value in values]
     if pa.types.is_large_string(column.type):
-        return [value if value is None or len(value) > _LABEL else sys.intern(value) for value in values]
+        seen: dict[Any, Any] = {}
+        return [value if value is None or len(value) > _LABEL else seen.setdefault(value, value) for value in values]
     return values
