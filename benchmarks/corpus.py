@@ -120,8 +120,10 @@ def reasoning(rng: random.Random, mean: int) -> str:
 def ours(folder: Path) -> None:
     """From the file to arms, verdicts, screens and the report."""
     from laconic import api
+    from laconic.core import memory
     from laconic.store import runner
 
+    memory.settle()  # as the command line does
     taken: dict[str, float] = {}
     execute = runner._Run._execute  # pyright: ignore[reportPrivateUsage]
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from laconic.core import memory
 from laconic.prints import (
     cell,
     print_faults,
@@ -434,6 +435,7 @@ def miniature_pretrain(
 
 def main() -> None:
     """The entry point: faults print as three-part messages, without a traceback."""
+    memory.settle()
     sys.exit(_guarded(app))
 
 

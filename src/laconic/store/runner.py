@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from laconic.core import memory
 from laconic.core.errors import AuthorError, BudgetSpent, LaconicError, RunStopped
 from laconic.core.protocols import Progress
 from laconic.store.artifacts import Artifact, Store, unwritable
@@ -219,6 +220,8 @@ class _Run:
             if error.errno in _STORE_FAULTS:
                 raise unwritable(self._store.root, error) from error
             raise
+        finally:
+            memory.release()
 
     def _collect(self) -> None:
         """Wait for any running step and file its result or its error."""

@@ -1,0 +1,97 @@
+"""Columns: what goes in comes out, places are found in any order, and the memory is what it says."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from laconic.core.columns import Counts, Places, Texts, fingerprint, fingerprints
+from laconic.core.digest import digest
+
+IDS = [digest(i) for i in range(500)]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=40),
+            st.binary(min_size=16, max_size=16).map(bytes.hex),
+            st.binary(min_size=16, max_size=16).map(lambda data: data.hex().upper()),
+            st.sampled_from(["\ud800", "a1 " * 10 + "b2", "0" * 31, "0" * 33, " " * 32]),
+        )
+    )
+)
+def test_texts_come_back_as_they_went_in(texts: list[str]):
+    made = Texts(texts)
+    assert len(made) == len(texts)
+    assert list(made) == texts
+    assert made[1:3] == texts[1:3]
+    assert all(made[-1 - i] == text for i, text in enumerate(reversed(texts)))
+
+
+@pytest.mark.parametrize("index", [3, -4])
+def test_what_is_not_there_is_an_index_error(index: int):
+    with pytest.raises(IndexError):
+        Texts(["a", "b", "c"])[index]
+
+
+def test_a_million_ids_take_25_bytes_each():
+    tracemalloc.start()
+    made = Texts(f"{i:032x}" for i in range(100_000))
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(made) == 100_000
+    assert size < 100_000 * 25 * 1.2  # buffers grow by an eighth ahead
+
+
+@pytest.mark.parametrize("disorder", [0, 3, 500])
+def test_places_are_found_whatever_the_order(disorder: int):
+    asked = [(i, sample) for sample in range(3) for i in range(0, 500, 2)]
+    asked.sort(key=lambda pair: pair[1] * 500 + pair[0] + random.Random(str(pair)).uniform(0, disorder))
+    places = Places(Texts(IDS))
+    assert [places[IDS[i]] for i, _ in asked] == [i for i, _ in asked]
+
+
+def test_ids_that_are_not_there_have_no_place_and_do_not_confuse_the_search():
+    places = Places(IDS)
+    for i in range(0, 500, 7):
+        assert places.find(digest(["missing", i])) is None
+        assert places[IDS[i]] == i
+    with pytest.raises(KeyError):
+        places["nowhere"]
+    assert Places([]).find("a") is None
+
+
+class Watched(list[str]):
+    looks = 0
+
+    def __getitem__(self, index):  # type: ignore[override]
+        self.looks += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_looking_up_all_ids_takes_a_bounded_number_of_looks_in_any_order(shuffled: bool):
+    ids = Watched(digest(i) for i in range(5_000))
+    asked = list(ids)
+    if shuffled:
+        random.Random(0).shuffle(asked)
+    places, at = Places(ids), {key: place for place, key in enumerate(ids)}
+    assert [places.find(key) for key in asked] == [at[key] for key in asked]
+    assert ids.looks < 10 * 5_000
+
+
+def test_counts_say_how_often_a_text_occurs():
+    counts = Counts(["a", "b", "a", "c", "a"])
+    assert [counts[text] for text in ("a", "b", "z")] == [3, 1, 0]
+    assert len(counts) == 3
+    assert Counts([])["a"] == 0
+
+
+def test_fingerprints_are_the_same_in_every_process():
+    assert fingerprint("a problem") == 556310300335102365
+    assert fingerprints(["a problem", "another"]).tolist() == [fingerprint("a problem"), fingerprint("another")]
