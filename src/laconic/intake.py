@@ -28,7 +28,7 @@ def problems(source: ProblemSource, seed: int) -> Body:
         sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
         ctx.out.write("exclusions", sieve.exclusions())
         # A generator's problems are independent draws from its templates; only written ones are copied.
-        kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
+        kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems, ctx.out.folder)
         ctx.out.write("problems", kept)
         ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
 
