@@ -6,7 +6,7 @@ import heapq
 import tempfile
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from laconic.core.digest import derive_seed
@@ -34,6 +34,10 @@ def plainly(rows: Sequence[Problem], count: int | None, seed: int) -> tuple[list
 KEYS = st.lists(st.sampled_from(["00", "01"]), min_size=14, max_size=14).map(lambda rest: "0000" + "".join(rest))
 
 
+ACROSS = ["0000" + "00" * 13 + "01", "0000" + "01" + "00" * 13, "0000" + "0101" + "00" * 12]
+
+
+@example(ACROSS, 0, None)
 @given(st.lists(KEYS, min_size=1, max_size=60), st.integers(0, 5), st.one_of(st.none(), st.integers(1, 20)))
 def test_what_is_kept_and_what_is_left_out_come_in_the_order_of_the_plain_way(
     keys: list[str], seed: int, count: int | None
