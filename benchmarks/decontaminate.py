@@ -106,7 +106,9 @@ def measure(
     """Copies found, misses by way, and what is flagged of the rest."""
     everything = [*copies, *(problem for rows in others.values() for problem in rows)]
     random.Random(0).shuffle(everything)
-    flagged = {left.subject: left.detail for left in decontaminate(everything, {"math-500": held_out}, spec)[1]}
+    with tempfile.TemporaryDirectory() as scratch:
+        _, found = decontaminate(lambda: everything, {"math-500": held_out}, spec, Path(scratch))
+    flagged = {left.subject: left.detail for left in found}
     missed = [problem for problem in copies if problem.problem_id not in flagged]
     counts = Counter({"planted": len(copies), "found": len(copies) - len(missed)})
     counts.update(f"missed: {problem.source}" for problem in missed)

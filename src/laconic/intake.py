@@ -44,7 +44,9 @@ def decontaminate(study: Study) -> Body:
     def body(ctx: StepContext) -> None:
         rows, found = ctx.inputs["problems"], study.evaluate.benchmarks
         benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-        kept, left = decontaminate_stage.decontaminate(rows.read("problems", Problem), benchmarks, study.decontaminate)
+        kept, left = decontaminate_stage.decontaminate(
+            lambda: rows.read("problems", Problem), benchmarks, study.decontaminate, ctx.out.folder
+        )
         ctx.out.write("problems", kept)
         ctx.out.write("exclusions", left)
         ctx.out.facts.update(rows.manifest.facts)
