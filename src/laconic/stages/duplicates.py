@@ -66,7 +66,7 @@ def groups(texts: Iterable[Tokens], scratch: Path) -> NDArray[np.uint32]:
                 signed.append(n - 1)
                 signatures.add(skeleton(words))
         first = np.arange(n, dtype=np.uint32)
-        places = np.frombuffer(signed, np.uint32) if signed else first[:0]
+        places = np.asarray(signed)
         first[places] = places[_connected(signatures)]
     return first
 
@@ -85,7 +85,7 @@ def _connected(signatures: _Signatures) -> Rows:
     for band in range(signatures.n_bands):
         for bucket in _buckets(signatures.hashes(band)[rows], rows):
             if not joined.all(bucket):
-                for a, b in _alike(signatures, bucket) if len(bucket) > _FEW else _few_alike(signatures, bucket):
+                for a, b in _alike(signatures, bucket):
                     joined.join(a, b)
     return joined.firsts()
 
@@ -122,28 +122,28 @@ def _buckets(hashes: NDArray[np.uint64], rows: Rows) -> Iterator[Rows]:
     """The rows that have the same hash, where several do, in their order."""
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
-    edges = np.flatnonzero(np.diff(hashes[1:] == hashes[:-1], prepend=False, append=False)).tolist()
-    for start, last in zip(edges[::2], edges[1::2], strict=True):
+    edges = np.flatnonzero(np.diff(hashes[1:] == hashes[:-1], prepend=False, append=False))
+    for start, last in edges.reshape(-1, 2):
         yield rows[order[start : last + 1]]
 
 
-def _few_alike(signatures: _Signatures, bucket: Rows) -> Iterator[tuple[int, int]]:
-    """All pairs that are alike."""
+def _alike(signatures: _Signatures, bucket: Rows) -> Iterator[tuple[int, int]]:
+    """Pairs that are alike, enough of them to connect all of the bucket that is connected."""
+    if len(bucket) > _FEW:
+        yield from _reached(signatures, _Points.of(signatures, bucket))
+        return
     for i, row in enumerate(bucket.tolist()):
         for other in bucket[i + 1 :][signatures.agreement(row, bucket[i + 1 :]) >= _AGREEING].tolist():
             yield row, other
 
 
-def _alike(signatures: _Signatures, bucket: Rows) -> Iterator[tuple[int, int]]:
-    """Pairs that are alike, enough of them to connect all of the bucket that is connected.
-
-    From one row to those alike, from these on: each row is compared with what nobody has reached. Of that only with
+def _reached(signatures: _Signatures, left: _Points) -> Iterator[tuple[int, int]]:
+    """From one row to those alike, from these on: each row is compared with what nobody has reached. Of that only with
     what is about as far from the first row as itself: signatures are points, and the triangle inequality rules out
     the others. So a bucket of many like rows, or of many groups far apart, takes no square of its size.
     """
-    left = _Points.of(signatures, bucket)
     while len(left):
-        waiting = [left.cut(np.arange(1))]
+        waiting = [left.cut_first()]
         while waiting and len(left):
             for row, point, distance in waiting.pop().each():
                 near = left.near(point, distance)
@@ -191,6 +191,12 @@ class _Points:
         taken = _Points(self.rows[places], self._values[:, places], self._distances[places])
         self.rows, self._distances = np.delete(self.rows, places), np.delete(self._distances, places)
         self._values = np.delete(self._values, places, axis=1)
+        return taken
+
+    def cut_first(self) -> _Points:
+        """Take the first one out, without a copy of the others."""
+        taken = _Points(self.rows[:1], self._values[:, :1], self._distances[:1])
+        self.rows, self._values, self._distances = self.rows[1:], self._values[:, 1:], self._distances[1:]
         return taken
 
     def _agreement(self, point: NDArray[np.uint8], start: int, end: int) -> NDArray[np.uint8]:
