@@ -105,6 +105,16 @@ def renumbered(row: dict[str, str], rng: random.Random) -> dict[str, str]:
     return {"problem": text, "answer": str(rng.randint(2, 9999))}
 
 
+class Silent:
+    """Progress that nobody looks at."""
+
+    def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None: ...
+
+    def advance(self, n: int = 1, **figures: float) -> None: ...
+
+    def show(self, **figures: float) -> None: ...
+
+
 def measure(folder: Path, name: str, count: int | None) -> None:
     """Run one step and print its figures as JSON."""
     import datasketch  # noqa: F401
@@ -121,7 +131,7 @@ def measure(folder: Path, name: str, count: int | None) -> None:
 
     def run(label: str, body: intake.Body, inputs: dict[str, Artifact]) -> Artifact:
         out = store.begin("step", label, label)
-        body(StepContext(inputs=inputs, out=out, store=store, progress=lambda *_: None, stop=threading.Event()))
+        body(StepContext(inputs=inputs, out=out, store=store, progress=Silent(), stop=threading.Event()))
         return out.commit(stage="step", label=label, version=1, key=label, payload={}, inputs={})
 
     def read(label: str, source: JsonlProblems) -> Artifact:
