@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import resource
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,9 @@ def main() -> None:
         counts = measure(held_out, seeds[0], others, spec)
         print(f"{change}: " + ", ".join(f"{key} {counts[key]}" for key in ("found", *others)))
     start = time.process_time()
-    n_grouped = sum(p.duplicate_group is not None for p in grouped([*held_out, *math, *gsm8k]))
+    with tempfile.TemporaryDirectory() as scratch:
+        written = grouped(lambda: [*held_out, *math, *gsm8k], Path(scratch))
+        n_grouped = sum(problem.duplicate_group is not None for problem in written)
     print(f"near-duplicate groups of written problems: {n_grouped:,} in {time.process_time() - start:.1f} CPU s")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
@@ -103,7 +106,9 @@ def measure(
     """Copies found, misses by way, and what is flagged of the rest."""
     everything = [*copies, *(problem for rows in others.values() for problem in rows)]
     random.Random(0).shuffle(everything)
-    flagged = {left.subject: left.detail for left in decontaminate(everything, {"math-500": held_out}, spec)[1]}
+    with tempfile.TemporaryDirectory() as scratch:
+        _, found = decontaminate(lambda: everything, {"math-500": held_out}, spec, Path(scratch))
+    flagged = {left.subject: left.detail for left in found}
     missed = [problem for problem in copies if problem.problem_id not in flagged]
     counts = Counter({"planted": len(copies), "found": len(copies) - len(missed)})
     counts.update(f"missed: {problem.source}" for problem in missed)

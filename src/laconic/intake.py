@@ -1,18 +1,20 @@
 """The bodies of the first steps: problems from their sources, and those that copy no benchmark.
 
-Only `plan.py` uses it.
+Only `plan.py` uses it. What does not fit into memory lies in the artifact's folder meanwhile, in files without a name:
+whatever ends the step ends them.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 
 from laconic import sources
 from laconic.core.records import Problem
 from laconic.stages import decontaminate as decontaminate_stage
-from laconic.stages import problems as problems_stage
 from laconic.stages.duplicates import grouped
 from laconic.stages.problems import ProblemSource, SyntheticProblems
+from laconic.stages.sieve import Sieve
 from laconic.store.step import StepContext
 from laconic.study import Study
 
@@ -25,11 +27,12 @@ def problems(source: ProblemSource, seed: int) -> Body:
     def body(ctx: StepContext) -> None:
         revision = sources.revision_of(source)
         count = None if isinstance(source, SyntheticProblems) else source.count
-        sieve = problems_stage.Sieve(sources.problem_rows(source, revision), count=count, seed=seed)
-        ctx.out.write("exclusions", sieve.exclusions())
-        # A generator's problems are independent draws from its templates; only written ones are copied.
-        kept = sieve.problems() if isinstance(source, SyntheticProblems) else grouped(sieve.problems())
-        ctx.out.write("problems", kept)
+        with tempfile.TemporaryFile(dir=ctx.out.folder) as waiting:
+            sieve = Sieve(sources.problem_rows(source, revision), count=count, seed=seed, waiting=waiting)
+            ctx.out.write("exclusions", sieve.exclusions())
+            # A generator's problems are independent draws from its templates; only written ones are copied.
+            made = isinstance(source, SyntheticProblems)
+            ctx.out.write("problems", sieve.problems() if made else grouped(sieve.problems, ctx.out.folder))
         ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
 
     return body
@@ -41,7 +44,9 @@ def decontaminate(study: Study) -> Body:
     def body(ctx: StepContext) -> None:
         rows, found = ctx.inputs["problems"], study.evaluate.benchmarks
         benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-        kept, left = decontaminate_stage.decontaminate(rows.read("problems", Problem), benchmarks, study.decontaminate)
+        kept, left = decontaminate_stage.decontaminate(
+            lambda: rows.read("problems", Problem), benchmarks, study.decontaminate, ctx.out.folder
+        )
         ctx.out.write("problems", kept)
         ctx.out.write("exclusions", left)
         ctx.out.facts.update(rows.manifest.facts)

@@ -1,14 +1,15 @@
-"""Decontamination and near-duplicate groups on problems written by hand."""
+"""Decontamination on problems written by hand."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from laconic.core.records import Exclusion, Problem
 from laconic.stages.decontaminate import Decontaminate, decontaminate
-from laconic.stages.duplicates import grouped
 from laconic.stages.likeness import skeleton, tokens
 
 HELD_OUT = Problem.of(
@@ -17,12 +18,22 @@ HELD_OUT = Problem.of(
     "12",
     source="held-out:1",
 )
+
+
+def judged(
+    problems: list[Problem], benchmarks: dict[str, list[Problem]], spec: Decontaminate | None = None
+) -> tuple[list[Problem], list[Exclusion]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        kept, left = decontaminate(lambda: iter(problems), benchmarks, spec or Decontaminate(), Path(scratch))
+    return list(kept), list(left)
+
+
 OTHERS = [Problem.of(f"Rectangle number {i} has sides {i} and {i + 3}. What is its area?", str(i)) for i in range(9)]
 
 
 def left(*texts: str, spec: Decontaminate | None = None) -> list[Exclusion]:
     problems = [*OTHERS, *(Problem.of(text, HELD_OUT.reference) for text in texts)]
-    kept, excluded = decontaminate(problems, {"bench": [HELD_OUT]}, spec or Decontaminate())
+    kept, excluded = judged(problems, {"bench": [HELD_OUT]}, spec)
     assert len(kept) + len(excluded) == len(problems)
     assert all(problem in kept for problem in OTHERS)
     return excluded
@@ -52,7 +63,7 @@ def test_what_shares_a_phrase_is_no_copy():
 def flagged(text: str, answer: str, bench: Problem, spec: Decontaminate | None = None, others: int = 0) -> str:
     """The rule by which one problem among strangers is a copy of `bench`, or nothing."""
     strangers = [Problem.of(f"Stranger {i} asks for the {i}th root of a tree.", str(1000 + i)) for i in range(others)]
-    _, excluded = decontaminate([*strangers, Problem.of(text, answer)], {"b": [bench]}, spec or Decontaminate())
+    _, excluded = judged([*strangers, Problem.of(text, answer)], {"b": [bench]}, spec)
     assert len(excluded) <= 1
     return excluded[0].detail.rpartition("), ")[2].partition(",")[0] if excluded else ""
 
@@ -115,7 +126,7 @@ def test_a_rare_answer_in_common_says_more_than_a_common_one():
 
     def found(answer: str) -> bool:
         here = replace(bench, reference=answer)
-        left = decontaminate([Problem.of(edited, answer), *filler], {"b": [here]}, Decontaminate(overlap=0.32))[1]
+        left = judged([Problem.of(edited, answer), *filler], {"b": [here]}, Decontaminate(overlap=0.32))[1]
         return any("overlap" in each.detail for each in left)
 
     assert found("7/13")
@@ -127,8 +138,8 @@ def test_a_turn_of_phrase_that_strangers_share_tells_nothing():
     bench = Problem.of(f"Find the centre of the circle through all three corners of the square. {phrase}", "1")
     asked = [f"Question {name} about something else. {phrase}" for name in "abcdefghijklmnop"]
     strangers = [Problem.of(text, str(i)) for i, text in enumerate(asked)]
-    assert not decontaminate([p for p in strangers if p.reference != "0"], {"b": [bench]}, Decontaminate())[1]
-    alone = decontaminate([strangers[1]], {"b": [bench]}, Decontaminate(overlap=0.5))[1]
+    assert not judged([p for p in strangers if p.reference != "0"], {"b": [bench]})[1]
+    alone = judged([strangers[1]], {"b": [bench]}, Decontaminate(overlap=0.5))[1]
     assert [each.subject for each in alone] == [strangers[1].problem_id]  # nobody else has it: it is most of the text
 
 
@@ -137,7 +148,7 @@ def test_copies_do_not_hide_one_another(answer: str):
     copies = [Problem.of(HELD_OUT.prompt.replace("48", str(40 + i)), str(i)) for i in range(20)]
     edited = [Problem.of(f"{HELD_OUT.prompt.replace('before noon', f'by {i} o clock')}", "12") for i in range(20)]
     wrapped = Problem.of(f"Solve. {HELD_OUT.prompt} Box it.", answer)
-    kept, excluded = decontaminate([*copies, *edited, wrapped], {"b": [HELD_OUT]}, Decontaminate())
+    kept, excluded = judged([*copies, *edited, wrapped], {"b": [HELD_OUT]})
     assert not kept
     assert len(excluded) == 41
 
@@ -145,7 +156,7 @@ def test_copies_do_not_hide_one_another(answer: str):
 def test_the_order_of_the_problems_decides_nothing():
     texts = [HELD_OUT.prompt.replace("before noon", "by noon"), "What is 3 + 4?", HELD_OUT.prompt + " Why?"]
     problems = [*OTHERS, *(Problem.of(text, "12") for text in texts)]
-    there, back = (decontaminate(p, {"b": [HELD_OUT]}, Decontaminate())[1] for p in (problems, problems[::-1]))
+    there, back = (judged(p, {"b": [HELD_OUT]})[1] for p in (problems, problems[::-1]))
     assert sorted(each.detail for each in there) == sorted(each.detail for each in back)
     assert len(there) == 2
 
@@ -155,9 +166,3 @@ def test_tokens_forget_format_and_skeletons_forget_numbers():
     assert tokens(a) == tokens(b) == ("1", "/", "2", "*", "1000", "<", "=", "x")
     assert skeleton(tokens("Two and 3.5")) == ("#", "and", "#")
     assert tokens("") == ()
-
-
-def test_near_duplicates_are_one_group_named_by_its_first_problem():
-    twin = Problem.of(HELD_OUT.prompt.replace("48", "64"), "16")
-    made = grouped([OTHERS[0], HELD_OUT, OTHERS[1], twin])
-    assert [p.duplicate_group for p in made] == [None, HELD_OUT.problem_id, None, HELD_OUT.problem_id]

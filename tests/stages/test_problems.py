@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from laconic.core.errors import InputError
 from laconic.core.records import Exclusion, Problem
-from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ParquetProblems, Sieve, problems_of_rows
+from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ParquetProblems, problems_of_rows
 from laconic.stages.rows import dig, read_jsonl
+from laconic.stages.sieve import Sieve
 
 ROWS = [
     {"problem": "1+1?", "answer": "2", "level": 1},
@@ -26,9 +28,12 @@ ROWS = [
 def problems(
     rows: Iterable[Problem | Exclusion], *, count: int | None, seed: int
 ) -> tuple[list[Problem], list[Exclusion]]:
-    sieve = Sieve(rows, count=count, seed=seed)
-    left = list(sieve.exclusions())
-    return sieve.problems(), left
+    with tempfile.TemporaryFile() as waiting:
+        sieve = Sieve(rows, count=count, seed=seed, waiting=waiting)
+        left = list(sieve.exclusions())
+        kept = list(sieve.problems())
+        assert list(sieve.problems()) == kept
+    return kept, left
 
 
 def read(rows: list[dict[str, object]]) -> list[Problem | Exclusion]:

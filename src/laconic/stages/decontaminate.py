@@ -19,13 +19,18 @@ what it misses: `benchmarks/decontaminate.py`.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+import tempfile
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from io import BufferedRandom
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from laconic.core.records import Exclusion, Problem
@@ -47,7 +52,7 @@ strangers alike; steeper, and what remains of a short problem is too little."""
 _USUAL = 0.01
 """Share of the problems that have an answer for which `overlap` is meant as it stands."""
 _TELLING = 0.125
-"""By what part of itself `overlap` falls for an answer that is ten times rarer, and rises for a more common one."""
+"""By what part of itself `overlap` falls for an answer ten times rarer, and rises for one ten times as common."""
 _MOST_TELLING = 0.25
 """It moves by no more than this part."""
 _FIGURE = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
@@ -68,8 +73,8 @@ class Decontaminate(Spec):
     """Tokens of a run; of a shorter problem, half of its tokens."""
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.48
     """Share of a benchmark problem's runs, by weight, that a copy of it has, if one problem in a hundred has its
-    answer. A rarer answer in common says more, so that less text is enough: an eighth less if one in a thousand has it.
-    """
+    answer; a rarer answer in common says more, so that less text is enough (an eighth less if one in a thousand has
+    it)."""
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
     same_answer: bool = True
@@ -94,139 +99,231 @@ class _Known(NamedTuple):
         prose = frozenset(grams(tokens(_FIGURE.sub(" ", problem.prompt)), size)) & runs
         return cls(benchmark, problem, words, tokens(problem.reference), runs, prose or runs)
 
-    def answered(self, answer: Tokens) -> bool:
-        """Whether `answer` may be this problem's. One that is not known may be any."""
-        return not answer or not self.answer or answer == self.answer
-
 
 class _Match(NamedTuple):
     rule: str
-    known: _Known
+    known: int
+    """Which of the benchmarks' problems."""
     share: float = 1.0
 
 
 def decontaminate(
-    problems: Iterable[Problem], benchmarks: Mapping[str, Iterable[Problem]], spec: Decontaminate
-) -> tuple[list[Problem], list[Exclusion]]:
-    """The problems that copy no benchmark problem, in their order, and an exclusion for each that does."""
-    listed = list(problems)
-    found = _Index(benchmarks, spec).matches(listed)
-    kept = [problem for problem, match in zip(listed, found, strict=True) if match is None]
-    left = [_exclusion(problem, match) for problem, match in zip(listed, found, strict=True) if match is not None]
+    problems: Callable[[], Iterable[Problem]],
+    benchmarks: Mapping[str, Iterable[Problem]],
+    spec: Decontaminate,
+    scratch: Path,
+) -> tuple[Iterator[Problem], Iterator[Exclusion]]:
+    """The problems that copy no benchmark problem, in their order, and an exclusion for each that does.
+
+    `problems` gives the same ones whenever it is called: once to judge them, once for each of what is returned. While
+    they are judged, a file without a name lies in the folder `scratch`; memory holds some numbers for each of them.
+    """
+    index = _Index(benchmarks, spec)
+    with tempfile.TemporaryFile(dir=scratch) as waiting:
+        found = index.matches(problems(), waiting)
+    kept = (problem for problem, match in zip(problems(), found, strict=True) if match is None)
+    left = (index.exclusion(problem, match) for problem, match in zip(problems(), found, strict=True) if match)
     return kept, left
 
 
-def _exclusion(problem: Problem, match: _Match) -> Exclusion:
-    known = match.known
-    share = f", {match.share:.0%} of it" if match.rule == "overlap" else ""
-    detail = f"{known.benchmark}: problem {known.problem.problem_id} ({known.problem.source}), {match.rule}{share}"
-    return Exclusion(subject=problem.problem_id, arm="", rule="contaminated", detail=detail)
-
-
 class _Index:
-    """The benchmarks' problems by their tokens, their skeletons and their runs."""
+    """The benchmarks' problems by their tokens, their skeletons and their runs. These have numbers, and so have their
+    answers: 0 is none, and the number after the last is any other."""
 
     def __init__(self, benchmarks: Mapping[str, Iterable[Problem]], spec: Decontaminate) -> None:
         self._spec = spec
         self._known = [_Known.of(name, problem, spec.n) for name, rows in benchmarks.items() for problem in rows]
-        self._exact: dict[Tokens, _Known] = {}
-        self._skeletons: defaultdict[Tokens, list[_Known]] = defaultdict(list)
-        self._having: defaultdict[Tokens, list[int]] = defaultdict(list)
+        self._exact: dict[Tokens, int] = {}
+        self._skeletons: defaultdict[Tokens, list[int]] = defaultdict(list)
         for number, known in enumerate(self._known):
-            self._exact.setdefault(known.words, known)
-            self._skeletons[skeleton(known.words)].append(known)
-            for run in known.runs:
-                self._having[run].append(number)
-        self._runs = sorted(self._having)
-        self._numbers = {run: number for number, run in enumerate(self._runs)}
+            self._exact.setdefault(known.words, number)
+            self._skeletons[skeleton(known.words)].append(number)
+        self._runs = {run: n for n, run in enumerate(sorted({run for known in self._known for run in known.runs}))}
         self._sizes = sorted({len(run) for run in self._runs})
-
-    def matches(self, problems: Iterable[Problem]) -> list[_Match | None]:
-        """What each problem copies, or None. Runs are counted over all problems before any is judged by them."""
-        whole: list[_Match | None] = []
-        shared: list[array[int]] = []
-        answers: list[Tokens] = []
-        for problem in problems:
-            words, answer = _unlabelled(problem.prompt), tokens(problem.reference)
-            match = self._whole(words, answer)
-            whole.append(match)
-            answers.append(answer)
-            # Numbers of four bytes, because millions of problems may wait for the count.
-            shared.append(array("I", set[int]() if match else self._shared(words)))
-        weights, having = self._weights(shared, answers), Counter(answers)
-        return [
-            match or self._overlap(
-                {self._runs[number] for number in runs}, answer, weights, rarity=_rarity(having[answer], len(answers))
-            )
-            for match, runs, answer in zip(whole, shared, answers, strict=True)
-        ]  # fmt: skip
-
-    def _weights(self, shared: Sequence[array[int]], answers: Sequence[Tokens]) -> list[dict[Tokens, float]]:
-        """For each known problem the weights of its runs, by how many strangers have them: problems with another
-        answer. So copies do not make their own text common, however many they are."""
-        seen, alike = Counter[int](), Counter[tuple[int, Tokens]]()
-        texts = [([self._numbers[run] for run in known.runs], known.answer) for known in self._known]
-        asked = {known.answer for known in self._known}
-        for runs, answer in [*texts, *zip(shared, answers, strict=True)]:
-            seen.update(runs)
-            alike.update((run, answer) for run in runs if answer in asked)
-        return [
-            {self._runs[run]: (1 + seen[run] - alike[run, answer]) ** _RARITY for run in runs} for runs, answer in texts
+        self._answers = {answer: n for n, answer in enumerate(sorted({(), *(known.answer for known in self._known)}))}
+        self._texts = [
+            _Text(self._answers[known.answer], self._numbers(known.runs), self._numbers(known.prose))
+            for known in self._known
         ]
 
-    def _whole(self, words: Tokens, answer: Tokens) -> _Match | None:
+    def exclusion(self, problem: Problem, match: _Match) -> Exclusion:
+        """A problem that copies another."""
+        known = self._known[match.known]
+        share = f", {match.share:.0%} of it" if match.rule == "overlap" else ""
+        detail = f"{known.benchmark}: problem {known.problem.problem_id} ({known.problem.source}), {match.rule}{share}"
+        return Exclusion(subject=problem.problem_id, arm="", rule="contaminated", detail=detail)
+
+    def matches(self, problems: Iterable[Problem], waiting: BufferedRandom) -> _Matches:
+        """What each problem copies. Runs are counted over all problems before any is judged by them; those of each
+        problem wait in a file, because long texts share a hundred with a benchmark."""
+        found, strangers = _Matches(), _Strangers(self._texts)
+        for problem in problems:
+            words, reference = _unlabelled(problem.prompt), tokens(problem.reference)
+            answer = self._answers.get(reference, len(self._answers))
+            match = self._whole(words, answer)
+            runs = frozenset[int]() if match else self._shared(words)
+            found.add(match)
+            strangers.add(runs, answer, reference)
+            array("I", (answer, len(runs), *runs)).tofile(waiting)
+        overlaps = _Overlaps(self._texts, strangers, self._spec)
+        waiting.seek(0)
+        for place in range(len(found)):
+            answer, n = _read(waiting, 2)
+            match = overlaps.best(set(_read(waiting, n)), answer, place)
+            if match:
+                found.put(place, match)
+        return found
+
+    def _whole(self, words: Tokens, answer: int) -> _Match | None:
         if words in self._exact:
             return _Match("exact", self._exact[words])
         if not self._spec.renumbered:
             return None
         form = skeleton(words)
+        alike = self._skeletons.get(form)
+        if not alike:
+            return None
         own = not self._spec.same_answer or sum(word != NUMBER for word in form) >= LONG
-        alike = self._skeletons.get(form, [])
-        same = [known for known in alike if known.answered(answer)] or (alike if own else [])
+        same = [number for number in alike if self._texts[number].answered(answer)] or (alike if own else [])
         return _Match("renumbered", same[0]) if same else None
 
-    def _shared(self, words: Tokens) -> set[int]:
-        return {
-            self._numbers[run]
-            for size in self._sizes
-            if size <= len(words)
-            for run in grams(words, size)
-            if run in self._numbers
-        }
+    def _shared(self, words: Tokens) -> frozenset[int]:
+        return self._numbers(run for size in self._sizes if size <= len(words) for run in grams(words, size))
 
-    def _overlap(
-        self, runs: Set[Tokens], answer: Tokens, weights: Sequence[Mapping[Tokens, float]], *, rarity: float
-    ) -> _Match | None:
-        """The benchmark problem of which the problem has most, of those of which it has enough."""
-        close = {number for run in runs if len(having := self._having[run]) <= COMMON for number in having}
-        enough = self._enough(answer, rarity)
-        matches = (self._held(self._known[number], runs, answer, weights[number], enough) for number in sorted(close))
+    def _numbers(self, runs: Iterable[Tokens]) -> frozenset[int]:
+        """The numbers of those that a benchmark has."""
+        return frozenset(number for number in map(self._runs.get, runs) if number is not None)
+
+
+def _read(file: BufferedRandom, n: int) -> array[int]:
+    numbers = array("I")
+    numbers.fromfile(file, n)
+    return numbers
+
+
+class _Text(NamedTuple):
+    """A benchmark problem in numbers."""
+
+    answer: int
+    runs: frozenset[int]
+    prose: frozenset[int]
+
+    def answered(self, answer: int) -> bool:
+        """Whether `answer` may be this problem's. One that is not known may be any."""
+        return not answer or not self.answer or answer == self.answer
+
+
+class _Strangers:
+    """How many texts have each run, and each answer: benchmarks' problems and those that may copy them."""
+
+    def __init__(self, texts: Sequence[_Text]) -> None:
+        self._texts = texts
+        self._seen, self._alike = Counter[int](), Counter[tuple[int, int]]()
+        self._of_answer: defaultdict[int, set[int]] = defaultdict(set)
+        self._answers = array("Q")
+        for text in texts:
+            self._of_answer[text.answer] |= text.runs
+        for text in texts:
+            self._count(text.runs, text.answer)
+
+    def add(self, runs: Set[int], answer: int, reference: Tokens) -> None:
+        """Count a problem."""
+        self._count(runs, answer)
+        digest = hashlib.blake2b(" ".join(reference).encode(), digest_size=8).digest()
+        self._answers.append(int.from_bytes(digest))
+
+    def _count(self, runs: Set[int], answer: int) -> None:
+        self._seen.update(runs)
+        if answer in self._of_answer:
+            self._alike.update((run, answer) for run in runs & self._of_answer[answer])
+
+    def weights(self) -> list[dict[int, float]]:
+        """For each benchmark problem the weights of its runs, by how many strangers have them: problems with another
+        answer. So copies do not make their own text common, however many they are."""
+        return [
+            {run: (1 + self._seen[run] - self._alike[run, text.answer]) ** _RARITY for run in text.runs}
+            for text in self._texts
+        ]
+
+    def rarities(self) -> Callable[[int], float]:
+        """From the place of a problem to the share of all that have its answer, as if a hundred more were looked at and
+        one of them had it: a few problems do not tell how rare an answer is."""
+        answers = np.asarray(self._answers)
+        values, counts = np.unique(answers, return_counts=True)
+        among = len(answers) - 1 + 1 / _USUAL
+        return lambda place: int(counts[np.searchsorted(values, answers[place])]) / among
+
+
+class _Overlaps:
+    """Which benchmark problem a problem has most of, when all runs have been counted."""
+
+    def __init__(self, texts: Sequence[_Text], strangers: _Strangers, spec: Decontaminate) -> None:
+        self._texts, self._spec = texts, spec
+        self._weights, self._rarity = strangers.weights(), strangers.rarities()
+        self._whole = [_weight(text.runs, weights) for text, weights in zip(texts, self._weights, strict=True)]
+        self._told = [_weight(text.prose, weights) for text, weights in zip(texts, self._weights, strict=True)]
+        having: defaultdict[int, list[int]] = defaultdict(list)
+        for number, text in enumerate(texts):
+            for run in text.runs:
+                having[run].append(number)
+        self._telling = {run: numbers for run, numbers in having.items() if len(numbers) <= COMMON}
+
+    def best(self, runs: Set[int], answer: int, place: int) -> _Match | None:
+        """The one of which it has most, of those of which it has enough."""
+        close = {number for run in runs for number in self._telling.get(run, ())}
+        if not close:
+            return None
+        enough = self._enough(answer, self._rarity(place))
+        matches = (self._held(number, runs, answer, enough) for number in sorted(close))
         return max((match for match in matches if match), key=lambda match: match.share, default=None)
 
-    def _enough(self, answer: Tokens, rarity: float) -> float:
+    def _enough(self, answer: int, rarity: float) -> float:
         """The share of a benchmark problem that one with the same answer has, if it is a copy."""
         if not answer or not self._spec.same_answer:
             return self._spec.overlap
         moved = _TELLING * math.log10(rarity / _USUAL)
         return self._spec.overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, moved)))
 
-    def _held(
-        self, known: _Known, runs: Set[Tokens], answer: Tokens, weights: Mapping[Tokens, float], enough: float
-    ) -> _Match | None:
-        changed = not known.answered(answer) and self._spec.same_answer
-        share = _share(known.prose if changed else known.runs, runs, weights)
-        return _Match("overlap", known, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
+    def _held(self, number: int, runs: Set[int], answer: int, enough: float) -> _Match | None:
+        text = self._texts[number]
+        changed = not text.answered(answer) and self._spec.same_answer
+        asked, whole = (text.prose, self._told[number]) if changed else (text.runs, self._whole[number])
+        share = _weight(asked & runs, self._weights[number]) / (whole or 1.0)
+        return _Match("overlap", number, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
 
 
-def _rarity(having: int, problems: int) -> float:
-    """The share of problems with an answer, as if a hundred more were looked at and one of them had it: a few problems
-    do not tell how rare an answer is."""
-    return having / (problems - 1 + 1 / _USUAL)
+def _weight(runs: Set[int], weights: Mapping[int, float]) -> float:
+    """Summed exactly: sets have no order."""
+    return math.fsum(map(weights.__getitem__, runs))
 
 
-def _share(whole: Set[Tokens], runs: Set[Tokens], weights: Mapping[Tokens, float]) -> float:
-    """Of the weight of `whole`, what stands in `runs`. Summed exactly: sets have no order."""
-    return math.fsum(weights[run] for run in whole & runs) / (math.fsum(weights[run] for run in whole) or 1.0)
+class _Matches:
+    """What each problem copies, in a few bytes each."""
+
+    _RULES = (None, "exact", "renumbered", "overlap")
+
+    def __init__(self) -> None:
+        self._rules, self._known, self._shares = array("B"), array("I"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def __iter__(self) -> Iterator[_Match | None]:
+        for rule, known, share in zip(self._rules, self._known, self._shares, strict=True):
+            yield _Match(name, known, share) if (name := self._RULES[rule]) else None
+
+    def add(self, match: _Match | None) -> None:
+        """The match of the next problem."""
+        self._rules.append(0)
+        self._known.append(0)
+        self._shares.append(0.0)
+        if match:
+            self.put(len(self) - 1, match)
+
+    def put(self, place: int, match: _Match) -> None:
+        """The match of the problem in that place."""
+        self._rules[place] = self._RULES.index(match.rule)
+        self._known[place], self._shares[place] = match.known, match.share
 
 
 def _unlabelled(text: str) -> Tokens:

@@ -70,5 +70,4 @@ def skeleton(words: Sequence[str]) -> Tokens:
 
 def grams(words: Sequence[str], n: int) -> Iterator[Tokens]:
     """Runs of `n` tokens in order; of a shorter text the whole of it."""
-    size = min(n, len(words))
-    return (tuple(words[at : at + size]) for at in range(len(words) - size + 1)) if size else iter(())
+    return zip(*(words[at:] for at in range(min(n, len(words)))), strict=False)

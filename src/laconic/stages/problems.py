@@ -1,21 +1,18 @@
-"""Problems from files, generators and the hub, as records under their content keys.
+"""Problems from files, generators and the hub, as records under their content keys; `sieve.py` takes the distinct ones.
 
-Invariant: a problem occurs once. Rows that cannot be used are exclusions with a rule, except a file that is not
-what it says (broken JSON, a missing field): that is the user's to mend and names the file and line.
+A row that cannot be used is an exclusion with a rule, except in a file that is not what it says (broken JSON, a
+missing field): that is the user's to mend and names the file and line.
 """
 
 from __future__ import annotations
 
-import heapq
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from laconic.core.digest import derive_seed
 from laconic.core.errors import InputError, near_miss
 from laconic.core.records import Exclusion, Problem
 from laconic.core.spec import PluginPath, Spec
@@ -122,76 +119,6 @@ FileProblems = JsonlProblems | ParquetProblems | HuggingFaceProblems
 ProblemSource = Annotated[
     JsonlProblems | ParquetProblems | SyntheticProblems | HuggingFaceProblems, Field(discriminator="kind")
 ]
-
-
-class Sieve:
-    """Distinct usable problems of a source in one pass: all of them, or a seeded sample of `count`.
-
-    The sample is the problems whose digests with the seed are smallest. So it does not depend on the order of the
-    source, a larger count contains a smaller one, and a heap of `count` problems is all that lies in memory: two
-    million rows pass through, and a duplicate meets its twin in the heap or shares its fate.
-    """
-
-    def __init__(self, rows: Iterable[Problem | Exclusion], *, count: int | None, seed: int) -> None:
-        self._rows, self._count, self._seed = rows, count, seed
-        self._kept: dict[str, tuple[int, Problem]] = {}
-        self._heap: list[tuple[int, str]] = []
-        self.n_rows = 0
-
-    def exclusions(self) -> Iterator[Exclusion]:
-        """What is left out, while the source is read; `problems` are known when this has ended.
-
-        Raises `InputError` when nothing is left, or less than the study counts on.
-        """
-        lost: Counter[str] = Counter()
-        for row in self._rows:
-            self.n_rows += 1
-            exclusion = row if isinstance(row, Exclusion) else self._sift(row)
-            if exclusion is not None:
-                lost[exclusion.rule] += 1
-                yield exclusion
-        self._check(lost)
-
-    def problems(self) -> list[Problem]:
-        """What was kept, in the order of the source."""
-        return [problem for _, problem in sorted(self._kept.values(), key=lambda pair: pair[0])]
-
-    def _sift(self, problem: Problem) -> Exclusion | None:
-        if not problem.prompt.strip():
-            return _excluded(problem, "empty_prompt")
-        if not problem.reference.strip():
-            return _excluded(problem, "no_reference")
-        if problem.problem_id in self._kept:
-            return _excluded(problem, "duplicate_problem")
-        self._kept[problem.problem_id] = (self.n_rows, problem)
-        return None if self._count is None else self._evict(problem, self._count)
-
-    def _evict(self, problem: Problem, count: int) -> Exclusion | None:
-        """Whoever is last in the seeded order, once there are too many."""
-        heapq.heappush(self._heap, (-derive_seed(self._seed, "sample", problem.problem_id), problem.problem_id))
-        if len(self._heap) <= count:
-            return None
-        _, problem_id = heapq.heappop(self._heap)
-        return _excluded(self._kept.pop(problem_id)[1], "beyond_count")
-
-    def _check(self, lost: Counter[str]) -> None:
-        rules = ", ".join(f"{rule}: {n:,}" for rule, n in lost.most_common()) or "none"
-        if not self._kept:
-            raise InputError(
-                f"an empty problem set ({lost.total():,} rows were left out; {rules})",
-                "at least one problem with a prompt and a reference",
-                "check the file, `where`, and the names of its prompt and reference fields",
-            )
-        if self._count is not None and len(self._kept) < self._count:
-            raise InputError(
-                f"{len(self._kept):,} problems in {self.n_rows:,} rows (left out: {rules})",
-                f"at least the {self._count:,} that `count` asks for",
-                "lower `count`, widen `where`, or see whether the source has become smaller",
-            )
-
-
-def _excluded(problem: Problem, rule: str) -> Exclusion:
-    return Exclusion(subject=problem.problem_id, arm="", rule=rule, detail=problem.source)
 
 
 def problems_of_rows(rows: Rows, spec: FileProblems) -> Iterator[Problem | Exclusion]:
