@@ -8,6 +8,7 @@ Montiel Olea and Plagborg-Møller 2019, with the multiplier bootstrap of Chernoz
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,16 +18,14 @@ from laconic.core.errors import InputError
 from laconic.stats.accuracy import accuracy
 from laconic.stats.distributions import t_quantile
 from laconic.stats.intervals import (
-    ClusteredError,
     Estimate,
     check_level,
-    cluster_sums,
     clustered_error,
     is_flat,
     proportion_band,
 )
 from laconic.stats.resampling import cluster_weights
-from laconic.stats.samples import BoolArray, FloatArray, Samples, align, cluster_index
+from laconic.stats.samples import FloatArray, Samples, align, cluster_index
 from laconic.stats.tokens import mean_tokens
 
 _GRID = 64
@@ -79,11 +78,11 @@ def accuracy_within_budget(
     Raises `InputError` without token counts or with an empty or negative list of budgets.
     """
     grid = _grid(samples, budgets)
-    within = samples.flat_correct[:, None] & (samples.flat_tokens[:, None] <= grid)
-    shares = _problem_means(samples, within)
-    errors = [clustered_error(column, cluster_index(samples)) for column in shares.T]
-    critical = _simultaneous(shares, samples, errors, seed, check_level(level), n_resamples)
-    values = np.clip(shares.mean(axis=0), 0.0, 1.0)
+    # One budget after the other: the shares of all problems under all of them would be most of what scoring takes.
+    errors = [clustered_error(_shares(samples, budget), cluster_index(samples)) for budget in grid]
+    moving = [budget for budget, error in zip(grid, errors, strict=True) if not is_flat(error)]
+    critical = _simultaneous(samples, moving, errors[0].df, seed, check_level(level), n_resamples)
+    values = np.clip([_shares(samples, budget).mean() for budget in grid], 0.0, 1.0)
     band = [proportion_band(float(v), e, critical=critical) for v, e in zip(values, errors, strict=True)]
     # The truth never falls with the budget either, so the band may be tightened to what monotone curves
     # allow.
@@ -145,27 +144,24 @@ def _grid(samples: Samples, budgets: Sequence[int] | None) -> FloatArray:
     return np.unique(np.asarray(budgets, dtype=np.float64))
 
 
-def _problem_means(samples: Samples, flags: BoolArray) -> FloatArray:
-    """The mean of each column over each problem's samples, (sum K_i, m) to (n, m)."""
-    starts = np.concatenate([[0], np.cumsum(samples.counts)[:-1]])
-    return np.add.reduceat(flags, starts, axis=0, dtype=np.float64) / samples.counts[:, None]
+def _shares(samples: Samples, budget: float) -> FloatArray:
+    """Each problem's share of samples that are right within a budget, shape (n,)."""
+    return samples.problem_means(samples.flat_correct & (samples.flat_tokens <= budget))
 
 
 def _simultaneous(
-    shares: FloatArray,
-    samples: Samples,
-    errors: list[ClusteredError],
-    seed: int,
-    level: float,
-    n_resamples: int,
+    samples: Samples, moving: Sequence[float], df: int, seed: int, level: float, n_resamples: int
 ) -> float:
-    """The `level` quantile of max_B |error(B)| / SE(B); at least the t quantile."""
-    moving = [j for j, error in enumerate(errors) if not is_flat(error)]
+    """The `level` quantile of max_B |error(B)| / SE(B) over the budgets that move; at least the t quantile."""
     if not moving:
-        return t_quantile(0.5 + level / 2, max(errors[0].df, 1))
-    centred = cluster_sums(shares[:, moving] - shares[:, moving].mean(axis=0), cluster_index(samples))
-    standardised = centred / np.sqrt((centred**2).sum(axis=0))
-    rng, df = np.random.default_rng(seed), errors[0].df
+        return t_quantile(0.5 + level / 2, max(df, 1))
+    clusters = cluster_index(samples)
+    standardised = np.empty((int(clusters.max()) + 1, len(moving)))
+    for j, budget in enumerate(moving):
+        shares = _shares(samples, budget)
+        centred = np.bincount(clusters, weights=shares - shares.mean(), minlength=len(standardised))
+        standardised[:, j] = centred / math.sqrt((centred**2).sum())
+    rng = np.random.default_rng(seed)
     # Normal multipliers over a chi: at one budget this is Student's t exactly, so 30 problems get a wide
     # enough band.
     normal = _multiplied(standardised, rng, n_resamples)

@@ -18,6 +18,7 @@ from laconic.core.errors import InputError
 from laconic.stats.accuracy import accuracy
 from laconic.stats.distributions import t_quantile
 from laconic.stats.intervals import Estimate, check_level
+from laconic.stats.ragged import Ragged
 from laconic.stats.resampling import cluster_weights
 from laconic.stats.samples import FloatArray, IntArray, Samples, cluster_index
 
@@ -87,9 +88,11 @@ def _cells(samples: Samples, seeds: IntArray) -> tuple[FloatArray, IntArray]:
 
 
 def _of_seed(samples: Samples, seed: int) -> Samples:
-    which = np.split(samples.flat_seeds == seed, np.cumsum(samples.counts)[:-1])
-    rows = [np.asarray(row)[keep] for row, keep in zip(samples.correct, which, strict=True)]
-    return Samples(problem_ids=samples.problem_ids, correct=rows, clusters=samples.clusters)
+    mine = samples.flat_seeds == seed
+    counts = np.bincount(samples.row[mine], minlength=samples.n_problems)
+    return Samples(
+        problem_ids=samples.problem_ids, correct=Ragged(samples.flat_correct[mine], counts), clusters=samples.clusters
+    )
 
 
 def _mean_squares(shares: FloatArray) -> tuple[float, float, float]:
