@@ -1,6 +1,6 @@
 """The bodies of the first steps: problems from their sources, and those that copy no benchmark.
 
-Only `plan.py` uses it.
+Only `plan/` uses it.
 """
 
 from __future__ import annotations
