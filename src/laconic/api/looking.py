@@ -14,14 +14,18 @@ from laconic.core.errors import InputError, near_miss
 from laconic.core.records import RECORDS, Problem, Trace, Verdict
 from laconic.explaining import Explanation, reasons
 from laconic.store.runner import inspect
-from laconic.watch.status import read_status, status_path
+from laconic.watch.status import last_of_name, read_status, status_path
 
 
 def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:
-    """Where the last or the present run of a study stands, as its process wrote it down."""
+    """Where the last or the present run of a study stands, as its process wrote it down: `what` was run, and which
+    steps of the study are `left`. Of a study that was never run as it stands, `of_its_name` is the last run of another
+    one of that name, or of this one before it was changed."""
     loaded = opened(study)
     place = open_store(loaded, store)
-    facts = read_status(status_path(place.root, loaded.name)) or {"study": loaded.name, "state": "never run"}
+    facts = read_status(status_path(place.root, loaded))
+    if facts is None:
+        facts = {"study": loaded.name, "state": "never run", "of_its_name": last_of_name(place.root, loaded.name)}
     return {**facts, "store": str(place.root)}
 
 

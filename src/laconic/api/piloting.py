@@ -17,7 +17,7 @@ from laconic.store.artifacts import Artifact
 from laconic.store.runner import inspect
 from laconic.store.runner import run as run_steps
 from laconic.watch.interrupts import interruptible
-from laconic.watch.status import StatusFile, status_path
+from laconic.watch.status import StatusFile, extent, status_path
 from laconic.watch.terminal import Watch
 
 
@@ -52,9 +52,11 @@ def pilot(
         if not steps:
             raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
         raise_faults(loaded, wiring, list(steps))
-        wiring.count_earlier(spent_in(graph, inspect(place, [graph.report])), place)
+        states = inspect(place, [graph.report])
+        wiring.count_earlier(spent_in(graph, states), place)
         targets = list(steps.values())
-        watch = Watch(StatusFile(status_path(place.root, loaded.name), loaded.name, len(targets) + 1), quiet=quiet)
+        part = extent(f"pilot of {problems}", targets, states)
+        watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
         with interruptible(wiring, watch), watch:
             result = run_steps(place, targets, watch, stop=stop)
     return [_pilot(name, result.artifacts[step]) for name, step in steps.items()]

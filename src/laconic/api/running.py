@@ -20,7 +20,7 @@ from laconic.store.runner import run as run_steps
 from laconic.store.step import Step
 from laconic.study import Study
 from laconic.watch.interrupts import interruptible
-from laconic.watch.status import StatusFile, status_path
+from laconic.watch.status import StatusFile, extent, status_path
 from laconic.watch.terminal import Watch
 from laconic.wiring import Wiring
 
@@ -65,7 +65,7 @@ def run(
         raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()
     with planned(loaded, stop) as (wiring, graph):
-        states = inspect(place, [graph.report])
+        states = whole = inspect(place, [graph.report])
         check_steps(steps, states)
         targets = [graph.report]
         if until is not None:
@@ -77,7 +77,8 @@ def run(
             return _summary(loaded, result, graph.report, len(states), place, Path(reports))
         raise_faults(loaded, wiring, asking(graph, states))
         wiring.count_earlier(spent_in(graph, states), place)
-        watch = Watch(StatusFile(status_path(place.root, loaded.name), loaded.name, len(states)), quiet=quiet)
+        part = extent(_asked_for(mode, steps, until), targets, whole)
+        watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
         left = left_alone(graph, states, wiring, place) if mode == "cached" else {}
         with interruptible(wiring, watch), watch:
             for step, why in left.items():
@@ -86,6 +87,12 @@ def run(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )
     return _summary(loaded, result, graph.report, len(states), place, Path(reports))
+
+
+def _asked_for(mode: Mode, steps: tuple[str, ...], until: str | None) -> str:
+    """A run as the command line would ask for it."""
+    options = [*([f"--mode {mode}"] if mode != "cached" else []), *(f"--step {step}" for step in steps)]
+    return " ".join(["run", *options, *([f"--until {until}"] if until is not None else [])])
 
 
 def raise_faults(study: Study, wiring: Wiring, asking: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from laconic.cli.options import JsonOpt, ReportsOpt, SetOpt, StoreOpt, StudyArg, changes, pasteable
-from laconic.cli.prints import print_json, print_run, printable
+from laconic.cli.prints import print_json, print_run, print_status
 
 
 def plan(
@@ -67,22 +67,9 @@ def run(
 def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) -> None:
     """Show where the present or last run of a study stands; works from another shell."""
     from laconic import api
-    from laconic.watch.meter import clock
 
     facts = api.status(study, store=store)
-    if as_json:
-        print_json(facts)
-        return
-    if facts["state"] == "never run":
-        typer.echo(f"{facts['study']}: never run in this store\nstore: {facts['store']}")
-        return
-    done, spent = f"{len(facts['finished'])} of {facts['steps']} steps done", clock(facts["now"] - facts["began"])
-    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {spent}")
-    if facts["why"]:
-        typer.echo(f"  why: {printable(facts['why'])}")
-    for row in facts["running"]:
-        typer.echo(f"  {row['step']}: {row['text']}")
-    typer.echo(f"store: {facts['store']}")
+    print_json(facts) if as_json else print_status(facts)
 
 
 def report(

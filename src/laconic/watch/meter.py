@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from laconic.core.wording import counted, money
+from laconic.core.wording import clock, counted, money
 
 _STEADY_S = 0.5
 
@@ -97,10 +97,3 @@ class Meter:
         kinds = {k.removeprefix("error: "): int(n) for k, n in self.figures.items() if k.startswith("error: ")}
         ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
         return f" ({', '.join(f'{n} {kind}' for kind, n in ordered[:4])})" if ordered else ""
-
-
-def clock(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
