@@ -63,6 +63,24 @@ def test_a_mistake_gets_a_message_and_no_traceback(args: list[str], code: int, s
     assert not (tmp_path / ".laconic").exists()
 
 
+@pytest.mark.parametrize(
+    "verb", ["check", "plan", "run", "status", "explain", "show", "show funnel", "export corpus --to out", "report"]
+)
+def test_every_verb_about_one_study_takes_changes_of_it(verb: str, tmp_path: Path):
+    name, *more = verb.split()
+    done = laconic(name, "miniature", *more, "--set", "training.epoch=2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--set training.epoch: the study has no 'training.epoch'" in done.stderr
+    assert "did you mean 'epochs'?" in done.stderr
+
+
+def test_a_command_in_a_message_repeats_the_changes(tmp_path: Path):
+    done = laconic("show", "miniature", "funnel", "--set", "problems.count=9", "--set", "name=a b", cwd=tmp_path)
+    assert "name" in done.stderr, "a name with a blank is a fault"
+    done = laconic("show", "miniature", "funnel", "--set", "problems.count=9", "--set", "title=a b", cwd=tmp_path)
+    assert "laconic run miniature --set problems.count=9 --set 'title=a b' --until curate" in done.stderr
+
+
 def test_the_version_is_an_option_too(tmp_path: Path):
     version = json.loads(laconic("version", "--json", cwd=tmp_path).stdout)["laconic"]
     assert laconic("--version", cwd=tmp_path).stdout == f"laconic {version}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from laconic.export import write as write_export
 from laconic.store.runner import inspect
 
 
-def export(study: StudyLike, to: str | Path, *, store: str | Path | None = None, public: bool = False) -> ExportSummary:
+def export(
+    study: StudyLike, to: str | Path, *, store: str | Path | None = None, public: bool = False,
+    overrides: Mapping[str, str] | None = None,
+) -> ExportSummary:  # fmt: skip
     """Every arm as Parquet in the conversational layout, with a card, in a new folder or at `hf://user/name` (private
     unless `public`). Raises `InputError` when arms are not built yet."""
-    loaded = opened(study)
+    loaded = opened(study, overrides)
     with planned(loaded) as (_, graph):
         states = {s.step: s for s in inspect(open_store(loaded, store), [graph.report])}
         arms = {f"{a}" if rule == "problems" else f"{a}-{rule}": states[step] for (a, rule), step in graph.arms.items()}

@@ -17,11 +17,13 @@ from laconic.store.runner import inspect
 from laconic.watch.status import last_of_name, read_status, status_path
 
 
-def status(study: StudyLike, *, store: str | Path | None = None) -> dict[str, Any]:
+def status(
+    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Where the last or the present run of a study stands, as its process wrote it down: `what` was run, and which
     steps of the study are `left`. Of a study that was never run as it stands, `of_its_name` is the last run of another
     one of that name, or of this one before it was changed."""
-    loaded = opened(study)
+    loaded = opened(study, overrides)
     place = open_store(loaded, store)
     facts = read_status(status_path(place.root, loaded))
     if facts is None:
@@ -46,12 +48,12 @@ def explain(
 
 def show(
     study: StudyLike, *, table: str = "scores", step: str | None = None, problem: str | None = None,
-    limit: int = 20, store: str | Path | None = None,
+    limit: int = 20, store: str | Path | None = None, overrides: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of a table, from all finished steps of the study or from one; those of one problem if asked."""
     if table not in RECORDS:
         raise InputError(f"no table {table!r}", near_miss(table, RECORDS), "name one of the tables")
-    loaded = opened(study)
+    loaded = opened(study, overrides)
     states = plan(loaded, store=store)
     if step is not None:
         check_steps((step,), states)
@@ -68,10 +70,12 @@ def show(
     return rows
 
 
-def side_by_side(study: StudyLike, problem: str, *, store: str | Path | None = None) -> dict[str, Any]:
+def side_by_side(
+    study: StudyLike, problem: str, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One problem (by the beginning of its id) with every author's first trace and its verdict; where several ids
     begin so, the first of them, and how many there are."""
-    loaded = opened(study)
+    loaded = opened(study, overrides)
     states = [state for state in plan(loaded, store=store) if state.artifact is not None]
     matches: dict[str, Problem] = {}
     verdicts: dict[tuple[str, str], Verdict] = {}
@@ -112,13 +116,14 @@ LOOKS = {"funnel": looks.funnel, "lengths": looks.lengths, "profile": looks.prof
 
 
 def look(
-    study: StudyLike, view: str, *, store: str | Path | None = None, step: str | None = None, limit: int = 20
-) -> list[dict[str, Any]]:
+    study: StudyLike, view: str, *, store: str | Path | None = None, step: str | None = None, limit: int = 20,
+    overrides: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`; of one step or stage, or
     of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
-    loaded = opened(study)
+    loaded = opened(study, overrides)
     with planned(loaded) as (_, graph):
         states = inspect(open_store(loaded, store), [graph.report])
         if step is not None:

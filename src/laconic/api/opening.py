@@ -24,10 +24,20 @@ def opened(study: StudyLike, overrides: Mapping[str, str] | None = None) -> Stud
     """The study that a verb was given, read and checked. Raises `StudyError` with every fault."""
     if not isinstance(study, Study):
         return load_study(study, overrides=overrides)
+    refuse_changes(overrides)
     faults = faults_of(study)
     if faults:
         raise StudyError(faults, study=study.name)
     return study
+
+
+def refuse_changes(overrides: Mapping[str, str] | None) -> None:
+    """Raise `InputError` for changes to a study that has been read already: they belong to its file."""
+    if overrides:
+        found = f"a Study that is read already, with overrides of {', '.join(overrides)}"
+        raise InputError(
+            found, "overrides of a study file", "load_study(path, overrides=...), and give what it returns"
+        )
 
 
 def open_store(study: Study | None = None, store: str | Path | None = None) -> Store:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from laconic.api.opening import StudyLike
+from laconic.api.opening import StudyLike, refuse_changes
 from laconic.core.errors import Fault, InputError, LaconicError
 from laconic.crosschecks import faults_of, run_faults
 from laconic.loading import find_study, survey
@@ -38,6 +38,8 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
     """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys; and, as
     warnings, references that the verifier cannot use and traces that no problem is matched by. Where the file has
     faults, what can be said of its sound parts is said as well."""
+    if isinstance(study, Study):
+        refuse_changes(overrides)
     try:
         loaded, faults = (study, faults_of(study)) if isinstance(study, Study) else survey(study, overrides=overrides)
     except LaconicError as error:

@@ -47,21 +47,25 @@ def show(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20,
     store: StoreOpt = None,
+    overrides: SetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Show a look at the corpus, rows of a study's tables, or one problem with what every author wrote."""
     from laconic import api
     from laconic.core.wording import counted
 
+    changed = changes(overrides)
     if view is not None:
-        found = api.look(study, view, store=store, step=step, limit=limit)
+        found = api.look(study, view, store=store, step=step, limit=limit, overrides=changed)
         print_json(found) if as_json else print_look(found)
         return
     if problem is not None and table == "scores":
-        value: Any = api.side_by_side(study, problem, store=store)
+        value: Any = api.side_by_side(study, problem, store=store, overrides=changed)
         print_json(value) if as_json else print_side_by_side(value)
         return
-    rows = api.show(study, table=table, step=step, problem=problem, limit=limit, store=store)
+    rows = api.show(
+        study, table=table, step=step, problem=problem, limit=limit, store=store, overrides=changed
+    )  # fmt: skip
     if as_json:
         print_json(rows)
         return
@@ -77,6 +81,7 @@ def export(
     public: Annotated[bool, typer.Option("--public", help="On the hub: for everybody to see; asks first.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: StoreOpt = None,
+    overrides: SetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Write the arms as data sets that TRL, LLaMA-Factory and axolotl read; on the hub they are private."""
@@ -92,7 +97,7 @@ def export(
             found = f"--public for {to}, and no terminal to ask at"
             raise InputError(found, "a confirmation", "add --yes, or leave out --public and it is private")
         typer.confirm(f"make {to} public?", abort=True)
-    done = api.export(study, to, store=store, public=public)
+    done = api.export(study, to, store=store, public=public, overrides=changes(overrides))
     if as_json:
         print_json(asdict(done))
         return

@@ -8,20 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
-_given: dict[str, str] = {}
-"""The study and the store as they were typed, for the commands that messages name: those must work when pasted."""
+_given: dict[str, Any] = {}
+"""The study, its changes and the store as they were typed, for the commands that messages name: those must work when
+pasted."""
 
 
 def _remember(parameter: typer.CallbackParam, value: Any) -> Any:
-    if value is not None:
-        _given[str(parameter.name)] = shlex.quote(str(value))
+    _given[str(parameter.name)] = value
     return value
 
 
 def pasteable(text: str) -> str:
-    """`text` with the study that this command was given in the place of STUDY, and its store beside it."""
-    store = f" --store {_given['store']}" if "store" in _given else ""
-    return text.replace("STUDY", f"{_given['study']}{store}") if "study" in _given else text
+    """`text` with the study that this command was given in the place of STUDY, its store and its changes beside it."""
+    if "study" not in _given:
+        return text
+    words = [_given["study"]]
+    if _given.get("store") is not None:
+        words += ["--store", str(_given["store"])]
+    for pair in _given.get("overrides") or ():
+        words += ["--set", pair]
+    return text.replace("STUDY", shlex.join(words))
 
 
 _STUDY_HELP = "A study file (TOML), or the name of a shipped study (see `laconic studies`)."
@@ -34,7 +40,9 @@ StoreOpt = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP, call
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SetOpt = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key that the file has: --set training.epochs=1"),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key that the file has: --set training.epochs=1", callback=_remember
+    ),
 ]
 ReportsOpt = Annotated[Path, typer.Option("--reports", help="Where finished reports lie.")]
 

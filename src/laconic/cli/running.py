@@ -64,11 +64,11 @@ def run(
     print_run(done, as_json, pasteable("laconic show STUDY funnel"))
 
 
-def status(study: StudyArg, store: StoreOpt = None, as_json: JsonOpt = False) -> None:
+def status(study: StudyArg, store: StoreOpt = None, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
     """Show where the present or last run of a study stands; works from another shell."""
     from laconic import api
 
-    facts = api.status(study, store=store)
+    facts = api.status(study, store=store, overrides=changes(overrides))
     print_json(facts) if as_json else print_status(facts)
 
 
