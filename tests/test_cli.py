@@ -169,3 +169,30 @@ def test_check_warns_of_single_references_and_fails_when_most_are_bad(tmp_path: 
         asked = laconic("check", "c.toml", "--json", cwd=tmp_path)
         assert asked.returncode == code
         assert [fault["level"] for fault in json.loads(asked.stdout)] == levels
+
+
+BROKEN = 'name = "bad"\n[problems]\nkind = "jsonl"\npath = "none.jsonl"\n'
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "status", "explain", "show", "export corpus --to out", "report"])
+def test_with_json_every_verb_tells_the_faults_of_a_study_as_check_does(verb: str, tmp_path: Path):
+    (tmp_path / "bad.toml").write_text(BROKEN)
+    checked = laconic("check", "bad.toml", "--json", cwd=tmp_path)
+    name, *more = verb.split()
+    done = laconic(name, "bad.toml", *more, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == json.loads(checked.stdout)
+    assert {fault["where"] for fault in json.loads(done.stdout)} == {"teachers", "problems.path"}
+
+
+@pytest.mark.parametrize(
+    "args", [["run", "minature"], ["gc", "--store", "none"], ["verify", "none.jsonl"], ["fields", "curat"]]
+)
+def test_with_json_any_other_fault_is_json_too(args: list[str], tmp_path: Path):
+    done = laconic(*args, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    (fault,) = json.loads(done.stdout)
+    assert set(fault) == {"where", "found", "expected", "remedy", "level"}
+    assert laconic("run", "--json", "--nosuch", cwd=tmp_path).returncode == 2
+    (fault,) = json.loads(laconic("report", "miniature", "--json", cwd=tmp_path).stdout)
+    assert fault["remedy"] == "laconic run miniature"

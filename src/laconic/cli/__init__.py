@@ -1,23 +1,27 @@
 """The command line: parses, calls `api`, prints; no logic. Heavy imports happen inside the verbs.
 
 Exit codes: 0 done, 1 a fault of the study, input, store or author, 2 wrong usage, 3 the budget is spent, 130
-interrupted. This file is the list of commands and the guard around them.
+interrupted. With `--json` faults are JSON as well: on stdout a list of them, in the place of what was asked for. This
+file is the list of commands and the guard around them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from laconic.cli.looking import explain, export, show
-from laconic.cli.options import pasteable
-from laconic.cli.prints import printable
+from laconic.cli.options import json_is_wanted, pasteable
+from laconic.cli.prints import print_json, printable
 from laconic.cli.running import plan, report, run, status
 from laconic.cli.tools import gc, pretrain, verify, version
 from laconic.cli.writing import check, fields, new, studies
+
+if TYPE_CHECKING:
+    from laconic.core.errors import LaconicError
 
 _COMMANDS = (
     studies, new, check, fields, plan, run, status, explain, show, export, report, verify, gc, version,
@@ -70,13 +74,13 @@ def _guarded(command: Callable[[], Any]) -> int:
     try:
         command()
     except BudgetSpent as error:
-        typer.echo(printable(pasteable(f"stopped: {error}")), err=True)
+        _tell("stopped", error)
         return 3
     except RunStopped as error:
-        typer.echo(printable(pasteable(f"stopped: {error}")), err=True)
+        _tell("stopped", error)
         return 130
     except LaconicError as error:
-        typer.echo(printable(pasteable(f"error: {error}")), err=True)
+        _tell("error", error)
         return 1
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command again to go on", err=True)
@@ -84,3 +88,11 @@ def _guarded(command: Callable[[], Any]) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def _tell(how: str, error: LaconicError) -> None:
+    """What ended a command, to people; or its faults to a script that asked for JSON, in the shape that `check` has."""
+    if json_is_wanted():
+        print_json([{key: pasteable(text) for key, text in fault._asdict().items()} for fault in error.faults])
+    else:
+        typer.echo(printable(pasteable(f"{how}: {error}")), err=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 _given: dict[str, Any] = {}
-"""The study, its changes and the store as they were typed, for the commands that messages name: those must work when
-pasted."""
+"""What was typed: the study, its changes and the store, for the commands that messages name, which must work when
+pasted; and whether JSON is wanted, of faults as well."""
 
 
 def _remember(parameter: typer.CallbackParam, value: Any) -> Any:
@@ -30,6 +30,11 @@ def pasteable(text: str) -> str:
     return text.replace("STUDY", shlex.join(words))
 
 
+def json_is_wanted() -> bool:
+    """Whether this command was asked for JSON."""
+    return bool(_given.get("as_json"))
+
+
 _STUDY_HELP = "A study file (TOML), or the name of a shipped study (see `laconic studies`)."
 _STORE_HELP = (
     "The store's folder. Default: LACONIC_STORE, else the study's run.store, else .laconic in the folder where the "
@@ -37,7 +42,7 @@ _STORE_HELP = (
 )
 StudyArg = Annotated[str, typer.Argument(metavar="STUDY", help=_STUDY_HELP, callback=_remember)]
 StoreOpt = Annotated[Path | None, typer.Option("--store", help=_STORE_HELP, callback=_remember)]
-JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.", callback=_remember)]
 SetOpt = Annotated[
     list[str] | None,
     typer.Option(
