@@ -40,6 +40,8 @@ def test_the_help_names_every_verb(tmp_path: Path):
         (["run", "miniature", "--until", "curat"], 1, "did you mean 'curate'?"),
         (["run", "miniature", "--step", "generate"], 1, "--until generate"),
         (["run", "miniature", "--step", "generate", "--mode", "retry"], 1, "--mode force, which --step narrows"),
+        (["run", "miniature", "--mode", "force", "--step", "train", "--until", "curate"], 1, "which ends without it"),
+        (["run", "miniature", "--mode", "force", "--step", "train", "--until", "curate"], 1, "with --until train"),
         (["show", "miniature", "profile"], 1, "laconic run miniature --until screen"),
         (["show", "miniature", "examples", "--store", "a b"], 1, "laconic run miniature --store 'a b' --until curate"),
         (["show", "miniature", "funnel", "--step", "scren"], 1, "did you mean 'screen'?"),

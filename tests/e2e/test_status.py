@@ -51,6 +51,10 @@ def test_a_run_that_ended_early_is_partial_and_names_what_is_left(tmp_path: Path
     call("run", "s.toml", "--mode", "force", "--until", "generate", "-q")
     facts = facts_of(call, "s.toml")
     assert (facts["state"], facts["what"]) == ("finished", "run --mode force --until generate"), "nothing is left"
+    again = json.loads(
+        call("run", "s.toml", "--mode", "force", "--step", "verify", "--until", "verify", "--json").stdout
+    )
+    assert again["executed"] == ["verify/verbose"], "a step that is on the way is executed again"
 
 
 def test_a_pilot_is_no_finished_run(tmp_path: Path):

@@ -15,7 +15,7 @@ from laconic.crosschecks import run_faults
 from laconic.notes import run_notes
 from laconic.plan.asking import asking, left_alone, spent_in
 from laconic.store.artifacts import Store
-from laconic.store.runner import Mode, RunResult, inspect
+from laconic.store.runner import Mode, RunResult, StepState, inspect
 from laconic.store.runner import run as run_steps
 from laconic.store.step import Step
 from laconic.study import Study
@@ -72,6 +72,7 @@ def run(
             check_steps((until,), states)
             targets = [state.step for state in states if is_named(until, state)]
             states = inspect(place, targets)
+            _check_reached(steps, until, states)
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
             return _summary(loaded, result, graph.report, len(states), place, Path(reports))
@@ -87,6 +88,17 @@ def run(
                 place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
             )
     return _summary(loaded, result, graph.report, len(states), place, Path(reports))
+
+
+def _check_reached(steps: tuple[str, ...], until: str, states: list[StepState]) -> None:
+    """Raise `InputError` for a step to execute again that a run which ends at `until` does not come to."""
+    for step in steps:
+        if not any(is_named(step, state) for state in states):
+            stages = ", ".join(dict.fromkeys(state.step.stage for state in states))
+            raise InputError(
+                f"--step {step} with --until {until}, which ends without it", f"a step of these stages: {stages}",
+                f"leave out one of the two, or end there with --until {step}",
+            )  # fmt: skip
 
 
 def _asked_for(mode: Mode, steps: tuple[str, ...], until: str | None) -> str:
