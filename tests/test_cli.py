@@ -40,6 +40,8 @@ def test_the_help_names_every_verb(tmp_path: Path):
         (["run", "miniature", "--until", "curat"], 1, "did you mean 'curate'?"),
         (["run", "miniature", "--step", "generate"], 1, "--until generate"),
         (["run", "miniature", "--step", "generate", "--mode", "retry"], 1, "--mode force, which --step narrows"),
+        (["run", "miniature", "--mode", "force", "--step", "train", "--until", "curate"], 1, "which ends without it"),
+        (["run", "miniature", "--mode", "force", "--step", "train", "--until", "curate"], 1, "with --until train"),
         (["show", "miniature", "profile"], 1, "laconic run miniature --until screen"),
         (["show", "miniature", "examples", "--store", "a b"], 1, "laconic run miniature --store 'a b' --until curate"),
         (["show", "miniature", "funnel", "--step", "scren"], 1, "did you mean 'screen'?"),
@@ -61,6 +63,24 @@ def test_a_mistake_gets_a_message_and_no_traceback(args: list[str], code: int, s
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / ".laconic").exists()
+
+
+@pytest.mark.parametrize(
+    "verb", ["check", "plan", "run", "status", "explain", "show", "show funnel", "export corpus --to out", "report"]
+)
+def test_every_verb_about_one_study_takes_changes_of_it(verb: str, tmp_path: Path):
+    name, *more = verb.split()
+    done = laconic(name, "miniature", *more, "--set", "training.epoch=2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--set training.epoch: the study has no 'training.epoch'" in done.stderr
+    assert "did you mean 'epochs'?" in done.stderr
+
+
+def test_a_command_in_a_message_repeats_the_changes(tmp_path: Path):
+    done = laconic("show", "miniature", "funnel", "--set", "problems.count=9", "--set", "name=a b", cwd=tmp_path)
+    assert "name" in done.stderr, "a name with a blank is a fault"
+    done = laconic("show", "miniature", "funnel", "--set", "problems.count=9", "--set", "title=a b", cwd=tmp_path)
+    assert "laconic run miniature --set problems.count=9 --set 'title=a b' --until curate" in done.stderr
 
 
 def test_the_version_is_an_option_too(tmp_path: Path):
@@ -151,3 +171,30 @@ def test_check_warns_of_single_references_and_fails_when_most_are_bad(tmp_path: 
         asked = laconic("check", "c.toml", "--json", cwd=tmp_path)
         assert asked.returncode == code
         assert [fault["level"] for fault in json.loads(asked.stdout)] == levels
+
+
+BROKEN = 'name = "bad"\n[problems]\nkind = "jsonl"\npath = "none.jsonl"\n'
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "status", "explain", "show", "export corpus --to out", "report"])
+def test_with_json_every_verb_tells_the_faults_of_a_study_as_check_does(verb: str, tmp_path: Path):
+    (tmp_path / "bad.toml").write_text(BROKEN)
+    checked = laconic("check", "bad.toml", "--json", cwd=tmp_path)
+    name, *more = verb.split()
+    done = laconic(name, "bad.toml", *more, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == json.loads(checked.stdout)
+    assert {fault["where"] for fault in json.loads(done.stdout)} == {"teachers", "problems.path"}
+
+
+@pytest.mark.parametrize(
+    "args", [["run", "minature"], ["gc", "--store", "none"], ["verify", "none.jsonl"], ["fields", "curat"]]
+)
+def test_with_json_any_other_fault_is_json_too(args: list[str], tmp_path: Path):
+    done = laconic(*args, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    (fault,) = json.loads(done.stdout)
+    assert set(fault) == {"where", "found", "expected", "remedy", "level"}
+    assert laconic("run", "--json", "--nosuch", cwd=tmp_path).returncode == 2
+    (fault,) = json.loads(laconic("report", "miniature", "--json", cwd=tmp_path).stdout)
+    assert fault["remedy"] == "laconic run miniature"

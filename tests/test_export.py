@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     assert "| screen/short | 7 | 1 `empty_reasoning` |\n" in card
     assert "| curate/long | 7 | 1 `no_trace_of_teacher` |\n" in card
     assert "| curate/any | 8 | none |\n" in card
+    assert re.search(r"\| verify/short \| 8 \| \d `correct`", card), "verification stands in the funnel as its outcomes"
     assert "{" not in card.partition("## Funnel")[2].partition("## Lengths")[0]
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")

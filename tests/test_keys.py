@@ -183,7 +183,7 @@ def test_the_judges_version_is_in_the_key_and_the_seed_is_where_an_audit_draws(m
     assert verdicts_of(verify=JUDGED, seed=1) != verdicts_of(verify=JUDGED)
     assert verdicts_of(verify=unaudited, seed=1) == verdicts_of(verify=unaudited)
     before, rules = verdicts_of(verify=JUDGED), verdicts_of()
-    monkeypatch.setattr("laconic.plan.JUDGE_VERSION", "judge@999")
+    monkeypatch.setattr("laconic.plan.corpus_steps.JUDGE_VERSION", "judge@999")
     assert verdicts_of(verify=JUDGED) != before
     assert verdicts_of() == rules
 

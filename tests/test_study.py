@@ -306,3 +306,10 @@ def test_new_copies_a_shipped_study_and_never_overwrites(tmp_path: Path):
     assert load_study(path) == load_study("miniature")
     with pytest.raises(InputError, match="there already"):
         api.new(path)
+
+
+@pytest.mark.parametrize("verb", [api.check, api.plan, api.status, api.show, api.explain])
+def test_changes_of_a_study_that_is_read_already_are_refused_not_ignored(write, verb):
+    study = load_study(write(BASE))
+    with pytest.raises(LaconicError, match="load_study"):
+        verb(study, overrides={"problems.count": "3"})

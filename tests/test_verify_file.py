@@ -20,13 +20,14 @@ from typing import Any
 
 import pytest
 
-from laconic import api, watch
+from laconic import api
 from laconic.core.errors import InputError
 from laconic.core.protocols import Answered, Grading
 from laconic.core.records import Outcome
 from laconic.domains.math import VERSION
 from laconic.verify_file import Fields, grade_file, resume
-from laconic.watch import Meter
+from laconic.watch import terminal
+from laconic.watch.meter import Meter
 
 HANGS = r"\boxed{\int_0^{100000000!} \sum_{k=1}^{n} \lim_{y \to 0} \frac{x^k}{y} \sin(x^{x^k}) dx}"
 ROWS: list[dict[str, object]] = [
@@ -479,9 +480,9 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(tmp_path: Path):
 
 
 def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watch, "_LINE_EVERY_S", 0.05)
+    monkeypatch.setattr(terminal, "_LINE_EVERY_S", 0.05)
     log = io.StringIO()
-    with watch.metered("verify", stream=log) as meter:
+    with terminal.metered("verify", stream=log) as meter:
         meter.start(0, unit="earlier rows checked")
         meter.advance(7)
         time.sleep(0.2)
@@ -491,6 +492,6 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatc
     assert "...    verify  7 earlier rows checked" in lines
     assert lines[-1] == "...    verify  7/1,000 rows"
     silent = io.StringIO()
-    with watch.metered("verify", stream=silent, quiet=True):
+    with terminal.metered("verify", stream=silent, quiet=True):
         time.sleep(0.2)
     assert silent.getvalue() == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from laconic.watch import Meter
+from laconic.watch.meter import Meter
 
 
 def test_a_meter_says_everything_in_one_line():

@@ -143,7 +143,7 @@ is the order of a curriculum: read such an arm without shuffling across phases.
 
 ## Funnel
 
-| step | rows | left out |
+| step | rows | left out; of verification, the outcomes |
 |---|--:|---|
 {steps}
 
@@ -172,7 +172,7 @@ def _length_row(name: str, n: int, artifact: Artifact) -> str:
 
 
 def _funnel_row(row: Mapping[str, Any]) -> str:
-    left = ", ".join(f"{n:,} `{rule}`" for rule, n in row["left_out"].items()) or "none"
+    left = ", ".join(f"{n:,} `{rule}`" for rule, n in row.get("outcomes", row["left_out"]).items()) or "none"
     return f"| {row['step']} | {row['rows']:,} | {left} |"
 
 

@@ -1,6 +1,6 @@
 """The bodies of the first steps: problems from their sources, and those that copy no benchmark.
 
-Only `plan.py` uses it. What does not fit into memory lies in the artifact's folder meanwhile, in files without a name:
+Only `plan/` uses it. What does not fit into memory lies in the artifact's folder meanwhile, in files without a name:
 whatever ends the step ends them.
 """
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from laconic.core.records import Example, Exclusion, Profile, Trace
+from laconic.core.records import UNGRADED, Example, Exclusion, Outcome, Profile, Trace, Verdict
 from laconic.stages.profile import summarise
 from laconic.stages.report import left_of_recordings
 from laconic.store.artifacts import Artifact
@@ -33,10 +33,12 @@ def needed(study: Study, view: str) -> str:
 
 
 def funnel(study: Study, found: Found) -> Rows:
-    """Rows of every step on the way to examples, and what each left out by rule."""
+    """Rows of every step on the way to examples, what each left out by rule, and what verification said of traces."""
     rows: Rows = []
     for name, artifact in found.items():
         stage, _, label = name.partition("/")
+        if stage == "verify" and label in study.teachers:
+            rows.append({"step": name, **_verified(artifact)})
         of_corpus = label == "problems" or label in study.teachers or stage == "curate"
         if stage in _COUNTED and of_corpus:
             left = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
@@ -45,6 +47,15 @@ def funnel(study: Study, found: Found) -> Rows:
                 n = artifact.manifest.facts.get("problems", 0)
             rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
     return rows
+
+
+def _verified(verdicts: Artifact) -> dict[str, Any]:
+    """How many traces came to which outcome; those that say nothing about their author are summed up as well."""
+    light = verdicts.read("verdicts", Verdict, without=("extracted", "explanation"))
+    counts = Counter(verdict.outcome for verdict in light)
+    ungraded = sum(counts[outcome] for outcome in UNGRADED)
+    outcomes = {str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]}
+    return {"rows": counts.total(), "left_out": {}, "outcomes": outcomes, "ungraded": ungraded}
 
 
 def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]:

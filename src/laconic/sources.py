@@ -1,6 +1,6 @@
 """From a source's spec to its rows: which adapter reads it, and at which commit of a data set on the hub.
 
-Problems and recorded traces are read here, so that both have the same kinds of source. Only `wiring.py` and `plan.py`
+Problems and recorded traces are read here, so that both have the same kinds of source. Only `wiring.py` and `plan/`
 use it.
 """
 

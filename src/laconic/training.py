@@ -1,4 +1,4 @@
-"""The body of the training step: an arm's examples to a worker process, its losses and exclusions back. Only `plan.py`
+"""The body of the training step: an arm's examples to a worker process, its losses and exclusions back. Only `plan/`
 uses it.
 
 The worker reads the examples from the store itself: what crosses the processes are paths and numbers.

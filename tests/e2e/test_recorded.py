@@ -173,7 +173,7 @@ def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monke
     write(tmp_path / "traces.jsonl", rows)
     study, store, reports = recorded(tmp_path), tmp_path / ".laconic", tmp_path / "reports"
     api.run(study, store=store, reports=reports)
-    monkeypatch.setattr("laconic.plan.VERIFIER", "math@next")
+    monkeypatch.setattr("laconic.plan.corpus_steps.VERIFIER", "math@next")
     again = api.run(study, store=store, reports=reports)
     assert [name for name in again.executed if name.startswith(("generate", "problems"))] == []
     assert {"verify/first", "verify/second"} <= set(again.executed)

@@ -113,6 +113,13 @@ def test_more_samples_keep_the_ones_that_are_there(laconic, finished: str, place
     after = {t.trace_id: t for t in grown.read("traces", Trace)}
     assert len(after) == 18
     assert {key: after[key] for key in before} == before
+    grown_study = ("small.toml", "--set", "evaluate.samples=3", "--json")
+    step = ("-t", "traces", "--step", "generate/base.held-out", "-n", "99")
+    assert len(json.loads(laconic("show", *grown_study, *step).stdout)) == 18
+    assert json.loads(laconic("status", *grown_study).stdout)["state"] == "finished"
+    assert {row["state"] for row in json.loads(laconic("explain", *grown_study).stdout)} == {"cached"}
+    laconic("export", "small.toml", "corpus", "--to", "out", "--set", "name=other")
+    assert "# other\n" in (place / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_plan_status_explain_show_and_report(laconic, finished: str):

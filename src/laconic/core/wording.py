@@ -164,3 +164,10 @@ def lead(find: Finder, first: str, second: str) -> Score | None:
         return None
     # two separate intervals say nothing certain about a paired difference, so this one has none
     return replace(a, metric="accuracy_difference", estimate=a.estimate - b.estimate, low=None, high=None)
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
+from laconic.cli.prints import print_json
 from laconic.core.wording import counted, money
 from laconic.estimate import Work, total
 from laconic.funds import Funds
 from laconic.notes import lost_line
-from laconic.prints import print_json
 
 _UNITS = {"train": "example", "judge": "judgement"}
 _PAID = ("ask", "judge")

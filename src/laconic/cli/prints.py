@@ -10,6 +10,10 @@ from typing import Any
 
 import typer
 
+from laconic.core.wording import clock, counted
+
+_LISTED = 8
+
 
 def print_json(value: Any) -> None:
     """A value as JSON that a script can read."""
@@ -45,6 +49,32 @@ def print_run(done: Any, as_json: bool, look: str) -> None:
     )
     where = f"report: {done.report}" if done.report else f"a look at it: {look}"
     typer.echo(f"\n{did}\nstore: {done.store}\n{where}")
+
+
+def print_status(facts: dict[str, Any]) -> None:
+    """Where a run of the study stands; where there was none, the last run of another study of its name."""
+    if facts["state"] != "never run":
+        _print_standing(facts)
+    elif facts["of_its_name"] is None:
+        typer.echo(f"{facts['study']}: never run in this store")
+    else:
+        typer.echo(f"{facts['study']}: never run as it stands; before a change, or another study of this name:")
+        _print_standing(facts["of_its_name"])
+    typer.echo(f"store: {facts['store']}")
+
+
+def _print_standing(facts: dict[str, Any]) -> None:
+    of = "" if facts["what"] == "run" else f" of `{facts['what']}`"
+    done, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
+    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {clock(spent)}")
+    if facts["why"]:
+        typer.echo(f"  why: {printable(facts['why'])}")
+    for row in facts["running"]:
+        typer.echo(f"  {row['step']}: {row['text']}")
+    if facts["left"] and facts["state"] != "running":
+        more = len(facts["left"]) - _LISTED
+        named = ", ".join(facts["left"][:_LISTED]) + (f" and {more} more" if more > 0 else "")
+        typer.echo(f"  left: {counted(len(facts['left']), 'step')} of the study: {named}")
 
 
 def print_look(rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,31 @@
+"""Grading a file of answers: the verifier without a study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from laconic.core.errors import InputError
+from laconic.domains.math import MathVerifier
+from laconic.verify_file import Fields, FileSummary, grade_file
+from laconic.watch.terminal import metered
+
+
+def verify_file(
+    file: str | Path, *, out: str | Path | None = None, gold: str = "gold", prediction: str = "prediction",
+    finish: str | None = None, workers: int | None = None, limit_s: float = 5.0, quiet: bool = True,
+) -> FileSummary:  # fmt: skip
+    """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
+    call goes on after the last whole row.
+
+    Raises `InputError` for a fault of the whole file, `RunStopped` when interrupted.
+    """
+    if not limit_s > 0 or (workers is not None and workers < 1):
+        found = f"a limit of {limit_s:g} s and {workers or 'as many workers as cores'}"
+        raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
+    fields = Fields(gold=gold, prediction=prediction, finish=finish)
+    with (
+        MathVerifier(workers or os.cpu_count() or 1, limit_s) as verifier,
+        metered("verify", quiet=quiet) as meter,
+    ):
+        return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

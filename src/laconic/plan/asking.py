@@ -1,0 +1,76 @@
+"""What a run of a plan would ask of endpoints, what is better left unasked, and what was spent already.
+
+Read from where the steps stand (`store.runner.inspect`); nothing here asks or pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from laconic.core.spending import Spent
+from laconic.kept import lacking
+from laconic.plan.graph import Plan
+from laconic.stages.generate import EndpointTeacher
+from laconic.store.artifacts import Store
+from laconic.store.runner import StepState
+from laconic.study import JUDGE
+from laconic.wiring import Wiring
+
+
+def asking(plan: Plan, states: Sequence[StepState]) -> list[str]:
+    """The endpoints that a run may ask: those of teachers whose traces are missing, and the judge's."""
+    owed = {state.step for state in states if state.artifact is None}
+    names = [name for name, (traces, _) in plan.teachers.items() if traces in owed and name in plan.study.served]
+    judged = JUDGE in plan.study.served and any(step.stage == "verify" for step in owed)
+    return [*names, JUDGE] if judged else names
+
+
+def left_alone(plan: Plan, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
+    """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
+    endpoint that this would come to cannot be asked, or would be paid again for what is made."""
+    left: dict[str, str] = {}
+    for step, names in _owing(plan, states).items():
+        if faults := wiring.endpoint_faults(names):
+            left[step] = f"{faults[0].where}: {faults[0].found}"
+        elif gone := _gone(plan, names, states, store):
+            left[step] = f"{gone}, which would be paid again; --mode retry asks"
+    return left
+
+
+def _owing(plan: Plan, states: Sequence[StepState]) -> dict[str, list[str]]:
+    """Steps of which only failed rows would be asked again, each with the endpoints that this may come to: its own,
+    and those of all that stands on it, since what is new there is asked about as well."""
+    owing: dict[str, list[str]] = {}
+    for state in states:
+        if state.state == "owed":
+            step, on = state.step, {state.step}
+            for other in states:  # inputs come before users
+                if on.intersection(other.step.inputs.values()):
+                    on.add(other.step)
+            names = [name for name, (traces, _) in plan.teachers.items() if traces in on]
+            names += [JUDGE] if any(each.stage == "verify" for each in on) else []
+            owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(
+                name for name in names if name in plan.study.served
+            )
+    return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
+
+
+def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+    """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
+    made = {state.step: state.artifact for state in states if state.artifact is not None}
+    for name in names:
+        steps = [plan.teachers[name][0]] if name in plan.teachers else [s for s in made if s.stage == "verify"]
+        held = [made[step] for step in steps if step in made]
+        if n := lacking(plan.study, name, held, store):
+            return f"the ledger of {name} lacks {n} of the replies that are in use"
+    return ""
+
+
+def spent_in(plan: Plan, states: Sequence[StepState]) -> dict[str, Spent]:
+    """What the finished steps of endpoints took: teacher to tokens."""
+    facts = {state.step: state.artifact.manifest.facts for state in states if state.artifact is not None}
+    return {
+        name: Spent(int(str(made["prompt_tokens"])), int(str(made["completion_tokens"])))
+        for name, (traces, _) in plan.teachers.items()
+        if isinstance(plan.study.teachers[name], EndpointTeacher) and (made := facts.get(traces)) is not None
+    }
