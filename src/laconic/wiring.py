@@ -65,8 +65,6 @@ class Wiring:
         self._verifier: MathVerifier | None = None
         self._lock = threading.Lock()
         self._verifying = threading.Lock()
-        self._judging = threading.Lock()
-        self._failed_judgements = set[str]()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
@@ -274,14 +272,15 @@ class Wiring:
     def _hear(
         self, ctx: StepContext, spec: verify_stage.Judge, problems: dict[str, Problem], docket: judge_stage.Docket
     ) -> None:
-        author = self.authors.endpoint(JUDGE, spec.as_teacher(), ctx.progress)
-        # One step at a time: equal answers of two authors share a call, which is paid once.
-        with self._judging, self.ledger(ctx.store.ledger_path(JUDGE, digest(author.identity))) as ledger:
-            author.answered = spent_on_keys(ledger.keys(), ledger).completion > 0
+        teacher = spec.as_teacher()
+        with self.ledger(ctx.store.ledger_path(JUDGE, digest(teacher.identity()))) as ledger:
+            author = self.authors.seat(
+                JUDGE, teacher, ctx.progress,
+                answered=lambda: spent_on_keys(ledger.keys(), ledger).completion > 0,
+            )  # fmt: skip
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
-                failed=self._failed_judgements,
             )  # fmt: skip
             verdicts, account, owed = judge_stage.judge(
                 problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),
