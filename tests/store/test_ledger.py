@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -121,6 +122,39 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
         ledger.put(key(5), payload(5))
     path.with_name(path.name + ".compact").write_bytes(b"half")
     assert held(path) == set(range(6))
+    assert not path.with_name(path.name + ".compact").exists()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted under /proc")
+@pytest.mark.parametrize("failing", ["replace", "sync"])
+def test_a_disk_that_fails_while_compacting_costs_no_reply_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fault(*given: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "calls.ledger"
+    fill(path, 5)
+    before = open_files()
+    with contextlib.suppress(StoreError), Ledger.open(path) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr(*((Path, "replace") if failing == "replace" else (ledger_module, "_sync_folder")), fault)
+            with pytest.raises(StoreError, match="Input/output error"):
+                ledger.compact()
+        assert ledger.get(key(4)) == payload(4)
+        if failing == "replace":
+            ledger.put(key(5), payload(5))
+            ledger.flush()
+        else:  # the disk may still bring the old file back, and what is put from now on would go with the new one
+            with pytest.raises(StoreError, match="Input/output error"):
+                ledger.put(key(5), payload(5))
+        assert open_files() == before + 2, "the ledger and its lock"
+    assert open_files() == before
+    assert held(path) == set(range(6 if failing == "replace" else 5))
     assert not path.with_name(path.name + ".compact").exists()
 
 

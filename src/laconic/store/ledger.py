@@ -198,20 +198,25 @@ class Ledger:
             self._check_writable()
             self._writer.come_to_rest()
             self._check_writable()
-            before, scratch = self._writer.end, _scratch(self.path)
+            before = self._writer.end
             try:
-                fd, index, end = self._rewrite(scratch)
-                scratch.replace(self.path)
-                _sync_folder(self.path.parent)
+                fd, index, end = self._rewritten()
             except OSError as error:
-                scratch.unlink(missing_ok=True)
                 raise _io_error(self.path, error) from error
             os.close(self._fd)
             self._fd, self._index, self._checked_from = fd, index, 0
             self._writer.moved(fd, end, index.put)
+            try:
+                _sync_folder(self.path.parent)
+            except OSError as error:
+                # A power cut may bring the old file back, and what is put from now on would go with the new one.
+                self._writer.fail(error)
+                raise _io_error(self.path, error) from error
             return before - end
 
-    def _rewrite(self, scratch: Path) -> tuple[int, Index, int]:
+    def _rewritten(self) -> tuple[int, Index, int]:
+        """A file with the newest records alone, in the place of the old one: its handle, index and end."""
+        scratch = _scratch(self.path)
         fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             index = Index()
@@ -223,8 +228,10 @@ class Ledger:
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
                     end = write_at(fd, record(raw, place.note, body), end)
             os.fsync(fd)
+            scratch.replace(self.path)
         except BaseException:
             os.close(fd)
+            scratch.unlink(missing_ok=True)
             raise
         return fd, index, end
 
