@@ -32,7 +32,7 @@ from laconic.kept import spent_before
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import verify as verify_stage
-from laconic.stages.calls import has_retries, spent_on, spent_on_keys
+from laconic.stages.calls import has_retries, in_vain, spent_on, spent_on_keys
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.judge import ACCOUNT
 from laconic.stages.moved import moved, plain
@@ -226,8 +226,8 @@ class Wiring:
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
             ):  # fmt: skip
-                if trace.error is not None:
-                    failed[trace.trace_id] = trace.error.partition(":")[0]
+                if (error := trace.error or in_vain(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
+                    failed[trace.trace_id] = error.partition(":")[0]
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
                 answered.add(trace.problem_id)

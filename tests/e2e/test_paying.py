@@ -315,6 +315,42 @@ def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_
         assert "not asked again" not in call("run", "s.toml", "-q").stderr, "told once, by the run that gave up"
 
 
+class Moody(FaultServer):
+    """Every reply has the fault of the moment."""
+
+    mood = "ok"
+
+    async def _misbehave(self, request: Any, body: dict[str, Any], prompt: str) -> Any:
+        return await super()._misbehave(request, body, f"{self.mood} {prompt}")
+
+
+def test_a_failed_top_up_costs_nothing_that_was_paid_for_and_is_owed(tmp_path: Path):
+    def traces() -> list[tuple[str | None, str | None]]:
+        return [(t.finish_reason, t.error) for t in artifact(study, "generate/one").read("traces", Trace)]
+
+    with Moody() as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}", retries = 0 }}'
+        study, server.mood = study_in(tmp_path, ONE.format(extra="", cap=40), endpoint), "length"
+        run(study)
+        study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        server.mood = "status500"
+        note = "12 rows of one failed (server): asked again by the next run"
+        assert note in run(study).notes
+        assert len(server.seen) == 2 * N
+        assert traces() == [("length", None)] * N, "cut off is what they still are"
+        api.gc(store=tmp_path / "store")
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        server.mood = "ok"
+        study_in(tmp_path, ONE.format(extra="", cap=40), endpoint)
+        run(study)
+        assert len(server.seen) == 2 * N, "what was paid for under the smaller cap is there"
+        study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        run(study)
+        assert len(server.seen) == 3 * N
+        assert traces() == [("stop", None)] * N
+        assert run(study).executed == []
+
+
 def test_status_says_why_a_run_ended(tmp_path: Path):
     with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
         endpoint = f'endpoints.one = {{ url = "{server.url}" }}\nbudget = {{ tokens = 300 }}'

@@ -31,7 +31,7 @@ from laconic.core.records import Problem, Trace
 from laconic.core.spec import Name, PluginPath, Sampling, Spec
 from laconic.core.spending import Rate, Spent
 from laconic.stages import presets
-from laconic.stages.calls import attempts, is_owed, note_of
+from laconic.stages.calls import is_owed, reply_to, to_keep
 from laconic.stages.until import Chains, Correct
 
 VERSION = 2
@@ -225,7 +225,7 @@ def generate(
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(asked, (_reply(author, log, request.key) for request in asked), label, counter)
+    return _traces(asked, (_reply(author, log, request) for request in asked), label, counter)
 
 
 Put = Callable[[str, Payload], None]
@@ -261,10 +261,8 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     def keep(key: str, payload: Payload) -> None:
         reply = author.parse(payload)
         failed = reply.error not in (None, ABSENT)
-        if reply.error is not None:
-            before = log.get(key)
-            payload = {**payload, "attempts": 1 + (attempts(before) if before is not None else 0)}
-        log.put(key, payload, note=note_of(reply, log.note(key)))
+        payload, note = to_keep(key, payload, reply, author, log)
+        log.put(key, payload, note=note)
         figures: dict[str, float] = {"tokens": reply.completion_tokens or 0}
         if failed:
             figures |= {"errors": 1, f"error: {(reply.error or '').partition(':')[0]}": 1}
@@ -283,7 +281,7 @@ def _replayed(
     comes before its turn waits in the log. Raises `RunStopped` at the next row once `stop` is set."""
     lying = _until_stopped(author.replies(asked), label, stop)
     for request in asked:
-        reply = _reply(author, log, request.key)
+        reply = _reply(author, log, request)
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
             key, payload = next_one
             if key == request.key:
@@ -309,8 +307,8 @@ def _until_stopped(
         yield row
 
 
-def _reply(author: Author, log: CallLog, key: str) -> Reply:
-    return author.parse(log.get(key) or {"error": ABSENT})
+def _reply(author: Author, log: CallLog, request: Request) -> Reply:
+    return reply_to(request, log.get(request.key) or {"error": ABSENT}, author)
 
 
 _CHUNK = 64

@@ -20,7 +20,7 @@ from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.reporting import AuditCounts, JudgeAccount
 from laconic.core.spec import Sampling
 from laconic.core.spending import Rate
-from laconic.stages.calls import has_retries
+from laconic.stages.calls import has_retries, in_vain
 from laconic.stages.generate import generate
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify, answered
@@ -132,7 +132,7 @@ class _Hearing:
     prompt_tokens: int = 0
     tokens: int = 0
     failed: list[str] = field(default_factory=list[str])
-    """The keys of calls that failed for good."""
+    """The keys of calls that failed for good, those among them whose cut off reply stays."""
 
 
 class Judged(NamedTuple):
@@ -225,6 +225,8 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
             hearing.votes.append(None)
             hearing.failed.append(reply.trace_id)
             continue
+        if in_vain(reply.trace_id, court.sampling.max_tokens, court.ledger) is not None:
+            hearing.failed.append(reply.trace_id)
         hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
         hearing.prompt_tokens += reply.prompt_tokens or 0
         hearing.tokens += reply.completion_tokens or 0
