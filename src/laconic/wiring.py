@@ -216,8 +216,7 @@ class Wiring:
         answered = set[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
-            gone = ledger.lost()
-            if lost := sum(request.key in gone for request in asked) if gone else 0:
+            if lost := ledger.lost_among([request.key for request in asked]):
                 ctx.progress.show(lost=lost)
                 ctx.out.facts["lost"] = lost
             if label in self.study.served and author.paid:

@@ -186,6 +186,22 @@ def test_any_flipped_byte_owes_only_the_record_it_lies_in(tmp_path: Path) -> Non
         assert held(bad) == {0, 1, 2, 3} - {hit}, f"flipped byte {n}"
 
 
+@pytest.mark.parametrize("at", [0, 5, 9, 13, 30, 41, 50], ids=["sync", "length", "crc", "note", "key", "check", "body"])
+def test_a_damaged_record_is_counted_as_lost_until_its_call_is_there_again(tmp_path: Path, at: int) -> None:
+    path, keys = tmp_path / "calls.ledger", [key(i) for i in range(4)]
+    ends = fill(path, 4)
+    data = bytearray(path.read_bytes())
+    data[ends[0] + at] ^= 0x41
+    path.write_bytes(data)
+    with Ledger.open(path) as ledger:
+        assert ledger.lost_among(keys) == 1
+        assert ledger.lost_among([key(0), key(2)]) == 0
+        ledger.put(key(1), payload(1))
+        assert ledger.lost_among(keys) == 0
+    with Ledger.open(path, readonly=True) as reader:
+        assert reader.lost_among(keys) == 0
+
+
 @pytest.mark.parametrize("junk", [b"\0" * 300, b"\xf5LR\xff" * 50, b'{"i": 1}\n'])
 def test_a_tail_of_junk_is_cut_off(tmp_path: Path, junk: bytes) -> None:
     path = tmp_path / "calls.ledger"

@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -56,6 +56,8 @@ class Ledger:
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
         self._bad: set[bytes] = set()
+        self._n_gaps = 0
+        """Stretches without a sound header, so that nobody knows whose records stood there."""
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
@@ -107,6 +109,14 @@ class Ledger:
         """Keys whose record failed its checksum and that no sound record has: paid for, and owed again."""
         with self._changed:
             return {raw.hex() for raw in self._bad if raw not in self._index and self._writer.get(raw) is None}
+
+    def lost_among(self, keys: Collection[str]) -> int:
+        """How many of these calls were paid for and cannot be read any more. A record whose header is damaged is taken
+        for one of those that no record has."""
+        gone = self.lost()
+        n_gone = sum(key in gone for key in keys) if gone else 0
+        n_without = sum(key not in self for key in keys) - n_gone if self._n_gaps else 0
+        return n_gone + min(self._n_gaps, n_without)
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
@@ -254,8 +264,10 @@ class Ledger:
             self._begin(start)
             return len(MAGIC)
         self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
-        end = len(MAGIC)
+        end = passed = len(MAGIC)
         for found in headers(self._fd, size):
+            self._n_gaps += found.body.offset - HEADER_BYTES > passed
+            passed = found.end
             if found.body.offset >= self._checked_from and not sound(self._fd, found):
                 self._bad.add(found.key)
                 if found.key not in self._index:  # else the reply before it is of more use than this one's note
