@@ -24,7 +24,7 @@ def test_a_ledger_that_cannot_be_written_keeps_no_other_from_the_disk(
     kept: object = None
     with contextlib.suppress(StoreError), wiring.ledger(broken) as first, wiring.ledger(whole) as second:
         second.put(key, {"answer": "4"})
-        first._writer._fail(OSError(errno.ENOSPC, "no room"))
+        first._writer.fail(OSError(errno.ENOSPC, "no room"))
         wiring.halt()
         with Ledger.open(whole, readonly=True) as read:
             kept = read.get(key)

@@ -28,6 +28,7 @@ from laconic.study import Study
 if TYPE_CHECKING:
     from laconic.adapters.openai import EndpointAuthor
     from laconic.adapters.openai_ask import AskProgress
+    from laconic.adapters.openai_shared import Seat, SharedEndpoint
 
 PROCEDURES = {
     "verbose": "laconic.miniature.teachers:verbose",
@@ -42,6 +43,8 @@ class Authors:
         self, study: Study, engine: LocalEngine, stop: threading.Event, account: Callable[[str], Account]
     ) -> None:
         self._study, self._engine, self._stop, self._account = study, engine, stop, account
+        self._shared: dict[str, SharedEndpoint] = {}
+        self._lock = threading.Lock()
 
     def teacher(
         self, name: str, progress: Progress | None = None, revision: str | None = None
@@ -93,6 +96,18 @@ class Authors:
             idle_timeout_s=endpoint.idle_timeout_s, opened=teacher.opened, send_seed=teacher.seeded, stop=self._stop,
             account=self._account(name), on_progress=functools.partial(_show, progress) if progress else None,
         )  # fmt: skip
+
+    def seat(self, name: str, teacher: EndpointTeacher, progress: Progress, *, answered: Callable[[], bool]) -> Seat:
+        """An endpoint that other steps of this run ask at the same time; `answered` says whether an earlier run had
+        replies from it, and is not called once this one has."""
+        from laconic.adapters.openai_shared import SharedEndpoint
+
+        with self._lock:
+            if (shared := self._shared.get(name)) is None:
+                shared = self._shared[name] = SharedEndpoint(self.endpoint(name, teacher, None))
+        if not shared.author.answered and answered():
+            shared.author.answered = True
+        return shared.seat(functools.partial(_show, progress))
 
     def faults(self, names: Iterable[str]) -> list[Fault]:
         """What would keep these endpoints from working, found without a paid request."""

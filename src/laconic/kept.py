@@ -30,7 +30,7 @@ class Kept:
     answers: tuple[Spent, ...]
     """What each answered request took."""
     lost: int = 0
-    """Of those owed: requests whose record in the ledger failed its checksum."""
+    """Of those owed: requests whose record in the ledger is damaged."""
 
 
 def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> Kept:
@@ -46,9 +46,9 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     with Ledger.open(path, create=False, readonly=True) as ledger:
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
-        gone = ledger.lost()
+        lost = ledger.lost_among([request.key for request in asked])
     answers = tuple(took for note in notes if (took := spent_of(note)).completion)
-    return Kept(len(owed), answers, sum(request.key in gone for request in asked))
+    return Kept(len(owed), answers, lost)
 
 
 def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> dict[str, Spent]:

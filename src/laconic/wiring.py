@@ -32,7 +32,7 @@ from laconic.kept import spent_before
 from laconic.stages import generate as generate_stage
 from laconic.stages import judge as judge_stage
 from laconic.stages import verify as verify_stage
-from laconic.stages.calls import has_retries, spent_on, spent_on_keys
+from laconic.stages.calls import has_retries, in_vain, spent_on, spent_on_keys
 from laconic.stages.generate import EndpointTeacher
 from laconic.stages.joins import joined
 from laconic.stages.judge import ACCOUNT
@@ -66,8 +66,6 @@ class Wiring:
         self._verifier: MathVerifier | None = None
         self._lock = threading.Lock()
         self._verifying = threading.Lock()
-        self._judging = threading.Lock()
-        self._failed_judgements = set[str]()
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""
@@ -236,8 +234,7 @@ class Wiring:
         served = Counter[str]()
         path = ctx.store.ledger_path(label, digest(author.identity))
         with self.ledger(path) if author.paid else _spool(ctx.out.folder) as ledger:
-            gone = ledger.lost()
-            if lost := sum(request.key in gone for request in asked) if gone else 0:
+            if lost := ledger.lost_among([request.key for request in asked]):
                 ctx.progress.show(lost=lost)
                 ctx.out.facts["lost"] = lost
             if label in self.study.served and author.paid:
@@ -246,8 +243,8 @@ class Wiring:
                 asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
                 stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
             ):  # fmt: skip
-                if trace.error is not None:
-                    failed[trace.trace_id] = trace.error.partition(":")[0]
+                if (error := trace.error or in_vain(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
+                    failed[trace.trace_id] = error.partition(":")[0]
                 if trace.served_model is not None:
                     served[trace.served_model] += 1
                 yield trace
@@ -290,14 +287,15 @@ class Wiring:
     def _hear(
         self, ctx: StepContext, spec: verify_stage.Judge, problems: dict[str, Problem], docket: judge_stage.Docket
     ) -> None:
-        author = self.authors.endpoint(JUDGE, spec.as_teacher(), ctx.progress)
-        # One step at a time: equal answers of two authors share a call, which is paid once.
-        with self._judging, self.ledger(ctx.store.ledger_path(JUDGE, digest(author.identity))) as ledger:
-            author.answered = spent_on_keys(ledger.keys(), ledger).completion > 0
+        teacher = spec.as_teacher()
+        with self.ledger(ctx.store.ledger_path(JUDGE, digest(teacher.identity()))) as ledger:
+            author = self.authors.seat(
+                JUDGE, teacher, ctx.progress,
+                answered=lambda: spent_on_keys(ledger.keys(), ledger).completion > 0,
+            )  # fmt: skip
             court = judge_stage.Court(
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
-                failed=self._failed_judgements,
             )  # fmt: skip
             verdicts, account, owed = judge_stage.judge(
                 problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),

@@ -28,9 +28,11 @@ class FaultServer:
     def __init__(
         self, *, delay_s: float = 0.0, models: Any = ("m",), key: str | None = None, parallel: int = 0,
         answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None, tls: ssl.SSLContext | None = None,
-        messages: Mapping[str, dict[str, object]] | None = None,
+        messages: Mapping[str, dict[str, object]] | None = None, together: int = 0,
     ) -> None:  # fmt: skip
         self.delay_s = delay_s
+        self.together = together
+        """The first replies wait until so many requests are here at once, or 20 s."""
         self.answers = answers
         """(body, how often its prompt has been asked) to the reply's text and its completion tokens."""
         self.tls = tls
@@ -124,6 +126,9 @@ class FaultServer:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await asyncio.sleep(self.delay_s)
+            until = time.monotonic() + 20
+            while self.most_at_once < self.together and time.monotonic() < until:
+                await asyncio.sleep(0.01)
             return await self._misbehave(request, body, prompt_of(body))
         finally:
             self.at_once -= 1

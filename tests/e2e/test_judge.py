@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,6 +149,36 @@ def test_another_run_pays_nothing_and_more_votes_pay_for_the_new_ones(study: Pat
     before = len(server.seen)
     run(study, verify__policy='"judge"', verify__audit="0")
     assert len(server.seen) == before + 2 * (PLAIN - 10)
+
+
+def as_made(study: Path) -> dict[str, object]:
+    """What the verify steps made: their files' digests, and the facts that a later run goes by."""
+    steps = {name: made.manifest for name, made in tables(study).items() if name.startswith("verify/")}
+    named = ("errors", "owed", "asked")
+    return {name: (made.files, {fact: made.facts[fact] for fact in named}) for name, made in steps.items()}
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_authors_are_judged_at_the_same_time_and_as_they_were_one_after_the_other(
+    study: Path, server: JudgeServer, monkeypatch: pytest.MonkeyPatch, failing: bool
+):
+    if failing:
+        server.script = lambda shown, n: "[500]" if answer_of(shown) == "if p then q" else script(shown, n)
+    text = study.read_text(encoding="utf-8")
+    study.write_text(text.replace("concurrency = 8", "concurrency = 64"), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("laconic.store.runner.SIDE_BY_SIDE", 1)
+        run(study)
+    alone, n_alone = as_made(study), len(server.seen)
+    assert server.most_at_once <= 13
+    for folder in (study.parent / "store").iterdir():
+        if folder.name in ("verify", "ledger"):
+            shutil.rmtree(folder)
+    server.together = 23  # what is asked about both authors, what they share counted once
+    run(study)
+    assert server.most_at_once == 23
+    assert len(server.seen) == 2 * n_alone
+    assert as_made(study) == alone
 
 
 def states(study: Path) -> dict[str, str]:

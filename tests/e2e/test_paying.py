@@ -288,7 +288,8 @@ def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
         assert server.seen == []
 
 
-def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_path: Path):
+@pytest.mark.parametrize("part", ["header", "body"])
+def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_path: Path, part: str):
     with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
         study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
         write_problems(tmp_path, "q1 is fine", "q2 is fine", "status400 once more")
@@ -297,7 +298,7 @@ def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_
         assert "warning: 1 row of one failed (bad_request): asked again by the next run" in first.stderr
         (path,) = (tmp_path / ".laconic" / "ledger").glob("*.ledger")
         data = path.read_bytes()
-        at = data.index(b"q1 is fine") if b"q1 is fine" in data else data.index(b"boxed")
+        at = data.index(b"boxed") if part == "body" else len(MAGIC) + HEADER_BYTES - 10
         path.write_bytes(data[:at] + b"!" + data[at + 1 :])
         (made,) = (tmp_path / ".laconic" / "generate").glob("*/manifest.json")
         made.unlink()
@@ -313,6 +314,42 @@ def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_
         assert told not in call("plan", "s.toml").stdout, "a sound record is there now"
         call("run", "s.toml", "-q")
         assert "not asked again" not in call("run", "s.toml", "-q").stderr, "told once, by the run that gave up"
+
+
+class Moody(FaultServer):
+    """Every reply has the fault of the moment."""
+
+    mood = "ok"
+
+    async def _misbehave(self, request: Any, body: dict[str, Any], prompt: str) -> Any:
+        return await super()._misbehave(request, body, f"{self.mood} {prompt}")
+
+
+def test_a_failed_top_up_costs_nothing_that_was_paid_for_and_is_owed(tmp_path: Path):
+    def traces() -> list[tuple[str | None, str | None]]:
+        return [(t.finish_reason, t.error) for t in artifact(study, "generate/one").read("traces", Trace)]
+
+    with Moody() as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}", retries = 0 }}'
+        study, server.mood = study_in(tmp_path, ONE.format(extra="", cap=40), endpoint), "length"
+        run(study)
+        study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        server.mood = "status500"
+        note = "12 rows of one failed (server): asked again by the next run"
+        assert note in run(study).notes
+        assert len(server.seen) == 2 * N
+        assert traces() == [("length", None)] * N, "cut off is what they still are"
+        api.gc(store=tmp_path / "store")
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        server.mood = "ok"
+        study_in(tmp_path, ONE.format(extra="", cap=40), endpoint)
+        run(study)
+        assert len(server.seen) == 2 * N, "what was paid for under the smaller cap is there"
+        study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        run(study)
+        assert len(server.seen) == 3 * N
+        assert traces() == [("stop", None)] * N
+        assert run(study).executed == []
 
 
 def test_status_says_why_a_run_ended(tmp_path: Path):

@@ -12,7 +12,7 @@ from laconic.core.errors import RunStopped
 from laconic.core.protocols import ABSENT, Payload, Reply, Request
 from laconic.core.records import Problem, Trace
 from laconic.core.spec import Sampling
-from laconic.stages.calls import RETRY_BUDGET
+from laconic.stages.calls import RETRY_BUDGET, has_retries, in_vain, spent_of
 from laconic.stages.generate import Asking, generate, replay, requests
 
 PROBLEMS = [Problem.of(f"{i}+{i}?", str(2 * i)) for i in range(5)]
@@ -231,6 +231,43 @@ def test_a_smaller_cap_asks_again_only_for_what_is_longer():
     assert author.asked == []
     traces(author, log, cap=29)
     assert len(author.asked) == 5
+
+
+def replying(payload: Payload) -> Scripted:
+    return Scripted(lambda request: {**payload, "max_tokens": request.max_tokens})
+
+
+CUT, WHOLE, FAILED = {"answer": "4", "finish": "length"}, {"answer": "4"}, {"error": "timeout: no reply"}
+
+
+def test_a_failed_top_up_leaves_the_reply_that_was_paid_for_and_is_owed_within_the_budget():
+    log = Log()
+    traces(replying(CUT), log, cap=40)
+    for attempt in range(RETRY_BUDGET + 2):
+        failing = replying(FAILED)
+        trace = traces(failing, log, cap=90)[0]
+        assert (trace.answer, trace.finish_reason, trace.error) == ("4", "length", None)
+        assert len(failing.asked) == (5 if attempt < RETRY_BUDGET else 0)
+        assert in_vain(trace.trace_id, 90, log) == "timeout: no reply"
+        assert spent_of(log.note(trace.trace_id)).completion == 30, "what it took is still told of"
+    key = next(iter(log))
+    assert not has_retries(log[key])
+    nothing = replying(FAILED)
+    assert [t.finish_reason for t in traces(nothing, log, cap=40)] == ["length"] * 5
+    assert (nothing.asked, in_vain(key, 40, log)) == ([], None), "under the old cap there is nothing to ask for"
+    again = replying(WHOLE)
+    assert [t.finish_reason for t in traces(again, log, cap=95)] == ["stop"] * 5
+    assert (len(again.asked), in_vain(key, 95, log)) == (5, None)
+
+
+def test_a_longer_reply_survives_a_failed_call_under_a_smaller_cap():
+    log = Log()
+    traces(replying(WHOLE), log, cap=40)
+    trace = traces(replying(FAILED), log, cap=20)[0]
+    assert (trace.answer, trace.error) == ("", "timeout: no reply"), "no reply keeps to this cap"
+    back = replying(FAILED)
+    trace = traces(back, log, cap=40)[0]
+    assert (trace.answer, trace.error, back.asked) == ("4", None, [])
 
 
 def test_reading_recorded_traces_ends_at_the_row_at_which_it_is_stopped() -> None:

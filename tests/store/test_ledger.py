@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -124,6 +125,39 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
     assert not path.with_name(path.name + ".compact").exists()
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted under /proc")
+@pytest.mark.parametrize("failing", ["replace", "sync"])
+def test_a_disk_that_fails_while_compacting_costs_no_reply_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fault(*given: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "calls.ledger"
+    fill(path, 5)
+    before = open_files()
+    with contextlib.suppress(StoreError), Ledger.open(path) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr(*((Path, "replace") if failing == "replace" else (ledger_module, "_sync_folder")), fault)
+            with pytest.raises(StoreError, match="Input/output error"):
+                ledger.compact()
+        assert ledger.get(key(4)) == payload(4)
+        if failing == "replace":
+            ledger.put(key(5), payload(5))
+            ledger.flush()
+        else:  # the disk may still bring the old file back, and what is put from now on would go with the new one
+            with pytest.raises(StoreError, match="Input/output error"):
+                ledger.put(key(5), payload(5))
+        assert open_files() == before + 2, "the ledger and its lock"
+    assert open_files() == before
+    assert held(path) == set(range(6 if failing == "replace" else 5))
+    assert not path.with_name(path.name + ".compact").exists()
+
+
 @pytest.mark.parametrize("size", [20, 2_000], ids=["plain", "deflated"])
 def test_a_file_cut_at_any_byte_owes_just_what_was_cut(tmp_path: Path, size: int) -> None:
     path, cut = tmp_path / "calls.ledger", tmp_path / "cut.ledger"
@@ -150,6 +184,22 @@ def test_any_flipped_byte_owes_only_the_record_it_lies_in(tmp_path: Path) -> Non
         bad.write_bytes(whole[:n] + bytes([whole[n] ^ 0x41]) + whole[n + 1 :])
         hit = next(i for i, end in enumerate(ends) if n < end)
         assert held(bad) == {0, 1, 2, 3} - {hit}, f"flipped byte {n}"
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 13, 30, 41, 50], ids=["sync", "length", "crc", "note", "key", "check", "body"])
+def test_a_damaged_record_is_counted_as_lost_until_its_call_is_there_again(tmp_path: Path, at: int) -> None:
+    path, keys = tmp_path / "calls.ledger", [key(i) for i in range(4)]
+    ends = fill(path, 4)
+    data = bytearray(path.read_bytes())
+    data[ends[0] + at] ^= 0x41
+    path.write_bytes(data)
+    with Ledger.open(path) as ledger:
+        assert ledger.lost_among(keys) == 1
+        assert ledger.lost_among([key(0), key(2)]) == 0
+        ledger.put(key(1), payload(1))
+        assert ledger.lost_among(keys) == 0
+    with Ledger.open(path, readonly=True) as reader:
+        assert reader.lost_among(keys) == 0
 
 
 @pytest.mark.parametrize("junk", [b"\0" * 300, b"\xf5LR\xff" * 50, b'{"i": 1}\n'])

@@ -21,6 +21,7 @@ import orjson
 import yarl
 
 from laconic.adapters.openai_ask import Asking, AskProgress
+from laconic.adapters.openai_flow import Pace
 from laconic.adapters.openai_replies import reply_of
 from laconic.adapters.openai_wire import Failure, loads
 from laconic.adapters.reasoning import as_mapping
@@ -82,6 +83,7 @@ class EndpointAuthor:
             raise AuthorError("no URL", "at least one base URL", "set [run].endpoints.NAME.url")
         self._cap = "max_output_tokens" if self.api == "responses" else "max_tokens"
         self._template = self._body()
+        self.pace = Pace(self.requests_per_minute, self.tokens_per_minute)
         self._secrets = _spellings(self.api_key)
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from laconic.adapters.openai_flow import Pace, Route, Routes, Window, backoff_s
+from laconic.adapters.openai_flow import Route, Routes, Window, backoff_s
 from laconic.adapters.openai_replies import Usage, usage_of
 from laconic.adapters.openai_wire import Failure, Fate, Success, exchange
 from laconic.core.errors import AuthorError, BudgetSpent, LaconicError
@@ -88,7 +88,7 @@ class Asking:
         self._order = itertools.count()
         self._window = Window(author.concurrency)
         self._routes = Routes([Route(url, proxy) for url, proxy in author.addresses()], now)
-        self._pace = Pace(author.requests_per_minute, author.tokens_per_minute)
+        self._pace = author.pace
         self._flying: set[asyncio.Task[None]] = set()
         self._recent: collections.deque[bool] = collections.deque(maxlen=max(RECENT, author.stop_after_errors))
         self._kinds: collections.Counter[str] = collections.Counter()

@@ -23,7 +23,6 @@ from laconic.core.protocols import (
     LiveAuthor,
     Payload,
     Progress,
-    Reader,
     ReplayingAuthor,
     Reply,
     Request,
@@ -33,7 +32,7 @@ from laconic.core.records import Problem, Trace
 from laconic.core.spec import Name, PluginPath, Sampling, Spec
 from laconic.core.spending import Rate, Spent
 from laconic.stages import presets
-from laconic.stages.calls import attempts, is_owed, note_of
+from laconic.stages.calls import is_owed, reply_to, to_keep
 from laconic.stages.until import Chains, Correct
 
 VERSION = 2
@@ -242,7 +241,7 @@ def generate(
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(((request, _reply(author, log, request.key)) for request in asked), label, counter)
+    return _traces(((request, _reply(author, log, request)) for request in asked), label, counter)
 
 
 Put = Callable[[str, Payload], None]
@@ -278,10 +277,8 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     def keep(key: str, payload: Payload) -> None:
         reply = author.parse(payload)
         failed = reply.error not in (None, ABSENT)
-        if reply.error is not None:
-            before = log.get(key)
-            payload = {**payload, "attempts": 1 + (attempts(before) if before is not None else 0)}
-        log.put(key, payload, note=note_of(reply, log.note(key)))
+        payload, note = to_keep(key, payload, reply, author, log)
+        log.put(key, payload, note=note)
         figures: dict[str, float] = {"tokens": reply.completion_tokens or 0}
         if failed:
             figures |= {"errors": 1, f"error: {(reply.error or '').partition(':')[0]}": 1}
@@ -311,7 +308,7 @@ def _replayed(
     lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
     lying = _until_stopped(lying, label, stop)
     for place, request in enumerate(asked):
-        reply = _reply(author, log, _place(place))
+        reply = author.parse(log.get(_place(place)) or {"error": ABSENT})
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
             found, payload = next_one
             if found == place:
@@ -342,8 +339,8 @@ def _until_stopped(
         yield row
 
 
-def _reply(author: Reader, log: CallLog, key: str) -> Reply:
-    return author.parse(log.get(key) or {"error": ABSENT})
+def _reply(author: Author, log: CallLog, request: Request) -> Reply:
+    return reply_to(request, log.get(request.key) or {"error": ABSENT}, author)
 
 
 _CHUNK = 64

@@ -20,7 +20,7 @@ from laconic.core.records import Outcome, Problem, Trace, Verdict
 from laconic.core.reporting import AuditCounts, JudgeAccount
 from laconic.core.spec import Sampling
 from laconic.core.spending import Rate
-from laconic.stages.calls import has_retries
+from laconic.stages.calls import has_retries, in_vain
 from laconic.stages.generate import generate
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify, answered
@@ -109,8 +109,6 @@ class Court:
     stop: threading.Event
     retry: bool = False
     rate: Rate | None = None
-    failed: set[str] = field(default_factory=set[str])
-    """Keys of the calls that failed in this run: what several authors wrote is not asked for again by each of them."""
 
 
 class Judgement(NamedTuple):
@@ -134,7 +132,7 @@ class _Hearing:
     prompt_tokens: int = 0
     tokens: int = 0
     failed: list[str] = field(default_factory=list[str])
-    """The keys of calls that failed for good."""
+    """The keys of calls that failed for good, those among them whose cut off reply stays."""
 
 
 class Judged(NamedTuple):
@@ -214,13 +212,7 @@ def _vote(hearings: list[_Hearing], court: Court, part: _Part) -> None:
 def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) -> None:
     who = digest([court.author.identity, court.sampling.identity()])
     by_subject = {hearing.subject: hearing for hearing, _ in wanted}
-    every = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
-    asked = [request for request in every if request.key not in court.failed]
-    for request in every:
-        if request.key in court.failed:
-            _fail(by_subject[request.problem_id], request.key)
-    if len(asked) < len(every):
-        part.start(len(every) - len(asked), done=len(every) - len(asked))
+    asked = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
     if not asked:
         return
     replies = generate(
@@ -230,17 +222,15 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
     for reply in replies:
         hearing = by_subject[reply.problem_id]
         if reply.error is not None:
-            _fail(hearing, reply.trace_id)
-            court.failed.add(reply.trace_id)
+            hearing.votes.append(None)
+            hearing.failed.append(reply.trace_id)
             continue
+        if in_vain(reply.trace_id, court.sampling.max_tokens, court.ledger) is not None:
+            hearing.failed.append(reply.trace_id)
         hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
         hearing.prompt_tokens += reply.prompt_tokens or 0
         hearing.tokens += reply.completion_tokens or 0
-
-
-def _fail(hearing: _Hearing, key: str) -> None:
-    hearing.votes.append(None)
-    hearing.failed.append(key)
+    part.settle()
 
 
 def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Request:
@@ -265,16 +255,24 @@ class _Part(Progress):
 
     def __init__(self, whole: Progress, total: int) -> None:
         self._whole, self._total, self._done = whole, total, 0
+        self._open = 0
 
     def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None:
         """What a batch found in the ledger is done, too."""
+        self._open = total - done
         self._done += done
         self._whole.start(max(self._total, self._done + total - done), done=self._done, unit="judgements")
 
     def advance(self, n: int = 1, **figures: float) -> None:
         """`n` more votes are in."""
+        self._open -= n
         self._done += n
         self._whole.advance(n, **figures)
+
+    def settle(self) -> None:
+        """What a batch waited for and another step asked is done, too."""
+        if self._open:
+            self.advance(self._open)
 
     def show(self, **figures: float) -> None:
         """Passed on."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from laconic.core.protocols import Author, CallLog, Reply, Request
-from laconic.stages.calls import is_owed
+from laconic.stages.calls import is_owed, reply_to
 
 Correct = Callable[[Sequence[tuple[Request, Reply]]], Sequence[bool]]
 """Which of these replies are right; called from one thread at a time."""
@@ -139,4 +139,4 @@ class Chains:
         return batch
 
     def _reply(self, request: Request) -> Reply:
-        return self._author.parse(self._log.get(request.key) or {"error": "lost"})
+        return reply_to(request, self._log.get(request.key) or {"error": "lost"}, self._author)

@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -56,6 +56,8 @@ class Ledger:
         self.damaged = 0
         """Bytes that were stepped over or cut off at opening, and of bodies found bad since."""
         self._bad: set[bytes] = set()
+        self._n_gaps = 0
+        """Stretches without a sound header, so that nobody knows whose records stood there."""
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, readonly: bool = False, durable: bool = True) -> Ledger:
@@ -107,6 +109,14 @@ class Ledger:
         """Keys whose record failed its checksum and that no sound record has: paid for, and owed again."""
         with self._changed:
             return {raw.hex() for raw in self._bad if raw not in self._index and self._writer.get(raw) is None}
+
+    def lost_among(self, keys: Collection[str]) -> int:
+        """How many of these calls were paid for and cannot be read any more. A record whose header is damaged is taken
+        for one of those that no record has."""
+        gone = self.lost()
+        n_gone = sum(key in gone for key in keys) if gone else 0
+        n_without = sum(key not in self for key in keys) - n_gone if self._n_gaps else 0
+        return n_gone + min(self._n_gaps, n_without)
 
     def get(self, key: str) -> Mapping[str, object] | None:
         """The newest payload under `key`; None when there is none or when it is damaged and so owed again."""
@@ -198,20 +208,25 @@ class Ledger:
             self._check_writable()
             self._writer.come_to_rest()
             self._check_writable()
-            before, scratch = self._writer.end, _scratch(self.path)
+            before = self._writer.end
             try:
-                fd, index, end = self._rewrite(scratch)
-                scratch.replace(self.path)
-                _sync_folder(self.path.parent)
+                fd, index, end = self._rewritten()
             except OSError as error:
-                scratch.unlink(missing_ok=True)
                 raise _io_error(self.path, error) from error
             os.close(self._fd)
             self._fd, self._index, self._checked_from = fd, index, 0
             self._writer.moved(fd, end, index.put)
+            try:
+                _sync_folder(self.path.parent)
+            except OSError as error:
+                # A power cut may bring the old file back, and what is put from now on would go with the new one.
+                self._writer.fail(error)
+                raise _io_error(self.path, error) from error
             return before - end
 
-    def _rewrite(self, scratch: Path) -> tuple[int, Index, int]:
+    def _rewritten(self) -> tuple[int, Index, int]:
+        """A file with the newest records alone, in the place of the old one: its handle, index and end."""
+        scratch = _scratch(self.path)
         fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:
             index = Index()
@@ -223,8 +238,10 @@ class Ledger:
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
                     end = write_at(fd, record(raw, place.note, body), end)
             os.fsync(fd)
+            scratch.replace(self.path)
         except BaseException:
             os.close(fd)
+            scratch.unlink(missing_ok=True)
             raise
         return fd, index, end
 
@@ -247,8 +264,10 @@ class Ledger:
             self._begin(start)
             return len(MAGIC)
         self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
-        end = len(MAGIC)
+        end = passed = len(MAGIC)
         for found in headers(self._fd, size):
+            self._n_gaps += found.body.offset - HEADER_BYTES > passed
+            passed = found.end
             if found.body.offset >= self._checked_from and not sound(self._fd, found):
                 self._bad.add(found.key)
                 if found.key not in self._index:  # else the reply before it is of more use than this one's note

@@ -143,7 +143,7 @@ class Writer:
             try:
                 places, end = self._write(self._writing)
             except Exception as error:  # whatever it is, whoever waits in `drain` must hear of it
-                self._fail(error)
+                self.fail(error)
                 return
             with self.changed:
                 if self.failure:
@@ -201,13 +201,14 @@ class Writer:
             except Exception as error:
                 with self.changed:
                     self.end = self._synced  # what the disk refused once may be gone, whatever it says next time
-                self._fail(error)
+                self.fail(error)
                 return
             with self.changed:
                 self._synced, self._n_synced = end, n_written
                 self.changed.notify_all()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Take no more: what was put from now on could be gone after a power cut."""
         with self.changed:
             self.failure = self.failure or error
             self._waiting, self._writing = {}, {}
