@@ -25,6 +25,7 @@ CASES = [
         "held_out_5",
         "held_out_6",
         "fifth",
+        "held_out_7",
     )
     for case in table(name)
 ]

@@ -45,7 +45,8 @@ _COUNTED = re.compile(
     r"[A-Za-z]{3,}\s*[:(=]?\s*-?\$?\d"
 )
 _WORDED = re.compile(r"[A-Za-zÀ-ɏ]{2,}\s+[A-Za-zÀ-ɏ]{2,}")
-_SENTENCE = re.compile(r"(?<=[.!?])[\s*]+(?=[A-Z\\$*(]|$)|\n\s*\n|(?<=。)")
+_SENTENCE = re.compile(r"(?<=[.!?])\*{0,3}(?:\s+(?=[A-Z\\$*(])|\s*\Z)|\n\s*\n|(?<=。)")
+"""Where a sentence ends; the stars right after its full stop close it, those after a space open the next one."""
 _HIDDEN = re.compile("\\$\ue000(\\d+)\ue001")
 _PLAIN_LIST = re.compile(r"(?:[-+]?\\?\$?\d[\d.,/:e^%]*|,|and|or|to|\s)+", re.I)
 _LABELLED = re.compile(r"\A[A-Za-z][A-Za-z ]{0,40}:\s+(?=[-$€£\\]*\d)")
