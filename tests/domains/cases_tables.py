@@ -1,7 +1,7 @@
 """Reads `cases/*.txt`: a reference, `==` or `!=`, and what an author wrote, one case a line under the class it is of.
 
-Two spaces stand around the sign, and `⏎` stands for a line break in what was written. A case that came with a name of its
-own keeps it, in square brackets before the reference; others are named by their line.
+Two spaces stand around the sign, and `⏎` stands for a line break in what was written. A case that came with a name of
+its own keeps it, in square brackets before the reference; others are named by their line.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ CASES = [
         "held_out_6",
         "fifth",
         "held_out_7",
+        "sixth",
+        "seventh",
     )
     for case in table(name)
 ]
