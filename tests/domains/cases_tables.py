@@ -1,6 +1,7 @@
 """Reads `cases/*.txt`: a reference, `==` or `!=`, and what an author wrote, one case a line under the class it is of.
 
-Two spaces stand around the sign, and `⏎` stands for a line break in what was written.
+Two spaces stand around the sign, and `⏎` stands for a line break in what was written. A case that came with a name of
+its own keeps it, in square brackets before the reference; others are named by their line.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "cases"
+_CASE = re.compile(r"(?:\[(?P<name>[a-z]+\d+-\d+)\] )?(?P<reference>.*?)  (?P<sign>[=!]=)  (?P<written>.*)")
 
 
 class Case(NamedTuple):
@@ -30,6 +32,8 @@ def table(name: str) -> list[Case]:
         if line.startswith("# "):
             kind = line[2:]
             continue
-        reference, sign, written = re.split(r"  ([=!]=)  ", line, maxsplit=1)
-        found.append(Case(f"{name}-{number}", kind, reference, written.replace("⏎", "\n"), sign == "=="))
+        case = _CASE.fullmatch(line)
+        assert case, f"{name}.txt, line {number}: no case"
+        written = case["written"].replace("⏎", "\n")
+        found.append(Case(case["name"] or f"{name}-{number}", kind, case["reference"], written, case["sign"] == "=="))
     return found

@@ -25,6 +25,9 @@ CASES = [
         "held_out_5",
         "held_out_6",
         "fifth",
+        "held_out_7",
+        "sixth",
+        "seventh",
     )
     for case in table(name)
 ]

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from functools import partial
 
 from laconic.domains.math import scalars, sets, symbolic
-from laconic.domains.math.chains import compatible, turned_round, values_of
+from laconic.domains.math.chains import compatible, in_order_of, is_out_of_order, turned_round, values_of
 from laconic.domains.math.colons import colons
+from laconic.domains.math.congruences import same_classes
 from laconic.domains.math.decisions import Decision, matching
 from laconic.domains.math.families import renamed_constants, without_parameters
 from laconic.domains.math.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 from laconic.domains.math.normalise import clean, compact
 from laconic.domains.math.several import matrices, several
-from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit
+from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from laconic.domains.math.structure import read
 from laconic.domains.math.vectors import as_vector, in_basis, same_line
 from laconic.domains.math.worded import words
@@ -40,9 +41,12 @@ def decide(reference: str, candidate: str) -> Decision:
     veto = contradiction(ours, theirs)
     if veto is not None:
         return Decision(False, veto)
+    congruent = same_classes(ours, theirs)
+    if congruent is not None:
+        return Decision(congruent, "residues")
     if decimal_comma(ours, theirs):
         return Decision(True, "decimal-comma")
-    theirs = with_unit(ours, theirs)
+    theirs = with_unit(ours, without_letter(ours, theirs))
     return compare(read(ours), read(theirs), ours, theirs)
 
 
@@ -118,6 +122,8 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
     chain, other = (ours, theirs) if isinstance(ours, Chain) else (theirs, ours)
     assert isinstance(chain, Chain)
     values = values_of(chain)
+    if is_out_of_order(chain):
+        return Decision(False, "veto-order")
     if not values:
         return (
             None
@@ -147,6 +153,9 @@ def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
 
 
 def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
+    theirs = in_order_of(ours, theirs)
+    if is_out_of_order(ours) != is_out_of_order(theirs):
+        return Decision(False, "veto-order")
     our_values, their_values = values_of(ours), values_of(theirs)
     undecided = not (our_values and their_values)
     if our_values and their_values and compatible(ours.terms[0], theirs.terms[0]):

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from laconic.domains.math import evaluator, numeric, scalars
+from laconic.domains.math.congruences import residues
 from laconic.domains.math.expression import Tree
 from laconic.domains.math.nodes import Chain, Many, Node, Scalar
 from laconic.domains.math.scan import enclosed
@@ -41,7 +42,6 @@ _TAILS = tuple(
 _BUILT = re.compile(r"\\\{(?P<body>.*?)(?:\||:)(?P<tail>[^|:]*\\in\s*\\mathbb[^|:]*)\\\}", re.S)
 _LETTERS = re.compile(r"\\text\s*\{[^{}]*\}|\\[A-Za-z]+|[A-Za-z]{3,}|[A-Za-z]")
 _USUAL = "kntmlpjrsabcC"
-_CONGRUENCE = re.compile(r"[a-z]\s*\\equiv\s*(-?\d{1,9})\s*\(?\s*\\mod\s*\{?\s*(\d{1,9})\s*\}?\s*\)?")
 
 
 class Parameter(NamedTuple):
@@ -103,7 +103,8 @@ def without_parameters(ours: str, theirs: str) -> tuple[str, str, bool | None]:
         other = _parameter_of(their_text, their_parameter)
         if name and other and name != other and not _mentions(their_text, name) and not _mentions(our_text, other):
             their_text = _LETTERS.sub(lambda m: name if m[0] == other else m[0], their_text)
-        if name and domains == {"Z"} and _same_families(our_text, their_text, name):
+        either = name or other  # a congruence has no parameter of its own
+        if either and domains == {"Z"} and _same_families(our_text, their_text, either):
             return our_text, their_text, True
     return our_text, their_text, None
 
@@ -189,9 +190,9 @@ def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
 
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:
-    match = _CONGRUENCE.fullmatch(text)
+    found = residues(text)
     mp = evaluator.context(evaluator.DIGITS)
-    return [(mp.mpf(int(match[1])), mp.mpf(int(match[2])))] if match and int(match[2]) else []
+    return [(mp.mpf(value), mp.mpf(found.modulus)) for value in sorted(found.classes)] if found else []
 
 
 def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:

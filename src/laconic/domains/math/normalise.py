@@ -134,6 +134,10 @@ _SYNONYMS = {"tg": "tan", "arctg": "arctan", "ctg": "cot", "cotg": "cot", "arcct
 _UNIT_LETTERS = frozenset("msghLNJWVKCAT")
 _AFTER_NUMBER = re.compile(r"(?:\d|[)}]|[)}\d]\s*\*|(?:TEXT|mathrm)\{[^{}]*\}\s*(?:\^\s*\{?-?\d\}?\s*)?[/*])\s*\Z")
 """Before an upright letter that is a unit there and no unknown: a number, or another unit."""
+UNITS_LIKE_FUNCTIONS = frozenset(("min", "sec", "deg"))
+_END_OF_UNIT = re.compile(
+    r"\s*(?:\Z|[=,.;:)\]}/$]|\\(?:text|mathrm|approx|and|or|cr|[)\]])(?![a-z])|\d{1,6}(?:\.\d{1,6})?\s*\\(?:text|mathrm)\b)"
+)
 _ROW_BREAK = re.compile(r"\\\\\*?(?:\s*\[-?\d*\.?\d*\s*(?:pt|em|ex|mm|cm)\])?")
 _CONJUNCTION = re.compile(r"(?<![A-Za-z\\])(and|or)(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(\{[^{}]*\}|[\dA-Za-z])\s*(\{[^{}]*\}|[\dA-Za-z])")
@@ -273,15 +277,13 @@ def _restyled(match: re.Match[str]) -> str:
     if command in _VALUE_STYLES and not re.fullmatch(r"[A-Za-z]{2,}", word):
         return f" {body} "
     word = _SYNONYMS.get(word, word)
+    before = match.string[: match.start()][-20:]
+    if word in UNITS_LIKE_FUNCTIONS and _AFTER_NUMBER.search(before) and _END_OF_UNIT.match(match.string, match.end()):
+        return f" \\TEXT{{{word}}} "
     if word in FUNCTIONS:
         return f" \\{word} "
     follows = match.string[match.end() : match.end() + 1]
-    if (
-        command == "mathrm"
-        and word in _UNIT_LETTERS
-        and follows not in ("_", "(")
-        and _AFTER_NUMBER.search(match.string[: match.start()][-20:])
-    ):
+    if command == "mathrm" and word in _UNIT_LETTERS and follows not in ("_", "(") and _AFTER_NUMBER.search(before):
         return f" \\TEXT{{{word}}} "
     if (len(word) == 1 and word.isalpha() and command in ("mathrm", "operatorname", "rm", "textit")) or not word:
         return f" {word} "

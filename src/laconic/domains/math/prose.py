@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from laconic.domains.math.scan import balanced
 from laconic.domains.math.wording import is_changed, spelt_out, without_refused
 
 
@@ -45,7 +46,8 @@ _COUNTED = re.compile(
     r"[A-Za-z]{3,}\s*[:(=]?\s*-?\$?\d"
 )
 _WORDED = re.compile(r"[A-Za-zÀ-ɏ]{2,}\s+[A-Za-zÀ-ɏ]{2,}")
-_SENTENCE = re.compile(r"(?<=[.!?])[\s*]+(?=[A-Z\\$*(]|$)|\n\s*\n|(?<=。)")
+_SENTENCE = re.compile(r"(?<=[.!?])\*{0,3}(?:\s+(?=[A-Z\\$*(])|\s*\Z)|\n\s*\n|(?<=。)")
+"""Where a sentence ends; the stars right after its full stop close it, those after a space open the next one."""
 _HIDDEN = re.compile("\\$\ue000(\\d+)\ue001")
 _PLAIN_LIST = re.compile(r"(?:[-+]?\\?\$?\d[\d.,/:e^%]*|,|and|or|to|\s)+", re.I)
 _LABELLED = re.compile(r"\A[A-Za-z][A-Za-z ]{0,40}:\s+(?=[-$€£\\]*\d)")
@@ -79,6 +81,18 @@ _REJECTED = re.compile(
     r"(?!.{0,400}\b(?:so|thus|hence|therefore|leav\w+|giv\w+)\b).*",
     re.S,
 )
+_ANNOUNCED = re.compile(
+    r"^ ?(?:#{1,6} ?(?:\*\*)?|\*\*)(?:the )?(?:final )?answer ?:?(?:\*\*)? ?:? ?\n+(?P<answer>[^\n]{1,200})(?=\n\n|\Z)",
+    re.I | re.M,
+)
+_WORKED = re.compile(
+    r"(?=[^=]*[\d)]\s?(?:[A-Za-z]+\s)?(?:[-+−*/×·÷^]|x(?=\s?\d)))"
+    r"(?:[-+−*/×·÷^()\s$€£%\d]|[.,](?=\d)|x(?=\s?\d)|(?!(?:and|but|since|because|where|when|with|from)\b)[A-Za-z]{3,}+)+="
+    r"(?:(?:[-+−*/×·÷^()\s$€£%\d]|[.,](?=\d)|x(?=\s?\d))+=){0,3}"
+)
+"""Working before its result: `40 + 20 + 100 =`."""
+_TWO_QUANTITIES = re.compile(r"[$€£]?-?\d[\d.,/]*(?:\s[A-Za-z]+){1,3},?\s(?:and|plus)\s[$€£]?\d")
+"""`2 hours and 40 minutes`, of which the first is not the answer."""
 _FOR_ALL_THOSE = re.compile(
     r"\s+(?:for|in|from|on|of)\s+(?:the|all|his|her|their|those|these|its)\s+\d+\s+[a-z]+(?:\s[a-z]+)?\s*[.!]?\s*\Z"
 )
@@ -132,7 +146,7 @@ def in_prose(text: str) -> Extracted:
     if bare:
         return bare
     text = spelt_out(spaced(_DENIED.sub(" ", without_refused(text))))
-    return _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
+    return _headed(text) or _phrased(text) or _shown(text) or _few_words(text) or Extracted(None, "none")
 
 
 def spaced(text: str) -> str:
@@ -160,6 +174,15 @@ def _few_words(text: str) -> Extracted | None:
 def _only_math(text: str) -> str:
     match = _MATH.fullmatch(text.strip().rstrip("."))
     return next(group for group in match.groups() if group) if match else text
+
+
+def _headed(text: str) -> Extracted | None:
+    """A paragraph that is nothing but an answer, under a heading that announces it and before no other statement."""
+    for match in reversed(list(_ANNOUNCED.finditer(text))):
+        bare = _bare(match["answer"])
+        if bare and bare.text:
+            return None if _PHRASE.search(text, match.end()) else Extracted(trim(bare.text), "heading")
+    return None
 
 
 def _phrased(text: str) -> Extracted | None:
@@ -219,6 +242,10 @@ def innermost(line: str) -> str:
         joined = len(pieces) > 1 and not re.search(r"[A-Za-z]{2,}", words)
         return ", ".join(pieces) if joined else pieces[0]
     if not re.search(r"[A-Za-z]{2,}", tail):
+        return tail
+    worked = _WORKED.match(tail)
+    tail = tail[worked.end() :].lstrip() if worked and balanced(worked[0]) else tail
+    if _TWO_QUANTITIES.match(tail):
         return tail
     number = _NUMBER.search(tail)
     if number and len(tail) > len(number[0]) and re.match(r"[\s$€£]*[-\d]", tail):

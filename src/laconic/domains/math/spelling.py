@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 
 from laconic.domains.math import scalars
+from laconic.domains.math.chains import is_quantity
 from laconic.domains.math.nodes import Scalar
 from laconic.domains.math.structure import read
 
 _COMMA = re.compile(r"(-?\d+),(\d+)")
 _GROUPED = re.compile(r"-?[1-9]\d{0,2},\d{3}")
 _BRACED_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_LETTERED = re.compile(r"\\text\s*\{\s*\([A-E]\)\s*:?\s*\}\s*:?\s*(?P<value>\S.*)")
 _UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _SYMBOL = r"(?:m|s|g|h|[lLNJWVK]|(?<=\s)[CATF]|\\text\s*\{[^{}]*\})"
 _POWER = r"(?:\s*\^\s*\{?\s*-?\d\s*\}?)?"
@@ -37,6 +39,12 @@ def with_unit(ours: str, theirs: str) -> str:
     if _UNKNOWN.search(re.sub(r"(?<=\d)[eE](?=[-+]?\d)", "", _BRACED_TEXT.sub("", ours))):
         return theirs
     return _ONE_LETTER_UNIT.sub(_in_text, theirs)
+
+
+def without_letter(ours: str, theirs: str) -> str:
+    """A candidate without its choice letter, `\\text{(C)} 12`, where the reference is a quantity and no letter."""
+    lettered = _LETTERED.fullmatch(theirs)
+    return lettered["value"] if lettered and is_quantity(ours) else theirs
 
 
 def _in_text(match: re.Match[str]) -> str:

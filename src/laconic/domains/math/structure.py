@@ -45,6 +45,10 @@ _BASE = re.compile(
     r"(?P<digits>(?:\\text\s*\{|[({])?\s*[0-9A-Fa-f]+\s*[})]?)\s*(?:_\s*(?:\{\s*\(?\s*(?:\\text\s*\{)?\s*(?:base\s*\}?\s*)?(?P<base>\w+)\s*\}?\s*\)?\s*\}"
     r"|(?P<short>\d))|(?:\\text\s*\{)?\s*\(?\s*(?:in\s+)?base[- ]*\}?\s*\{?(?P<word>\w+)\s*\)?\s*\}?)"
 )
+_DIGIT_GROUPS = re.compile(
+    r"\d(?:[0-9A-F]{0,2}(?: [0-9A-F]{3})+|[0-9A-F]{0,3}(?: [0-9A-F]{4})+|[0-9A-F]{0,7}(?: [0-9A-F]{8})+)(?=\s*_)"
+)
+"""Digits with spaces between groups of one size, `1 0001_2`; no group is cut short."""
 _BASE_WORDS = {
     w: i + 2
     for i, w in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
@@ -111,7 +115,9 @@ def _nothing(text: str) -> Node | None:
 
 
 def _based(text: str) -> Node | None:
-    match = _BASE.fullmatch(_TEXT_DIGIT.sub(r"\1", text) if "_" in text else text)
+    if "_" in text:
+        text = _DIGIT_GROUPS.sub(lambda m: m[0].replace(" ", ""), _TEXT_DIGIT.sub(r"\1", text), count=1)
+    match = _BASE.fullmatch(text)
     if not match:
         return None
     name = match["base"] or match["short"] or match["word"]

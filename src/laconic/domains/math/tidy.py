@@ -15,6 +15,7 @@ _ALIGNED = re.compile(
     r"\\begin\{(align\*?|aligned|gathered|gather\*?|split|equation\*?|eqnarray\*?)\}(?P<body>.*?)\\end\{\1\}", re.S
 )
 _RELATED = re.compile(r"=|<|>|\\(?:le|ge|approx)(?![a-z])")
+_UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _SPELT_AGAIN = re.compile(r"(?<=\d)\s*\(\s*(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z -]{1,60})\}?\s*\)\Z")
 _REASON = re.compile(r"(?<=\S)\s*\(?\s*\\text\s*\{\s*\(?\s*(?:since|because)\b.*\Z")
 _THOUSANDS = re.compile(r"(?<![\w.,}^])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!,?\d)")
@@ -29,7 +30,7 @@ def tidy(text: str) -> str:
     system = _CASES.fullmatch(text) if "\\begin" in text else None
     rows = _rows(re.sub(r"&\s*(?==)|(?<==)\s*&", "", system[1])) if system else []
     if rows and all("=" in row and "&" not in row for row in rows):
-        text = ", ".join(rows)
+        text = rows[-1] if lines and _is_derivation(rows) else ", ".join(rows)
     text = _MOD.sub("", text.strip()) if "mod" in text else text.strip()
     while True:
         before = text
@@ -53,6 +54,16 @@ def _one_number(text: str) -> str:
 
 def _rows(body: str) -> list[str]:
     return [row.strip(" ,;.") for row in body.split("\\cr") if row.strip(" ,;.")]
+
+
+def _is_derivation(rows: list[str]) -> bool:
+    """Whether the last of these equations in one unknown gives its value and the others do not: `2x = 6 \\\\ x = 3`."""
+    unknowns = {letter for row in rows for letter in _UNKNOWN.findall(row)}
+    if len(unknowns) != 1 or len(rows) < 2:
+        return False
+    assigned = re.compile(rf"\s*{unknowns.pop()}\s*=(?P<value>[^=]*)")
+    found = [assigned.fullmatch(row) for row in rows]
+    return found[-1] is not None and not any(found[:-1]) and not _UNKNOWN.search(found[-1]["value"])
 
 
 def _ungrouped(text: str) -> str:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from laconic.domains.math.normalise import FUNCTIONS
+from laconic.domains.math.normalise import FUNCTIONS, UNITS_LIKE_FUNCTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,8 @@ def _is_unit(words: str) -> bool:
     if _HAN_SCALE.match(words.strip()):
         return False  # a part of the number
     found = re.findall(r"[A-Za-z]+", words)
-    return not any(word in _NOT_UNITS for word in found) and len(found) <= 6
+    named = found[:-1] if found and found[-1] in UNITS_LIKE_FUNCTIONS else found
+    return not any(word in _NOT_UNITS for word in named) and len(found) <= 6
 
 
 def unit_of(words: str, power: int) -> Unit:
