@@ -135,7 +135,7 @@ def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
     rows = [*worked("a", B, 40, seed=1), *worked("a", A, 10)]
     made = Work.of(reversed(rows), ROLL)
     samples = samples_of(made, ROLL)
-    assert samples.problem_ids == tuple(p.problem_id for p in PROBLEMS)
+    assert list(samples.problem_ids) == [p.problem_id for p in PROBLEMS]
     assert samples.seed_index is not None
     assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 5
     assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 5
@@ -147,6 +147,6 @@ def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
 
 def test_problems_that_an_author_was_not_asked_are_not_among_its_samples():
     part = samples_of(Work.of(worked("a", A, 10)[4:], ROLL), ROLL)
-    assert part.problem_ids == tuple(p.problem_id for p in PROBLEMS[2:])
+    assert list(part.problem_ids) == [p.problem_id for p in PROBLEMS[2:]]
     with pytest.raises(KeyError):
         Work.of(worked("a", A, 10), Roll.of(PROBLEMS[1:]))

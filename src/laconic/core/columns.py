@@ -57,6 +57,13 @@ class Texts(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Texts):
+            return self is other or (self._ends == other._ends and self._data == other._data)
+        return NotImplemented
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # it grows
+
 
 _DIGEST, _PLAIN = 0, 1
 """What a packed text begins with; an empty one is nothing at all."""
@@ -112,6 +119,21 @@ class Places:
         if at is None:
             raise KeyError(key)
         return at
+
+
+def first_repeated(texts: Sequence[str]) -> str | None:
+    """The first text that occurred before; None when all differ."""
+    if len(np.unique(fingerprints(texts))) == len(texts):
+        return None
+    seen = set[str]()
+    return next((text for text in texts if text in seen or seen.add(text)), None)
+
+
+def order_of(texts: Sequence[str]) -> NDArray[np.intp]:
+    """The places of texts in their alphabetical order, equal ones as they stand."""
+    width = max((len(text.encode("utf-8", "surrogatepass")) for text in texts), default=1)
+    keys = (text.encode("utf-8", "surrogatepass") for text in texts)
+    return np.argsort(np.fromiter(keys, dtype=f"S{width or 1}", count=len(texts)), kind="stable")
 
 
 def fingerprint(text: str) -> int:

@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from laconic.core.columns import Texts
 from laconic.core.digest import derive_seed
 from laconic.core.records import Score
 from laconic.core.spec import Name, Sampling, Spec
@@ -142,7 +143,7 @@ def _by_seed(samples: Samples, starts: IntArray) -> Samples:
     rows: list[int] = samples.row[starts].tolist()
     seeds: list[int] = samples.flat_seeds[starts].tolist()
     return Samples(
-        problem_ids=tuple(f"{samples.problem_ids[row]}#{seed}" for row, seed in zip(rows, seeds, strict=True)),
+        problem_ids=Texts(f"{samples.problem_ids[row]}#{seed}" for row, seed in zip(rows, seeds, strict=True)),
         correct=Ragged(samples.flat_correct, np.diff(starts, append=samples.n_samples)),
         clusters=tuple(labels[row] or samples.problem_ids[row] for row in rows),
     )

@@ -32,7 +32,7 @@ _SEPARATOR = "\x1f"
 class Roll:
     """What scores need of the problems of a benchmark, in its order."""
 
-    ids: tuple[str, ...]
+    ids: Texts
     groups: tuple[str | None, ...]
     """Near-duplicate groups."""
     _tags: Texts
@@ -40,12 +40,12 @@ class Roll:
     @staticmethod
     def of(problems: Iterable[Problem]) -> Roll:
         """The problems are read once and not kept."""
-        ids, groups, tags = list[str](), list[str | None](), Texts()
+        ids, groups, tags = Texts(), list[str | None](), Texts()
         for problem in problems:
             ids.append(problem.problem_id)
             groups.append(problem.duplicate_group)
             tags.append(_SEPARATOR.join(problem.tags))
-        return Roll(tuple(ids), tuple(groups), tags)
+        return Roll(ids, tuple(groups), tags)
 
     def tag(self, place: int, name: str) -> str | None:
         """The value of the tag `name` of the problem at `place`, or None."""
@@ -133,9 +133,9 @@ def samples_of(work: Work, roll: Roll) -> Samples:
     counts = np.bincount(work.problem, minlength=len(roll.ids))
     ids, groups = roll.ids, roll.groups
     if not counts.all():
-        places = np.flatnonzero(counts)
+        places: list[int] = np.flatnonzero(counts).tolist()
         counts = counts[places]
-        ids, groups = tuple(ids[at] for at in places), tuple(groups[at] for at in places)
+        ids, groups = Texts(ids[at] for at in places), tuple(groups[at] for at in places)
     return Samples(
         problem_ids=ids,
         correct=Ragged(work.having(Outcome.CORRECT)[order], counts),

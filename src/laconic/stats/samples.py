@@ -7,6 +7,7 @@ and from nowhere else, and every comparison takes its pairs from `align`. Read n
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from laconic.core.columns import Places, Texts, first_repeated, order_of
 from laconic.core.errors import InputError
 from laconic.stats.ragged import Ragged, Scalar, frozen
 
@@ -32,7 +34,7 @@ class Samples:
     Any sequence of sequences is taken; afterwards each field is a sequence of read-only arrays.
     """
 
-    problem_ids: tuple[str, ...]
+    problem_ids: Sequence[str]
     """n ids, each once."""
     correct: Rows | Ragged[np.bool_]
     """Right or not. A sample that is not finished or not graded counts as wrong whatever is said here."""
@@ -114,9 +116,10 @@ class Samples:
         """What `cluster_index` says, found once."""
         labels = self.clusters or (None,) * self.n_problems
         named = {label: i for i, label in enumerate(sorted({label for label in labels if label is not None}))}
-        lone = sorted((i for i, label in enumerate(labels) if label is None), key=self.problem_ids.__getitem__)
-        index = np.array([-1 if label is None else named[label] for label in labels], dtype=np.int64)
-        index[lone] = np.arange(len(named), len(named) + len(lone))
+        index = np.fromiter((-1 if label is None else named[label] for label in labels), np.int64, len(labels))
+        lone = np.flatnonzero(index < 0)
+        ids = self.problem_ids if len(lone) == len(labels) else Texts(self.problem_ids[i] for i in lone.tolist())
+        index[lone[order_of(ids)]] = np.arange(len(named), len(named) + len(lone))
         return frozen(index)
 
     @property
@@ -169,19 +172,21 @@ def align(a: Samples, b: Samples) -> Pair:
     """
     if (a.problem_ids, a.clusters) == (b.problem_ids, b.clusters):
         return Pair(a, b, (), ())
-    where_b = {problem: i for i, problem in enumerate(b.problem_ids)}
-    common = [i for i, problem in enumerate(a.problem_ids) if problem in where_b]
+    places = Places(b.problem_ids)
+    where_b = array("q", (-1 if at is None else at for at in map(places.find, a.problem_ids)))
+    common = array("q", (i for i, at in enumerate(where_b) if at >= 0))
     if not common:
         raise InputError(
             f"no problem in common ({a.n_problems} against {b.n_problems} problems)",
             "two authors that were asked the same problems",
             "compare on the same benchmark at the same revision, so that the problem ids agree",
         )
-    left, right = a.take(common), b.take([where_b[a.problem_ids[i]] for i in common])
+    left, right = a.take(common), b.take(array("q", (where_b[i] for i in common)))
     labels = _common_clusters(left, right)
-    missing_a = tuple(p for p in a.problem_ids if p not in where_b)
-    known = set(a.problem_ids)
-    missing_b = tuple(p for p in b.problem_ids if p not in known)
+    missing_a = tuple(a.problem_ids[i] for i, at in enumerate(where_b) if at < 0)
+    found = np.zeros(b.n_problems, dtype=np.bool_)
+    found[[where_b[i] for i in common]] = True
+    missing_b = tuple(b.problem_ids[i] for i in np.flatnonzero(~found).tolist())
     return Pair(replace(left, clusters=labels), replace(right, clusters=labels), missing_a, missing_b)
 
 
@@ -210,14 +215,15 @@ def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
 def _pick(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -> object:
     if rows is None or isinstance(rows, Ragged):
         return None if rows is None else rows.take(indices)
+    if isinstance(rows, Texts):
+        return Texts(rows[i] for i in indices)
     return tuple(rows[i] for i in indices)
 
 
-def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) -> None:
+def _check_ids(ids: Sequence[str], clusters: tuple[str | None, ...] | None) -> None:
     if not ids:
         raise InputError("samples of no problem", "at least one problem", "check the filter or the benchmark's name")
-    if len(set(ids)) != len(ids):
-        twice = next(p for i, p in enumerate(ids) if p in ids[:i])
+    if (twice := first_repeated(ids)) is not None:
         raise InputError(f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row")
     if clusters is not None and len(clusters) != len(ids):
         raise InputError(
@@ -228,7 +234,7 @@ def _check_ids(ids: tuple[str, ...], clusters: tuple[str | None, ...] | None) ->
 
 
 def _rows(
-    rows: Rows | Ragged[Any], dtype: type[Scalar], name: str, ids: tuple[str, ...], counts: IntArray | None = None
+    rows: Rows | Ragged[Any], dtype: type[Scalar], name: str, ids: Sequence[str], counts: IntArray | None = None
 ) -> Ragged[Scalar]:
     if len(rows) != len(ids):
         raise InputError(f"{len(rows)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
