@@ -301,7 +301,7 @@ def run(
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
             return _summary(loaded, result, planned.report, len(states), place, Path(reports))
-        _raise_faults(loaded, wiring, planned.asking(states))
+        _raise_faults(loaded, wiring, planned.asking(states, place, mode, frozenset(steps)))
         wiring.count_earlier(planned.spent_in(states), place)
         watch = Watch(StatusFile(_status_path(place, loaded), loaded.name, len(states)), quiet=quiet)
         left = planned.left(states, wiring, place) if mode == "cached" else {}

@@ -6,7 +6,7 @@ changes exactly the keys that it should. `Run` appears in no payload.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from laconic.stages import curate, decontaminate, evaluate, generate, problems, 
 from laconic.stages.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from laconic.stages.problems import ProblemSource, SyntheticProblems
 from laconic.store.artifacts import Store
-from laconic.store.runner import StepState
+from laconic.store.runner import Mode, StepState
 from laconic.store.step import Step
 from laconic.study import JUDGE, Study, asking_order, resolved
 from laconic.wiring import Wiring
@@ -69,12 +69,34 @@ class Plan:
     evaluate: Step
     report: Step
 
-    def asking(self, states: Sequence[StepState]) -> list[str]:
-        """The endpoints that a run may ask: those of teachers whose traces are missing, and the judge's."""
-        owed = {state.step for state in states if state.artifact is None}
-        names = [name for name, (traces, _) in self.teachers.items() if traces in owed and name in self.study.served]
-        judged = JUDGE in self.study.served and any(step.stage == "verify" for step in owed)
-        return [*names, JUDGE] if judged else names
+    def asking(
+        self, states: Sequence[StepState], store: Store, mode: Mode = "cached", forced: frozenset[str] = frozenset()
+    ) -> list[str]:
+        """The endpoints that a run may ask: those of steps that are missing and, in the other modes, of steps that ask
+        again and all that stands on them. What a cached run asks again may be left as it is: see `left`."""
+        steps = {state.step for state in states if state.artifact is None}
+        for state in states:
+            if mode != "cached" and state.artifact is not None and self._again(state, states, store, mode, forced):
+                steps |= _with_users(state.step, states)
+        return self._endpoints(steps)
+
+    def _again(
+        self, state: StepState, states: Sequence[StepState], store: Store, mode: Mode, forced: frozenset[str]
+    ) -> bool:
+        """Whether a finished step would ask an endpoint again: about rows that failed, or for replies that are gone."""
+        assert state.artifact is not None
+        facts = state.artifact.manifest.facts
+        if mode == "retry":
+            return bool(facts.get("owed") or facts.get("errors"))
+        if forced and not forced & {state.step.name, state.step.stage}:
+            return False
+        return bool(facts.get("owed") or self._gone(self._endpoints({state.step}), states, store))
+
+    def _endpoints(self, steps: Collection[Step]) -> list[str]:
+        """Whom these steps ask: teachers by their traces, the judge by verdicts."""
+        names = [name for name, (traces, _) in self.teachers.items() if traces in steps]
+        names += [JUDGE] if any(step.stage == "verify" for step in steps) else []
+        return [name for name in names if name in self.study.served]
 
     def left(self, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
         """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
@@ -93,15 +115,9 @@ class Plan:
         owing: dict[str, list[str]] = {}
         for state in states:
             if state.state == "owed":
-                step, on = state.step, {state.step}
-                for other in states:  # inputs come before users
-                    if on.intersection(other.step.inputs.values()):
-                        on.add(other.step)
-                names = [name for name, (traces, _) in self.teachers.items() if traces in on]
-                names += [JUDGE] if any(each.stage == "verify" for each in on) else []
-                owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(
-                    name for name in names if name in self.study.served
-                )
+                step = state.step
+                names = self._endpoints(_with_users(step, states))
+                owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(names)
         return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
 
     def _gone(self, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
@@ -122,6 +138,15 @@ class Plan:
             for name, (traces, _) in self.teachers.items()
             if isinstance(self.study.teachers[name], EndpointTeacher) and (made := facts.get(traces)) is not None
         }
+
+
+def _with_users(step: Step, states: Sequence[StepState]) -> set[Step]:
+    """A step and all that stands on it."""
+    found = {step}
+    for other in states:  # inputs come before users
+        if found.intersection(other.step.inputs.values()):
+            found.add(other.step)
+    return found
 
 
 def build(study: Study, wiring: Wiring) -> Plan:

@@ -242,6 +242,34 @@ def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is
         assert {body["messages"][-1]["content"] for body in second.seen} == {"q1 is fine", "status500*1 at first"}
 
 
+@pytest.mark.parametrize("mode", ["retry", "force"])
+def test_an_endpoint_that_is_gone_is_said_before_any_other_is_asked_again(tmp_path: Path, mode: Any):
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    tables += '[arms.a]\nteacher = "two"\n'
+    with (
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
+    ):
+        endpoints = (
+            f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
+        )
+        study = study_in(tmp_path, tables, endpoints)
+        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
+        run(study)
+        first.seen.clear()
+        second.stop()
+        with pytest.raises(StudyError, match=r"run\.endpoints\.two"):
+            run(study, mode=mode)
+        assert first.seen == []
+        run(study, mode="force", steps=("verify",))  # asks nobody, so nobody need be there
+        second.start()
+        run(study, mode=mode)
+        assert [body["messages"][-1]["content"] for body in first.seen] == ["status500*1 at first"]
+        second.stop()
+        run(study, mode="force")  # all replies are in the ledgers
+        assert len(first.seen) == 1
+
+
 def test_a_failed_row_is_no_reason_to_pay_again_for_all_that_a_lost_ledger_held(tmp_path: Path):
     with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
         study = study_in(
