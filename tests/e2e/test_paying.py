@@ -380,6 +380,20 @@ def test_a_failed_top_up_costs_nothing_that_was_paid_for_and_is_owed(tmp_path: P
         assert run(study).executed == []
 
 
+def test_what_is_owed_is_an_upper_bound_until_the_problems_are_read(tmp_path: Path):
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
+        plan, bound = (lambda: cli_in(tmp_path)("plan", "s.toml", "--store", "store").stdout), "is an upper bound"
+        run(study)
+        for stage in ("problems", "generate"):
+            shutil.rmtree(tmp_path / "store" / stage)
+        assert f"to ask for: at most {N} traces" in (said := plan())
+        assert bound in said
+        run(study, until="problems")
+        assert f"0 traces owed, {N} in the ledger" in (said := plan())
+        assert bound not in said
+
+
 def test_status_says_why_a_run_ended(tmp_path: Path):
     with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
         endpoint = f'endpoints.one = {{ url = "{server.url}" }}\nbudget = {{ tokens = 300 }}'
