@@ -1,4 +1,4 @@
-"""The bodies of the steps from verified traces to arms: screen, pool, examples, matching. Only `plan.py` uses it.
+"""The bodies of the steps from verified traces to arms: screen, pool, examples, matching. Only `plan/` uses it.
 
 Memory holds ids, counts and one batch of texts: tables are read without their long texts wherever these are not
 what a step is about.

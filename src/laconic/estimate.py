@@ -46,7 +46,8 @@ class Work:
     spent: Spent = Spent()  # noqa: RUF009
     """What those took."""
     at_most: bool = False
-    """Whether `rows` is a bound: samples until the first correct one, or a teacher that waits for another."""
+    """Whether `rows` is a bound: samples until the first correct one, a teacher that waits for another, or an endpoint
+    of a study whose problems are not read yet."""
     gpu_hours: float | None = None
     money: float | None = None
     money_low: float | None = None
@@ -115,8 +116,8 @@ def _teacher(study: Study, name: str, problems: int | None, kept: Kept | None) -
     if teacher.kind != "endpoint":
         kind = "sample" if teacher.kind == "checkpoint" else "read"
         return Work(kind=kind, rows=rows, tokens=stated, at_most=at_most)
-    if kept is None:
-        return _priced(Work(kind="ask", rows=rows, tokens=stated, at_most=at_most), price)
+    if kept is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
+        return _priced(Work(kind="ask", rows=rows, tokens=stated, at_most=True), price)
     spent = Spent(sum(s.prompt for s in kept.answers), sum(s.completion for s in kept.answers))
     work = Work(kind="ask", rows=kept.owed, tokens=None, kept=len(kept.answers), spent=spent, at_most=at_most)
     return _priced(_extrapolated(work, kept, price), price)

@@ -1,4 +1,4 @@
-"""The bodies of steps: open what a step needs, call its stage on tables, write tables. Only `plan.py` uses it.
+"""The bodies of steps: open what a step needs, call its stage on tables, write tables. Only `plan/` uses it.
 
 Every method returns a function of the step's context, so that a plan can be built, keyed and shown without opening
 anything. What is expensive to open (worker processes, ledgers, tokenizers) is opened once and shared.

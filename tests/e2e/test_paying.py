@@ -242,6 +242,34 @@ def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is
         assert {body["messages"][-1]["content"] for body in second.seen} == {"q1 is fine", "status500*1 at first"}
 
 
+@pytest.mark.parametrize("mode", ["retry", "force"])
+def test_an_endpoint_that_is_gone_is_said_before_any_other_is_asked_again(tmp_path: Path, mode: Any):
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    tables += '[arms.a]\nteacher = "two"\n'
+    with (
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
+        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
+    ):
+        endpoints = (
+            f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
+        )
+        study = study_in(tmp_path, tables, endpoints)
+        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
+        run(study)
+        first.seen.clear()
+        second.stop()
+        with pytest.raises(StudyError, match=r"run\.endpoints\.two"):
+            run(study, mode=mode)
+        assert first.seen == []
+        run(study, mode="force", steps=("verify",))  # asks nobody, so nobody need be there
+        second.start()
+        run(study, mode=mode)
+        assert [body["messages"][-1]["content"] for body in first.seen] == ["status500*1 at first"]
+        second.stop()
+        run(study, mode="force")  # all replies are in the ledgers
+        assert len(first.seen) == 1
+
+
 def test_a_failed_row_is_no_reason_to_pay_again_for_all_that_a_lost_ledger_held(tmp_path: Path):
     with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
         study = study_in(
@@ -350,6 +378,20 @@ def test_a_failed_top_up_costs_nothing_that_was_paid_for_and_is_owed(tmp_path: P
         assert len(server.seen) == 3 * N
         assert traces() == [("stop", None)] * N
         assert run(study).executed == []
+
+
+def test_what_is_owed_is_an_upper_bound_until_the_problems_are_read(tmp_path: Path):
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
+        plan, bound = (lambda: cli_in(tmp_path)("plan", "s.toml", "--store", "store").stdout), "is an upper bound"
+        run(study)
+        for stage in ("problems", "generate"):
+            shutil.rmtree(tmp_path / "store" / stage)
+        assert f"to ask for: at most {N} traces" in (said := plan())
+        assert bound in said
+        run(study, until="problems")
+        assert f"0 traces owed, {N} in the ledger" in (said := plan())
+        assert bound not in said
 
 
 def test_status_says_why_a_run_ended(tmp_path: Path):

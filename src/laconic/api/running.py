@@ -76,7 +76,7 @@ def run(
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
             return _summary(loaded, result, graph.report, len(states), place, Path(reports))
-        raise_faults(loaded, wiring, asking(graph, states))
+        raise_faults(loaded, wiring, asking(graph, states, place, mode, frozenset(steps)))
         wiring.count_earlier(spent_in(graph, states), place)
         part = extent(_asked_for(mode, steps, until), targets, whole)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)

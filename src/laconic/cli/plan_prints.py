@@ -45,6 +45,9 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     typer.echo(f"\n{counted(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
     for line in (*_sums(works), *map(_funds_line, bill.funds), *map(lost_line, bill.lost, bill.lost.values())):
         typer.echo(line)
+    waiting = {state.step.name for state in bill.states if state.state == "waiting"}
+    if any(work.kind == "ask" and name in waiting for name, work in works.items()):
+        typer.echo("what a waiting step asks for is an upper bound: problems may go, and a ledger may hold replies")
     if any(work.kind == "ask" and work.tokens is None for work in works.values()):
         typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
     typer.echo(f"store: {bill.store}")

@@ -5,24 +5,58 @@ Read from where the steps stand (`store.runner.inspect`); nothing here asks or p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from laconic.core.spending import Spent
 from laconic.kept import lacking
 from laconic.plan.graph import Plan
 from laconic.stages.generate import EndpointTeacher
 from laconic.store.artifacts import Store
-from laconic.store.runner import StepState
+from laconic.store.runner import Mode, StepState
+from laconic.store.step import Step
 from laconic.study import JUDGE
 from laconic.wiring import Wiring
 
 
-def asking(plan: Plan, states: Sequence[StepState]) -> list[str]:
-    """The endpoints that a run may ask: those of teachers whose traces are missing, and the judge's."""
-    owed = {state.step for state in states if state.artifact is None}
-    names = [name for name, (traces, _) in plan.teachers.items() if traces in owed and name in plan.study.served]
-    judged = JUDGE in plan.study.served and any(step.stage == "verify" for step in owed)
-    return [*names, JUDGE] if judged else names
+def asking(
+    plan: Plan, states: Sequence[StepState], store: Store, mode: Mode = "cached", forced: frozenset[str] = frozenset()
+) -> list[str]:
+    """The endpoints that a run may ask: those of steps that are missing and, in the other modes, of steps that ask
+    again and all that stands on them. What a cached run asks again may be left as it is: see `left_alone`."""
+    steps = {state.step for state in states if state.artifact is None}
+    for state in states:
+        if mode != "cached" and state.artifact is not None and _again(plan, state, states, store, mode, forced):
+            steps |= _with_users(state.step, states)
+    return _endpoints(plan, steps)
+
+
+def _again(
+    plan: Plan, state: StepState, states: Sequence[StepState], store: Store, mode: Mode, forced: frozenset[str]
+) -> bool:
+    """Whether a finished step would ask an endpoint again: about rows that failed, or for replies that are gone."""
+    assert state.artifact is not None
+    facts = state.artifact.manifest.facts
+    if mode == "retry":
+        return bool(facts.get("owed") or facts.get("errors"))
+    if forced and not forced & {state.step.name, state.step.stage}:
+        return False
+    return bool(facts.get("owed") or _gone(plan, _endpoints(plan, {state.step}), states, store))
+
+
+def _endpoints(plan: Plan, steps: Collection[Step]) -> list[str]:
+    """Whom these steps ask: teachers by their traces, the judge by verdicts."""
+    names = [name for name, (traces, _) in plan.teachers.items() if traces in steps]
+    names += [JUDGE] if any(step.stage == "verify" for step in steps) else []
+    return [name for name in names if name in plan.study.served]
+
+
+def _with_users(step: Step, states: Sequence[StepState]) -> set[Step]:
+    """A step and all that stands on it."""
+    found = {step}
+    for other in states:  # inputs come before users
+        if found.intersection(other.step.inputs.values()):
+            found.add(other.step)
+    return found
 
 
 def left_alone(plan: Plan, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
@@ -43,15 +77,9 @@ def _owing(plan: Plan, states: Sequence[StepState]) -> dict[str, list[str]]:
     owing: dict[str, list[str]] = {}
     for state in states:
         if state.state == "owed":
-            step, on = state.step, {state.step}
-            for other in states:  # inputs come before users
-                if on.intersection(other.step.inputs.values()):
-                    on.add(other.step)
-            names = [name for name, (traces, _) in plan.teachers.items() if traces in on]
-            names += [JUDGE] if any(each.stage == "verify" for each in on) else []
-            owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(
-                name for name in names if name in plan.study.served
-            )
+            step = state.step
+            names = _endpoints(plan, _with_users(step, states))
+            owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(names)
     return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
 
 
