@@ -198,3 +198,24 @@ def test_with_json_any_other_fault_is_json_too(args: list[str], tmp_path: Path):
     assert laconic("run", "--json", "--nosuch", cwd=tmp_path).returncode == 2
     (fault,) = json.loads(laconic("report", "miniature", "--json", cwd=tmp_path).stdout)
     assert fault["remedy"] == "laconic run miniature"
+
+
+def test_check_says_what_it_has_not_looked_at_and_who_does(tmp_path: Path):
+    said = laconic("check", "paper", "--set", "verify.audit=9", cwd=tmp_path).stdout
+    assert "paper: no fault found\nnot looked at, since check asks nobody and fetches nothing:\n" in said
+    pilot = "`laconic plan paper --set verify.audit=9 --pilot 3` asks teachers about three problems"
+    assert f"  endpoints (gpt-oss, judge): {pilot}\n" in said
+    assert "openai/gsm8k" in said
+    assert "HuggingFaceH4/MATH-500" in said
+    assert "`laconic run paper --set verify.audit=9 --until problems` reads them" in said
+    assert "models of the hub (nvidia/NVIDIA-Nemotron-Nano-12B-v2-Base" in said
+    assert json.loads(laconic("check", "paper", "--json", cwd=tmp_path).stdout) == []
+    assert laconic("check", "miniature", cwd=tmp_path).stdout == "miniature: no fault found\n"
+
+
+def test_what_lies_on_this_machine_is_not_called_unseen(tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "c.toml").write_text(CHECKED.replace('"jsonl"\npath = "p.jsonl"', '"huggingface"\npath = "set"'))
+    assert "data sets of the hub" not in laconic("check", "c.toml", cwd=tmp_path).stdout
+    (tmp_path / "set").rmdir()
+    assert "data sets of the hub (set)" in laconic("check", "c.toml", cwd=tmp_path).stdout

@@ -105,9 +105,42 @@ def test_the_page_is_drawn_quietly_and_fits(browser: Browser, files: dict[str, P
     assert visit.requests == [files[name].as_uri()]
 
 
+@pytest.mark.parametrize("name", ["full", "recorded"])
+def test_on_a_telephone_nothing_but_a_tables_own_box_scrolls_sideways(
+    browser: Browser, files: dict[str, Path], name: str
+) -> None:
+    # a telephone zooms out of a page that is wider than its screen, and only then its inner width is not 390
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, device_scale_factor=3
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    page.goto(files[name].as_uri())
+    _wait(page, f"{DRAWN} === document.querySelectorAll('.plot').length")
+    page.evaluate(UNFOLD)
+    assert page.evaluate("innerWidth") == 390
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    boxes = "[...document.querySelectorAll('.scroll')]"
+    assert page.evaluate(f"{boxes}.every((each) => each.getBoundingClientRect().right <= innerWidth)")
+    assert page.evaluate(f"{boxes}.some((each) => each.scrollWidth > each.clientWidth)"), "wide tables are whole"
+    context.close()
+
+
+def test_a_browser_that_cannot_unpack_the_library_points_to_the_numbers(
+    browser: Browser, files: dict[str, Path]
+) -> None:
+    context = browser.new_context()
+    context.add_init_script("delete window.DecompressionStream")
+    page = context.new_page()
+    page.goto(files["recorded"].as_uri())
+    assert page.locator(".plot").first.inner_text().startswith("This browser is too old to draw the figure.")
+    context.close()
+
+
 def test_figures_follow_the_colour_scheme(browser: Browser, files: dict[str, Path]) -> None:
     read = "document.querySelector('.plot .xtick text').style.fill"
     with _visit(browser, files["recorded"], 1280) as visit:
+        _wait(visit.page, f"{DRAWN} > 0")
         light = visit.page.evaluate(read)
         visit.page.emulate_media(color_scheme="dark")
         _wait(visit.page, f"{read} !== {light!r}")
@@ -122,7 +155,7 @@ def test_an_injected_script_would_be_refused(browser: Browser, files: dict[str, 
     broken.write_text(html.replace("<main>", f"<main>{hole}"), encoding="utf-8")
     with _visit(browser, broken, 1280) as visit:
         assert visit.page.title() == "Bare"
-        assert visit.page.evaluate(DRAWN) > 0
+        _wait(visit.page, f"{DRAWN} > 0")
     assert sum("Content Security Policy" in line for line in visit.noise) == 2
 
 

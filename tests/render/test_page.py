@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from plotly.offline import get_plotlyjs
 from render_reports import HOSTILE, STUDENTS, bare, full, recorded, score
 
 from laconic.core.records import Loss
@@ -58,7 +63,7 @@ def test_hostile_text_makes_no_element_and_no_handler(page: _Reader) -> None:
     names = {tag for tag, _ in page.tags}
     assert names.isdisjoint({"img", "iframe", "object", "embed", "form", "base"})
     scripts = [attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") != "application/json"]
-    assert scripts == [{}, {}]
+    assert scripts == [{"type": "application/gzip", "id": "library"}, {}]
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
     assert not [attrs for tag, attrs in page.tags if tag == "a" and not (attrs["href"] or "").startswith("#")]
 
@@ -91,6 +96,17 @@ def test_the_policy_names_the_hash_of_every_script_and_nothing_else() -> None:
     assert policy[1].count("sha256-") == 2
     directives = [part for part in policy[1].split(";") if "script-src" in part]
     assert "unsafe" not in "".join(directives)
+
+
+def test_the_plotting_library_is_packed_and_is_the_script_that_the_policy_names() -> None:
+    html = html_page(recorded())
+    assert len(html) < 2_100_000
+    found = re.search(r'<script type="application/gzip" id="library">([A-Za-z0-9+/=]+)</script>', html)
+    assert found is not None
+    library = gzip.decompress(base64.b64decode(found[1]))
+    assert library.decode() == get_plotlyjs()
+    assert f"sha256-{base64.b64encode(hashlib.sha256(library).digest()).decode()}" in unescape(html)
+    assert html_page(recorded()) == html
 
 
 def test_the_page_names_no_address_that_could_be_fetched(page: _Reader) -> None:

@@ -12,7 +12,7 @@ from laconic.api.piloting import Pilot, pilot
 from laconic.api.planning import Bill, bill, plan
 from laconic.api.running import RunSummary, report, run
 from laconic.api.tidying import gc
-from laconic.api.writing import check, new, studies
+from laconic.api.writing import check, new, studies, unchecked
 
 __all__ = [
     "LOOKS",
@@ -36,5 +36,6 @@ __all__ = [
     "side_by_side",
     "status",
     "studies",
+    "unchecked",
     "verify_file",
 ]

@@ -14,6 +14,7 @@ from laconic.loading import find_study, survey
 from laconic.recordings import trace_faults
 from laconic.references import reference_faults
 from laconic.study import SHIPPED, Study
+from laconic.unseen import Unseen, unseen
 
 
 def studies() -> dict[str, str]:
@@ -47,3 +48,16 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
     if loaded is None:
         return faults
     return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
+
+
+def unchecked(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Unseen]:
+    """What `check` leaves to a pilot or a run, since it asks nobody: endpoints, data sets and models of the hub. Of a
+    study with faults, that of its sound parts."""
+    if isinstance(study, Study):
+        refuse_changes(overrides)
+        return unseen(study)
+    try:
+        loaded, _ = survey(study, overrides=overrides)
+    except LaconicError:  # `check` tells of it
+        return []
+    return unseen(loaded) if loaded is not None else []

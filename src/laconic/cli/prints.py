@@ -32,6 +32,14 @@ def print_faults(study: str, faults: list[Any]) -> None:
             typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
 
 
+def print_unseen(rows: list[Any]) -> None:
+    """What a check left to a pilot or a run, and which command looks at it."""
+    if rows:
+        typer.echo("not looked at, since check asks nobody and fetches nothing:")
+    for row in rows:
+        typer.echo(printable(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
+
+
 def print_run(done: Any, as_json: bool, look: str) -> None:
     """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
     if as_json:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from laconic.cli.options import JsonOpt, SetOpt, StudyArg, changes
-from laconic.cli.prints import print_faults, print_json
+from laconic.cli.options import JsonOpt, SetOpt, StudyArg, changes, pasteable
+from laconic.cli.prints import print_faults, print_json, print_unseen
 
 
 def studies(as_json: JsonOpt = False) -> None:
@@ -39,11 +39,13 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
     """Say everything that is wrong with a study, before anything is paid for."""
     from laconic import api
 
-    faults = api.check(study, overrides=changes(overrides))
+    changed = changes(overrides)
+    faults = api.check(study, overrides=changed)
     if as_json:
         print_json([fault._asdict() for fault in faults])
     else:
         print_faults(study, faults)
+        print_unseen([row._replace(how=pasteable(row.how)) for row in api.unchecked(study, overrides=changed)])
     if any(fault.level == "fault" for fault in faults):
         raise typer.Exit(1)
 

@@ -2,12 +2,13 @@
 
 Three walls, each enough by itself: jinja2 escapes every value; the Content-Security-Policy lets only the
 scripts run whose hashes it names; and figures travel as inert JSON that our own script hands to
-plotly as data.
+plotly as data. Plotly itself travels packed, a third of its size; unpacked, it is the script that the policy names.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -30,10 +31,10 @@ POLICY = (
 
 
 def html_page(data: ReportData) -> str:
-    """The report as one HTML page. Figures bring plotly.js along (about 5 MB); without any it is left out."""
+    """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
     made = sections(data)
     drawn = any(isinstance(part, Figure) for section in made for part in section.parts)
-    scripts = [_library(), _file("page.js")] if drawn else []
+    library = _packed() if drawn else ""
     template = _environment().get_template("page.html.j2")
     return template.render(
         data=data,
@@ -43,9 +44,10 @@ def html_page(data: ReportData) -> str:
         scope=scope(data),
         sections=made,
         style=Markup(_file("page.css")),
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
-        library_size=f"{len(scripts[0].encode()) / 1e6:.1f} MB" if scripts else "",
+        library=Markup(library),
+        script=Markup(_file("page.js")),
+        policy=_policy([_library(), _file("page.js")] if drawn else []),
+        library_size=f"{len(library) / 1e6:.1f} MB",
     )
 
 
@@ -93,5 +95,10 @@ def _file(name: str) -> str:
 def _library() -> str:
     from plotly.offline import get_plotlyjs
 
-    # HTML parsers turn CR LF into LF before the browser hashes a script, so the hash is taken of the same
-    return get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return get_plotlyjs()
+
+
+@cache
+def _packed() -> str:
+    """The library as `page.js` unpacks it; nothing in it depends on when it was packed."""
+    return base64.b64encode(gzip.compress(_library().encode(), mtime=0)).decode()
