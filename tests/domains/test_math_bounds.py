@@ -205,3 +205,10 @@ def test_a_running_event_loop_does_not_matter() -> None:
             return [g.outcome for g in verifier.grade([row("x+1", r"\boxed{1+x}"), row("x", r"\boxed{y}")])]
 
     assert asyncio.run(cell()) == [Outcome.CORRECT, Outcome.INCORRECT]
+
+
+def test_a_row_of_upright_units_is_decided_well_within_the_limit() -> None:
+    units = r"\text{cm} " * 60
+    with MathVerifier(limit_s=20.0) as made:
+        (grading,) = made.grade([row("160", rf"\boxed{{x {units} 5}}")])
+    assert grading.outcome is not Outcome.TIMEOUT

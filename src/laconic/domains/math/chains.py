@@ -13,7 +13,7 @@ from laconic.domains.math.units import split_unit
 
 _NAME = re.compile(
     r"\\?[A-Za-z]+'*(?:_(?:\{[^{}]*\}|\w))?'*(?:\^\s*(?:\{\s*(?:-1|\(\w\))\s*\}|-1))?'*(?:\s*\([^()=]*\))?|\([\sA-Za-z_,{}\d]*[A-Za-z][\sA-Za-z_,{}\d]*\)"
-    r"|(?:\\text\s*\{[^{}]*\}|\s|[A-Za-z]|\\(?:m|angle|triangle|overline|overrightarrow|vec|measuredangle)(?![a-z])|[{}()'|^\\circ])+"
+    r"|(?:\\text\s*\{[^{}]*\}|\s|[A-Za-z]|\\(?:m|angle|triangle|overline|overrightarrow|vec|measuredangle)(?![a-z])|[{}()'|^\\circ])++"
     r"|\|[A-Z]{2}\||\[[A-Z]{3,}\]|[A-Z]{2}\^(?:\{2\}|2)"
 )
 

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from functools import partial
 
 from laconic.domains.math import scalars, sets, symbolic
-from laconic.domains.math.chains import compatible, in_order_of, is_out_of_order, turned_round, values_of
+from laconic.domains.math.chains import compatible, in_order_of, is_out_of_order, turned_round, unknowns, values_of
 from laconic.domains.math.colons import colons
 from laconic.domains.math.congruences import same_classes
 from laconic.domains.math.decisions import Decision, matching
 from laconic.domains.math.families import renamed_constants, without_parameters
 from laconic.domains.math.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 from laconic.domains.math.normalise import clean, compact
-from laconic.domains.math.several import matrices, several
+from laconic.domains.math.several import matrices, several, unknowns_of
 from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from laconic.domains.math.structure import read
 from laconic.domains.math.vectors import as_vector, in_basis, same_line
@@ -124,6 +124,8 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
     values = values_of(chain)
     if is_out_of_order(chain):
         return Decision(False, "veto-order")
+    if len(unknowns_of(other)) > 1 and not unknowns(chain.terms[0]):
+        return Decision(False, "count")  # of two unknowns, against one
     if not values:
         return (
             None

@@ -63,6 +63,13 @@ def _assigned(many: Many) -> dict[str, Node] | None:
     return named if len(named) == len(many.items) > 1 else None
 
 
+def unknowns_of(node: Node) -> set[str]:
+    """The names to which a list assigns values, without subscripts: `x_1 = 5, x_2 = 5` has one."""
+    items = node.items if isinstance(node, Many) and node.kind in _LOOSE else ()
+    first = [item.terms[0] for item in items if isinstance(item, Chain) and is_name(item.terms[0])]
+    return {compact(name).partition("_")[0] for name in first}
+
+
 def _flat(many: Many) -> list[Node]:
     """The answers one by one: `1 \\pm \\sqrt 5, -2` are three, and `x = 1, x = 2` are two."""
     if many.kind in _ORDERED:

@@ -44,7 +44,7 @@ def with_unit(ours: str, theirs: str) -> str:
 def without_letter(ours: str, theirs: str) -> str:
     """A candidate without its choice letter, `\\text{(C)} 12`, where the reference is a quantity and no letter."""
     lettered = _LETTERED.fullmatch(theirs)
-    return lettered["value"] if lettered and is_quantity(ours) else theirs
+    return lettered["value"] if lettered and is_quantity(ours) and not _LETTERED.fullmatch(ours) else theirs
 
 
 def _in_text(match: re.Match[str]) -> str:

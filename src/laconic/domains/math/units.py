@@ -108,7 +108,7 @@ _BARE = re.compile(
 _QUOTIENT = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}\s*(?:\^\s*\{?\s*(\d)\s*\}?)?\s*\}\s*\Z"
 )
-_FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*)?"
+_FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*+(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*+)?"
 _FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
 _FACTOR = re.compile(
     r"(?:(square|sq|cubic|cu) )?([a-z]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?"
