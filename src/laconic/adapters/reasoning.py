@@ -30,13 +30,13 @@ _END_TOKENS = (
     "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>", "<eos>", "<end_of_turn>",
 )  # fmt: skip
 """What servers leave at the end when they don't skip special tokens."""
-_LEAD = re.compile(r"^(?:\s*(?:<s>|<\|im_start\|>assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>))+")
+_LEAD = re.compile(r"(?:\s*(?:<s>|<\|im_start\|>assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>))+")
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")
-_HARMONY_START = re.compile(r"^\s*<\|(?:start|channel|message)\|>")
+_HARMONY_START = re.compile(r"\s*<\|(?:start|channel|message)\|>")
 _HARMONY_FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _HARMONY_PART = re.compile(r"(?:<\|channel\|>([^<]*)(?:<\|constrain\|>[^<]*)?)?<\|message\|>")
 _HARMONY_STOP = re.compile(r"<\|(?:end|return|call)\|>(?:<\|start\|>[^<]*)?|<\|start\|>[^<]*|(?=<\|channel\|>)")
-_BARE_HARMONY = re.compile(r"^\s*analysis(?=[A-Z]|.*?assistantfinal)", re.DOTALL)
+_BARE_HARMONY = re.compile(r"\s*analysis(?=[A-Z]|.*?assistantfinal)", re.DOTALL)
 _BARE_TURN = re.compile(r"assistant(?:analysis|commentary)(?=[A-Z])")
 
 
@@ -55,10 +55,12 @@ def split_reasoning(text: str, *, opened: bool = False) -> Split:
     `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking
     that never ended; a closing tag alone is understood without it.
     """
-    text = _without_end_tokens(_LEAD.sub("", text))
-    if _HARMONY_START.search(text) or _HARMONY_FINAL.search(text):
+    # `match`, where a pattern begins with the text: `search` tries it at every character of a long one.
+    lead = _LEAD.match(text)
+    text = _without_end_tokens(text[lead.end() :] if lead else text)
+    if _HARMONY_START.match(text) or _HARMONY_FINAL.search(text):
         return _split_harmony(text)
-    if _BARE_HARMONY.search(text):
+    if _BARE_HARMONY.match(text):
         return _split_bare_harmony(text)
     for opening, closing in (*TAGS, *MARKUP):
         # A closing tag alone will do for the first kind: the chat template wrote the opening one.

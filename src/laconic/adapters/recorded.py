@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn, cast
@@ -188,19 +189,20 @@ class _Prompts:
         for text in texts:
             halves.frombytes(_print(text))
         prints = np.frombuffer(halves, dtype=np.uint64).reshape(-1, 2)
-        self._order = np.lexsort((prints[:, 1], prints[:, 0])).astype(np.uint32)  # stable: twins stay in their order
-        self._first, self._second = prints[self._order, 0], prints[self._order, 1]
+        order = np.lexsort((prints[:, 1], prints[:, 0]))  # stable: twins stay in their order
+        self._order = array("I", order.astype(np.uint32).tobytes())
+        self._first, self._second = (array("Q", prints[order, half].tobytes()) for half in (0, 1))
 
     def __len__(self) -> int:
         return len(self._order)
 
     def alike(self, text: str) -> list[int]:
         """The numbers of the prompts that are this text."""
-        first, second = np.frombuffer(_print(text), dtype=np.uint64)
-        start = end = int(np.searchsorted(self._first, first))
+        first, second = array("Q", _print(text))
+        start = end = bisect_left(self._first, first)
         while end < len(self) and self._first[end] == first:
             end += 1
-        return [int(self._order[i]) for i in range(start, end) if self._second[i] == second]
+        return [self._order[i] for i in range(start, end) if self._second[i] == second]
 
 
 def _print(text: str) -> bytes:
