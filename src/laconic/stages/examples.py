@@ -21,6 +21,8 @@ from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
 
 _BATCH_CHARS = 4 << 20
 """Texts that are styled and counted together."""
+_BATCH = 1_000
+"""As many of them at most: of short prompts, a batch by their characters would be those of 200,000 problems."""
 
 
 class PickLike(Protocol):
@@ -174,7 +176,7 @@ def _batches(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
     for key, text in texts:
         batch.append((key, text))
         chars += len(text)
-        if chars >= _BATCH_CHARS:
+        if chars >= _BATCH_CHARS or len(batch) >= _BATCH:
             yield batch
             batch, chars = [], 0
     if batch:
