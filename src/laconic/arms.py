@@ -11,13 +11,13 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple, overload
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from laconic.core.columns import Texts
+from laconic.core.columns import Column, Texts
 from laconic.core.digest import derive_seed
 from laconic.core.plugins import lookup
 from laconic.core.spec import MatchRule, Name, PluginPath, Spec
@@ -164,7 +164,7 @@ class Pick(NamedTuple):
     system: str = ""
 
 
-class Picks(Sequence[Pick]):
+class Picks(Column[Pick]):
     """Picks in columns: as tuples of texts they would be most of what an arm's step keeps in memory."""
 
     def __init__(self, picks: Iterable[Pick]) -> None:
@@ -183,16 +183,9 @@ class Picks(Sequence[Pick]):
     def __len__(self) -> int:
         return len(self._number)
 
-    @overload
-    def __getitem__(self, index: int) -> Pick: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pick]: ...
-
-    def __getitem__(self, index: int | slice) -> Pick | list[Pick]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        teacher, phase, system = self._rest[self._number[index]]
-        return Pick(self._problems[index], teacher, self._traces[index], phase, system)
+    def made(self, at: int) -> Pick:
+        teacher, phase, system = self._rest[self._number[at]]
+        return Pick(self._problems.made(at), teacher, self._traces.made(at), phase, system)
 
 
 def _teacher(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:

@@ -12,12 +12,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
 from laconic.arms import Candidate, Sample
-from laconic.core.columns import Places, Texts, fingerprint
+from laconic.core.columns import Column, Places, Texts, fingerprint
 from laconic.core.records import UNGRADED, Exclusion, Outcome, Paired, Problem, Trace, Verdict
 from laconic.store.artifacts import Artifact
 from laconic.study import Study
@@ -105,7 +105,7 @@ def _shown(pool: Texts, source: Artifact, *, everything: bool) -> _Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidates(Sequence[Candidate]):
+class _Candidates(Column[Candidate]):
     shown: _Shown
     pool: _Pool
     samples: Mapping[str, _Samples]
@@ -116,22 +116,14 @@ class _Candidates(Sequence[Candidate]):
     def __len__(self) -> int:
         return len(self.shown.ids)
 
-    @overload
-    def __getitem__(self, index: int) -> Candidate: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Candidate]: ...
-
-    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        at, tags = self.shown.places[number], self.shown.tags[number]
+    def made(self, at: int) -> Candidate:
+        place, tags = self.shown.places[at], self.shown.tags.made(at)
         return Candidate(
-            problem_id=self.shown.ids[number], tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
-            pass_rate=0.0 if at < 0 else self.pool.pass_rate[at], traces=_of(self.pool.chosen, at),
-            rates=_of(self.pool.rates, at), lengths=_of(self.lengths, at),
-            agreement=self.agreement[number] if self.agreement else math.nan,
-            samples=_of(self.samples, number), paired=at >= 0,
+            problem_id=self.shown.ids[at], tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
+            pass_rate=0.0 if place < 0 else self.pool.pass_rate[place], traces=_of(self.pool.chosen, place),
+            rates=_of(self.pool.rates, place), lengths=_of(self.lengths, place),
+            agreement=self.agreement[at] if self.agreement else math.nan,
+            samples=_of(self.samples, at), paired=place >= 0,
         )  # fmt: skip
 
 
@@ -201,7 +193,7 @@ def _agreement(study: Study, ids: Texts, inputs: Mapping[str, Artifact]) -> Sequ
     return array("d", np.where(total > 0, most / np.maximum(total, 1), np.nan))
 
 
-class _Samples(Sequence[list[Sample]]):
+class _Samples(Column[list[Sample]]):
     """A teacher's usable traces by problem: those that failed, said nothing or were filtered are not there."""
 
     def __init__(self, n: int, rows: Iterable[tuple[int, Trace, bool]]) -> None:
@@ -220,17 +212,10 @@ class _Samples(Sequence[list[Sample]]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> list[Sample]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[list[Sample]]: ...
-
-    def __getitem__(self, index: int | slice) -> list[Sample] | list[list[Sample]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def made(self, at: int) -> list[Sample]:
         return [
             Sample(self._ids[row], self._sample[row], self._tokens[row], bool(self._right[row]))
-            for row in self._order[self._starts[index] : self._starts[index + 1]].tolist()
+            for row in self._order[self._starts[at] : self._starts[at + 1]].tolist()
         ]
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, cast, get_args
 import numpy as np
 
 from laconic.arms import Level
+from laconic.candidates import TEXTS, UNSAID
 from laconic.core.columns import fingerprint
 from laconic.core.records import Example, Exclusion, Loss, Problem, Profile, Score, Trace, Verdict
 from laconic.core.reporting import (
@@ -46,10 +47,6 @@ from laconic.store.step import StepContext
 from laconic.study import Study, resolved
 
 Body = Callable[[StepContext], None]
-TEXTS = ("reasoning", "answer")
-"""The long columns of traces."""
-UNSAID = ("explanation",)
-"""The column of verdicts that is for people."""
 UNSCORED = ("prompt", "reference", "source")
 """The columns of problems that no figure needs."""
 OWN = "problems"

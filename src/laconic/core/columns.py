@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Prints = NDArray[np.uint64]
 """64-bit digests of texts. Among two million texts two share one with a chance of 1 in ten million."""
 
@@ -22,7 +24,27 @@ _PATIENCE = 32
 """Steps a search by going on may waste for each id that it found before it learns all places by heart."""
 
 
-class Texts(Sequence[str]):
+class Column(Sequence[T]):
+    """A sequence of which each item is made when somebody looks at it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def made(self, at: int) -> T:
+        """The item at a place from 0 up, which is there."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self.made(at) for at in range(*index.indices(len(self)))]
+        return self.made(range(len(self))[index])
+
+
+class Texts(Column[str]):
     """Short texts, one after the other in one piece of memory: an id, which is a digest in 32 hexadecimal characters,
     takes 25 bytes, and another text nine beside its own."""
 
@@ -41,21 +63,11 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        at = index if index >= 0 else len(self) + index
-        if not 0 <= at < len(self):
-            raise IndexError(index)
+    def made(self, at: int) -> str:
         return _unpacked(self._data[self._ends[at] : self._ends[at + 1]])
 
     def __iter__(self) -> Iterator[str]:
-        return (self[i] for i in range(len(self)))
+        return (self.made(at) for at in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Texts):
