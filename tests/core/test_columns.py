@@ -39,7 +39,7 @@ def test_what_is_not_there_is_an_index_error(index: int):
         Texts(["a", "b", "c"])[index]
 
 
-def test_a_million_ids_take_25_bytes_each():
+def test_an_id_takes_25_bytes():
     tracemalloc.start()
     made = Texts(f"{i:032x}" for i in range(100_000))
     size = tracemalloc.get_traced_memory()[0]
