@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -39,13 +40,31 @@ def test_what_is_not_there_is_an_index_error(index: int):
         Texts(["a", "b", "c"])[index]
 
 
-def test_an_id_takes_25_bytes():
+def size_of(texts: Iterable[str]) -> int:
     tracemalloc.start()
-    made = Texts(f"{i:032x}" for i in range(100_000))
+    made = Texts(texts)
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(made) == 100_000
-    assert size < 100_000 * 25 * 1.2  # buffers grow by an eighth ahead
+    return size
+
+
+@pytest.mark.parametrize(
+    ("first", "n_bytes"), [(f"{0:032x}", 16), ("an id of one's own", 21)], ids=["among ids", "after another text"]
+)
+def test_an_id_takes_16_bytes_and_21_among_other_texts(first: str, n_bytes: int):
+    size = size_of([first, *(f"{i:032x}" for i in range(1, 100_000))])
+    assert size < 100_000 * n_bytes * 1.2  # buffers grow by an eighth ahead
+
+
+def test_a_text_of_nothing_takes_four_bytes():
+    assert size_of([""] * 100_000) < 100_000 * 4 * 1.2
+
+
+def test_texts_are_equal_when_they_read_the_same_however_they_came():
+    assert Texts([*IDS, "x"]) == Texts(["".join(text) for text in [*IDS, "x"]])
+    assert Texts(IDS) != Texts([*IDS, ""])
+    assert Texts(IDS[:3]) != Texts(IDS[:2])
 
 
 @pytest.mark.parametrize("disorder", [0, 3, 500])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -72,11 +73,40 @@ def test_the_three_ways_to_a_p_value_agree():
     assert sign_flip_p(np.concatenate([steps / 8, np.zeros(50)]))[0] == listed, "zeros have no sign"
 
 
-def test_counting_on_the_lattice_equals_listing():
-    from laconic.stats import paired
+def counted_in_whole_numbers(steps: list[int]) -> float:
+    reach, observed = sum(map(abs, steps)), abs(sum(steps))
+    ways = {0: 1}
+    for step in steps:
+        further = dict[int, int]()
+        for total, n in ways.items():
+            for sign in (1, -1):
+                further[total + sign * step] = further.get(total + sign * step, 0) + n
+        ways = further
+    assert max(ways) == reach
+    return float(Fraction(sum(n for total, n in ways.items() if abs(total) >= observed), 2 ** len(steps)))
 
-    steps = np.array([3, -1, 4, 1, -5, 9, 2, 6, 5, 3, -5])
-    assert paired._flip_lattice(steps) == pytest.approx(paired._flip_all(steps.astype(float)))
+
+@QUICK
+@given(st.lists(st.integers(-8, 8).filter(bool), min_size=21, max_size=60), st.integers(0, 12))
+def test_a_p_value_on_the_lattice_is_what_counting_in_whole_numbers_gives(steps, lift):
+    steps = [min(8, step + lift) or 1 for step in steps]
+    p_value, how = sign_flip_p(np.array(steps) / 8, unit=1 / 8)
+    assert how == "exact sign flips"
+    assert p_value == pytest.approx(max(1e-12, counted_in_whole_numbers(steps)), rel=1e-3, abs=1e-14)
+
+
+@pytest.mark.parametrize("excess", [0, 2, 400, 1_200])
+def test_a_p_value_of_many_single_samples_is_that_of_the_sign_test(excess: int):
+    n = 46_000
+    right = (n + excess) // 2
+    p_value, how = sign_flip_p(np.repeat([1.0, -1.0], [right, n - right]), unit=1.0)
+    assert how == "exact sign flips"
+    expected = min(1.0, 2 * scipy_stats.binom.sf(right - 1, n, 0.5))
+    assert p_value == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_p_value_on_the_lattice_is_zero():
+    assert sign_flip_p(np.ones(500), unit=1.0)[0] == 1e-12
 
 
 def test_incommensurable_counts_do_not_overflow(make):

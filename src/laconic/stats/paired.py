@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laconic.core.errors import InputError
 from laconic.stats.accuracy import resampling_error
@@ -33,19 +34,25 @@ from laconic.stats.samples import FloatArray, IntArray, Pair, Samples, align, cl
 _EXACT = 20
 """Up to this many clusters all 2^G sign patterns are listed (a million sums)."""
 _DRAWS = 100_000
-_LATTICE_WORK = 200_000_000
-"""Additions that counting on a lattice may cost before seeded draws take over (about half a second)."""
-_CHUNK_CELLS = 8_000_000
-"""Signs drawn at a time: 64 MB of float64."""
+_LATTICE, _LATTICE_WORK = 1 << 20, 50_000_000
+"""Points of the lattice on which sums are counted, and cosines that this may cost (about a second), before seeded draws
+take over."""
+_REACH = 9.0
+"""Standard deviations beyond which a sum is never looked for: by Hoeffding's inequality it lies there with a chance of
+5e-18 at most."""
+_SMALLEST = 1e-12
+"""No p-value on a lattice is said to be smaller: rounding could not be told from it."""
+_CHUNK_CELLS = 1_000_000
+"""Signs drawn at a time: 8 MB of float64."""
 
 
 def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95) -> Estimate:
     """Accuracy of `a` minus accuracy of `b` on their common problems: clustered t interval, sign-flip
     p-value.
 
-    The p-value is exact up to 20 clusters, and beyond while the differences lie on a lattice small enough to
-    count on (they do with a common K); else it comes from 100,000 draws by `seed`. Raises `InputError`
-    without common problems.
+    The p-value is exact up to 20 clusters, and beyond (down to 1e-12) while the differences lie on a lattice small
+    enough to count on (they do with a common K, at any number of problems); else it comes from 100,000 draws by
+    `seed`. Raises `InputError` without common problems.
     """
     pair = align(a, b)
     differences, clusters = pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)
@@ -83,8 +90,11 @@ def sign_flip_p(sums: FloatArray, *, unit: float = 0.0, seed: int = 0) -> tuple[
     if len(moving) <= _EXACT:
         return _flip_all(moving), "exact sign flips"
     # The size is judged before the cast: K_i without common factors make a lattice too fine for 64 bits.
-    if unit > 0 and float(np.abs(moving).sum()) / unit * len(moving) <= _LATTICE_WORK:
-        return _flip_lattice(np.rint(moving / unit).astype(np.int64)), "exact sign flips"
+    if unit > 0 and _points(moving / unit) <= _LATTICE:
+        steps = np.rint(moving / unit).astype(np.int64)
+        sizes, counts = np.unique(np.abs(steps), return_counts=True)
+        if len(sizes) * _points(steps) <= _LATTICE_WORK:
+            return _flip_lattice(abs(int(steps.sum())), sizes, counts, int(_points(steps))), "exact sign flips"
     return _flip_draws(moving, seed), f"{_DRAWS} sign flips, seed {seed}"
 
 
@@ -214,16 +224,35 @@ def _flip_all(sums: FloatArray) -> float:
     return float(np.mean(_at_least(totals, float(sums.sum()))))
 
 
-def _flip_lattice(steps: IntArray) -> float:
-    """The distribution of the signed sum of integers, one two-point convolution a cluster."""
-    reach, observed = int(np.abs(steps).sum()), abs(int(steps.sum()))
-    chances = np.zeros(2 * reach + 1)
-    chances[reach] = 1.0
-    for step in steps.tolist():
-        chances = 0.5 * (np.roll(chances, step) + np.roll(chances, -step))
+def _points(steps: NDArray[np.generic]) -> float:
+    """Of how many points a circle must be on which the sums of `steps` under all signs do not run into each other: as
+    far as they reach, or as far as they are ever found."""
+    step = np.abs(steps.astype(np.float64))
+    observed = abs(float(steps.astype(np.float64).sum()))
+    return math.ceil(min(2 * step.sum(), max(2 * observed, observed + _REACH * math.sqrt(float(step @ step))))) + 1
+
+
+def _flip_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int) -> float:
+    """The chance that a sum of `counts` of each of `sizes`, under random signs, is `observed` or more either way.
+
+    The distribution is that whose characteristic function is the product of cos(size t), read off a circle of so many
+    points.
+    """
     if observed == 0:
         return 1.0
-    return min(1.0, float(chances[: reach - observed + 1].sum() + chances[reach + observed :].sum()))
+    n = 1 << (points - 1).bit_length()
+    turn = np.arange(n // 2 + 1, dtype=np.int64)
+    logarithm, negative = np.zeros(len(turn)), np.zeros(len(turn), dtype=np.bool_)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        cosine = np.cos(2 * math.pi / n * (turn * size % n))
+        # Counts are large: near 1 the cosine itself has lost what its logarithm is made of.
+        sine = np.sin(2 * math.pi / n * (turn * size % n))
+        with np.errstate(divide="ignore"):
+            flat = np.abs(sine) < 0.5
+            logarithm += count * np.where(flat, np.log1p(-(sine * sine)) / 2, np.log(np.abs(cosine)))
+        negative ^= (cosine < 0) & bool(count % 2)
+    chances = np.fft.irfft(np.where(negative, -1.0, 1.0) * np.exp(logarithm), n)
+    return min(1.0, max(_SMALLEST, float(chances[observed : n - observed + 1].sum())))
 
 
 def _flip_draws(sums: FloatArray, seed: int) -> float:
