@@ -264,29 +264,31 @@ class Wiring:
         spec = self.study.verify
 
         def body(ctx: StepContext) -> None:
-            traces, source = ctx.inputs["traces"], ctx.inputs["problems"]
-            asked = joined(
-                traces.read("traces", Trace, without=("reasoning",)), lambda: source.read("problems", Problem)
-            )
             docket, rulings = judge_stage.Docket(spec, self.study.seed), read_overrides(spec.overrides)
             with self._verifying:
                 graded = verify_stage.verify(
-                    asked, self._math(), overrides=rulings, observe=docket, progress=ctx.progress,
-                    total=traces.manifest.rows.get("traces", 0),
+                    self._asked(ctx), self._math(), overrides=rulings, observe=docket, progress=ctx.progress,
+                    total=ctx.inputs["traces"].manifest.rows.get("traces", 0),
                 )  # fmt: skip
                 ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
             if spec.overrides is not None:
                 ctx.out.write_text(RULINGS, rulings.account())
             if spec.judge is not None:
-                problems = {p.problem_id: p for p in source.read("problems", Problem)}
-                self._hear(ctx, spec.judge, problems, docket)
+                self._hear(ctx, spec.judge, self._asked(ctx), docket)
             _note_moves(ctx, label)
 
         return body
 
+    @staticmethod
+    def _asked(ctx: StepContext) -> Iterator[tuple[Trace, Problem]]:
+        """What is verified: the traces, without their reasoning, with their problems."""
+        traces, source = ctx.inputs["traces"], ctx.inputs["problems"]
+        return joined(traces.read("traces", Trace, without=("reasoning",)), lambda: source.read("problems", Problem))
+
     def _hear(
-        self, ctx: StepContext, spec: verify_stage.Judge, problems: dict[str, Problem], docket: judge_stage.Docket
-    ) -> None:
+        self, ctx: StepContext, spec: verify_stage.Judge, asked: Iterable[tuple[Trace, Problem]],
+        docket: judge_stage.Docket,
+    ) -> None:  # fmt: skip
         teacher = spec.as_teacher()
         with self.ledger(ctx.store.ledger_path(JUDGE, digest(teacher.identity()))) as ledger:
             author = self.authors.seat(
@@ -297,11 +299,7 @@ class Wiring:
                 author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
                 ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
             )  # fmt: skip
-            verdicts, account, owed = judge_stage.judge(
-                problems, ctx.inputs["traces"].read("traces", Trace, without=("reasoning",)),
-                lambda: ctx.out.read("gradings", Verdict),
-                docket, court,
-            )  # fmt: skip
+            verdicts, account, owed = judge_stage.judge(asked, lambda: ctx.out.read("gradings", Verdict), docket, court)
         ctx.out.write("verdicts", verdicts)
         ctx.out.write_text(ACCOUNT, orjson.dumps(account).decode())
         ctx.out.facts.update(errors=account.n_errors, owed=owed, asked=account.n_calls)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.core.columns import Counts, Places, Texts, fingerprint, fingerprints
+from laconic.core.columns import Counts, Places, Texts, fingerprint, fingerprints, order_of
 from laconic.core.digest import digest
 
 IDS = [digest(i) for i in range(500)]
@@ -114,3 +114,14 @@ def test_counts_say_how_often_a_text_occurs():
 def test_fingerprints_are_the_same_in_every_process():
     assert fingerprint("a problem") == 556310300335102365
     assert fingerprints(["a problem", "another"]).tolist() == [fingerprint("a problem"), fingerprint("another")]
+
+
+@given(st.lists(st.one_of(st.sampled_from(IDS), st.text(max_size=8))))
+def test_texts_are_ordered_as_sorting_them_does(texts: list[str]):
+    expected = sorted(range(len(texts)), key=lambda at: texts[at].encode("utf-8", "surrogatepass").rstrip(b"\0"))
+    assert order_of(Texts(texts)).tolist() == expected
+
+
+def test_ids_are_ordered_as_sorting_them_does():
+    ids = [*IDS, *IDS[:5], "f" * 32, "0" * 32]
+    assert order_of(Texts(ids)).tolist() == sorted(range(len(ids)), key=ids.__getitem__)

@@ -140,9 +140,9 @@ def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
     assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 5
     assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 5
     assert samples.flat_correct.tolist()[:12] == [*[True] * 4, True, True, True, False, True, False, False, False]
-    one = made.of_seed(1)
-    assert len(one) == 10
-    assert samples_of(one, ROLL).accuracies.tolist() == [1, 0.5, 0, 0, 0]
+    one = samples_of(made, ROLL, seed=1)
+    assert one.n_samples == 10
+    assert one.accuracies.tolist() == [1, 0.5, 0, 0, 0]
 
 
 def test_problems_that_an_author_was_not_asked_are_not_among_its_samples():

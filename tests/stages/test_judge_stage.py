@@ -122,7 +122,7 @@ def judged(
         author=author, jury=LlmJury(votes=votes), sampling=Sampling(max_tokens=cap),
         ledger=log if log is not None else Log(), progress=meter, stop=stop, retry=retry,
     )  # fmt: skip
-    verdicts, account, _ = judge(by_id, traces, lambda: first, docket, court)
+    verdicts, account, _ = judge(((t, by_id[t.problem_id]) for t in traces), lambda: first, docket, court)
     assert meter.done == meter.total or not author.asked
     return list(verdicts), account, author
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from laconic.core.errors import InputError
 from laconic.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
 from laconic.stats.distributions import t_quantile
+from laconic.stats.samples import cluster_index
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
@@ -59,6 +61,28 @@ def test_band_is_the_same_when_sums_are_drawn_from_their_covariance(make, monkey
     drawn = accuracy_within_budget(s, budgets, seed=3, n_resamples=40_000)
     assert drawn.critical == pytest.approx(whole.critical, rel=0.01)
     assert drawn.critical != whole.critical
+
+
+@pytest.mark.parametrize("multipliers", [0, 8_000_000], ids=["covariance", "one by one"])
+def test_band_is_the_same_however_many_clusters_are_worked_out_at_a_time(make, monkeypatch, multipliers):
+    labels = tuple(None if i % 3 else f"g{i % 7}" for i in range(61))
+    s = replace(make.drawn(61, 4, 2), clusters=labels)
+    monkeypatch.setattr("laconic.stats.budget._MULTIPLIERS", multipliers)
+    whole = accuracy_within_budget(s, seed=3, n_resamples=2_000)
+    monkeypatch.setattr("laconic.stats.budget._BLOCK", 5)
+    parts = accuracy_within_budget(s, seed=3, n_resamples=2_000)
+    assert parts.critical == pytest.approx(whole.critical, rel=1e-9)
+    # An independent way to the same columns: residuals summed by label, under the same multipliers.
+    if multipliers:
+        rng = np.random.default_rng(3)
+        index = cluster_index(s)
+        right = np.array([[(c & (t <= b)).mean() for c, t in zip(s.correct, s.tokens)] for b in whole.budgets])
+        sums = np.array([np.bincount(index, weights=row - row.mean()) for row in right]).T
+        sums = sums[:, (np.abs(sums) > 1e-12).any(axis=0)]
+        drawn = np.abs(rng.standard_normal((2_000, len(sums))) @ (sums / np.sqrt((sums**2).sum(axis=0))))
+        df = len(sums) - 1
+        worst = drawn.max(axis=1) / np.sqrt(rng.chisquare(df, size=2_000) / df)
+        assert whole.critical == pytest.approx(np.quantile(worst, 0.95))
 
 
 def test_one_budget_needs_no_more_than_t(make):

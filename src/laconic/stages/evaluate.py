@@ -39,7 +39,7 @@ from laconic.stats import (
 from laconic.stats.ragged import Ragged
 from laconic.stats.samples import IntArray
 
-VERSION = 4
+VERSION = 5
 
 
 class Evaluate(Spec):
@@ -155,8 +155,8 @@ def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
     parts = {
         "reasoning_tokens": work.n_reasoning,
         "answer_tokens": work.n_answer,
-        "provider_tokens": work.provider_tokens[~np.isnan(work.provider_tokens)],
-        "latency_s": work.latency_s[~np.isnan(work.latency_s)],
+        "provider_tokens": work.provider_tokens,
+        "latency_s": work.latency_s,
     }
     for name, values in parts.items():
         if len(values):
@@ -170,7 +170,7 @@ def _apart(sheet: Sheet, samples: Samples, roll: Roll, spec: Evaluate) -> Iterat
     """Accuracy in parts: each training seed's own, so that their spread can be seen, and that on each value of each tag
     that the study names."""
     for seed in sorted(sheet.work.seeds) if len(sheet.work.seeds) > 1 else ():
-        part = samples_of(sheet.work.of_seed(seed), roll)
+        part = samples_of(sheet.work, roll, seed=seed)
         yield _score(sheet, "accuracy", accuracy(part, level=spec.confidence), part, group=f"training seed={seed}")
     places: list[int] = np.unique(sheet.work.problem).tolist() if spec.group_by else []
     for tag in spec.group_by:

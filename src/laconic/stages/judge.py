@@ -1,7 +1,7 @@
 """The judge after the rules: whom it hears, its votes through the ledger, and what verdicts and audit come of them.
 
 Invariants: a vote that was paid for is never paid for again (its key is the digest of what the judge was shown, the
-judge, and the vote's index); rows keep their order; memory holds one small tuple a judged row and one batch of texts.
+judge, and the vote's index); rows keep their order; memory holds some numbers a judged row and one batch of texts.
 An audited row keeps the verdict of the rules: the audit measures them and must not touch what it measures.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
+from laconic.core.columns import fingerprint
 from laconic.core.digest import derive_seed, digest
 from laconic.core.protocols import Answered, Author, CallLog, Grading, Jury, Progress, Request
 from laconic.core.records import Outcome, Problem, Trace, Verdict
@@ -22,6 +23,7 @@ from laconic.core.spec import Sampling
 from laconic.core.spending import Rate
 from laconic.stages.calls import has_retries, in_vain
 from laconic.stages.generate import generate
+from laconic.stages.judgements import Judgement, Judgements, Rows
 from laconic.stages.overrides import METHOD as OVERRIDE
 from laconic.stages.verify import Verify, answered
 
@@ -66,7 +68,7 @@ class Docket:
     def __init__(self, spec: Verify, seed: int) -> None:
         self._policy = spec.policy
         self.n_answers = self.n_judgeable = 0
-        self.decided: set[int] = set()
+        self.decided = Rows()
         self.accepts, self.rejects = _Draw(spec.audit, seed), _Draw(spec.audit, seed)
 
     def __call__(self, trace: Trace, problem: Problem, grading: Grading) -> None:
@@ -85,10 +87,10 @@ class Docket:
         open_ = grading.outcome in (Outcome.UNPARSED, Outcome.TIMEOUT) or grading.disputed
         return self._policy == "judge" or (self._policy == "rules-then-judge" and open_)
 
-    @property
-    def heard(self) -> frozenset[int]:
+    def heard(self) -> Rows:
         """Every row that the judge is asked about."""
-        return frozenset(self.decided) | self.accepts.rows.keys() | self.rejects.rows.keys()
+        audited = [row for draw in (self.accepts, self.rejects) for row in draw.rows]
+        return Rows.of(chain(self.decided, audited))
 
 
 def _can_be_judged(trace: Trace, problem: Problem, grading: Grading) -> bool:
@@ -109,17 +111,6 @@ class Court:
     stop: threading.Event
     retry: bool = False
     rate: Rate | None = None
-
-
-class Judgement(NamedTuple):
-    """What the judge said about one row."""
-
-    equal: bool | None
-    yes: int
-    no: int
-    unparsed: int
-    tokens: int
-    """Tokens it generated about this row; 0 when an equal answer was judged before."""
 
 
 @dataclass(slots=True)
@@ -146,18 +137,17 @@ class Judged(NamedTuple):
 
 
 def judge(
-    problems: Mapping[str, Problem],
-    traces: Iterable[Trace],
+    asked: Iterable[tuple[Trace, Problem]],
     gradings: Callable[[], Iterable[Verdict]],
     docket: Docket,
     court: Court,
 ) -> Judged:
-    """Ask the judge about the rows of the docket.
+    """Ask the judge about the rows of the docket; `asked` are all traces with their problems, in order.
 
     Raises `RunStopped` when the run is stopped first: the ledger keeps the votes that came.
     """
-    heard = docket.heard
-    rows = ((row, answered(t, problems[t.problem_id])) for row, t in enumerate(traces) if row in heard)
+    heard = docket.heard()
+    rows = ((row, answered(*pair)) for row, pair in enumerate(asked) if row in heard)
     found, account, owed = _hear(rows, court, len(heard))
     account = replace(
         account, n_answers=docket.n_answers, n_judgeable=docket.n_judgeable, n_heard=len(heard),
@@ -167,24 +157,22 @@ def judge(
     return Judged(_joined(gradings(), docket, found, court.jury.version), account, owed)
 
 
-def _hear(
-    rows: Iterator[tuple[int, Answered]], court: Court, total: int
-) -> tuple[dict[int, Judgement], JudgeAccount, int]:
+def _hear(rows: Iterator[tuple[int, Answered]], court: Court, total: int) -> tuple[Judgements, JudgeAccount, int]:
     """Batch by batch; answers that read the same to the judge share their votes, and only the first has the cost."""
-    found: dict[int, Judgement] = {}
-    told: set[str] = set()
+    found = Judgements()
+    told: set[int] = set()
     account, part, owed = JudgeAccount(), _Part(court.progress, total * court.jury.votes), 0
     while batch := list(islice(rows, BATCH)):
         hearings: dict[str, _Hearing] = {}
         subjects = [(row, _subject(court.jury.prompt(answer), hearings)) for row, answer in batch]
         _vote(list(hearings.values()), court, part)
         part.advance(court.jury.votes * (len(batch) - len(hearings)))
-        new = [hearing for hearing in hearings.values() if hearing.subject not in told]
+        new = [hearing for hearing in hearings.values() if fingerprint(hearing.subject) not in told]
         account = _added(account, new)
         owed += sum(_owed(hearing, court) for hearing in new)
         for row, subject in subjects:
-            found[row] = _judgement(hearings[subject], court.jury, counted=subject in told)
-            told.add(subject)
+            found.add(row, _judgement(hearings[subject], court.jury, counted=fingerprint(subject) in told))
+            told.add(fingerprint(subject))
     return found, account, owed
 
 
@@ -295,11 +283,9 @@ def _judgement(hearing: _Hearing, jury: Jury, *, counted: bool) -> Judgement:
     return Judgement(jury.decide(votes), votes.count(True), votes.count(False), votes.count(None), tokens)
 
 
-def _joined(
-    gradings: Iterable[Verdict], docket: Docket, found: Mapping[int, Judgement], version: str
-) -> Iterator[Verdict]:
+def _joined(gradings: Iterable[Verdict], docket: Docket, found: Judgements, version: str) -> Iterator[Verdict]:
     for row, verdict in enumerate(gradings):
-        judgement = found.get(row)
+        judgement = found.find(row)
         if judgement is None:
             yield verdict
             continue
@@ -318,7 +304,7 @@ def _explained(judgement: Judgement, verdict: Verdict) -> str:
     return f"{said}; the rules said {verdict.outcome} by {verdict.method}"
 
 
-def _audit(docket: Docket, found: Mapping[int, Judgement]) -> AuditCounts | None:
+def _audit(docket: Docket, found: Judgements) -> AuditCounts | None:
     """What the judge said about the samples of the rules' accepts and rejects; None when none was drawn."""
     accepts, rejects = docket.accepts.rows, docket.rejects.rows
     if not accepts and not rejects:

@@ -5,10 +5,12 @@ What moved is recorded beside a verdict table, never in it: a table says the sam
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import cast
 
+from laconic.core.columns import Places, Texts
 from laconic.core.records import Verdict
 from laconic.core.reporting import Move, Moved
 
@@ -17,11 +19,11 @@ LISTED = 200
 
 def moved(label: str, since: str, before: Iterable[Verdict], after: Iterable[Verdict]) -> Moved:
     """The verdicts of `after` whose outcome was another one in `before`; `since` names the verifier of then."""
-    then = {verdict.trace_id: (verdict.outcome, verdict.method) for verdict in before}
+    then = _Then(before)
     moves: Counter[str] = Counter()
     listed: list[Move] = []
     for verdict in after:
-        outcome, method = then.get(verdict.trace_id, (verdict.outcome, ""))
+        outcome, method = then.find(verdict.trace_id) or (verdict.outcome, "")
         if outcome != verdict.outcome:
             moves[f"{outcome} → {verdict.outcome}"] += 1
             if len(listed) < LISTED:
@@ -32,6 +34,23 @@ def moved(label: str, since: str, before: Iterable[Verdict], after: Iterable[Ver
                     )
                 )  # fmt: skip
     return Moved(label=label, since=since, moves=dict(moves.most_common()), listed=tuple(listed))
+
+
+class _Then:
+    """Outcome and method by trace, in columns."""
+
+    def __init__(self, verdicts: Iterable[Verdict]) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._ids, self._number = Texts(), array("I")
+        for verdict in verdicts:
+            self._ids.append(verdict.trace_id)
+            self._number.append(self._numbers.setdefault((verdict.outcome, verdict.method), len(self._numbers)))
+        self._kinds = list(self._numbers)
+        self._places = Places(self._ids)
+
+    def find(self, trace_id: str) -> tuple[str, str] | None:
+        at = self._places.find(trace_id)
+        return None if at is None else self._kinds[self._number[at]]
 
 
 def plain(made: Moved) -> dict[str, object]:

@@ -7,10 +7,9 @@ depend on it in their last digits.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from laconic.core.columns import Places, Texts
 from laconic.core.records import UNGRADED, Outcome, Problem, Trace, Verdict
 from laconic.stats import Samples
-from laconic.stats.ragged import Ragged
+from laconic.stats.ragged import Ragged, Scalar
 from laconic.stats.samples import BoolArray, FloatArray
 
 Row = tuple[int, Trace, Verdict]
@@ -33,8 +32,8 @@ class Roll:
     """What scores need of the problems of a benchmark, in its order."""
 
     ids: Texts
-    groups: tuple[str | None, ...]
-    """Near-duplicate groups."""
+    groups: tuple[str | None, ...] | None
+    """Near-duplicate groups; None where no problem is in one."""
     _tags: Texts
 
     @staticmethod
@@ -45,7 +44,7 @@ class Roll:
             ids.append(problem.problem_id)
             groups.append(problem.duplicate_group)
             tags.append(_SEPARATOR.join(problem.tags))
-        return Roll(ids, tuple(groups), tags)
+        return Roll(ids, tuple(groups) if any(group is not None for group in groups) else None, tags)
 
     def tag(self, place: int, name: str) -> str | None:
         """The value of the tag `name` of the problem at `place`, or None."""
@@ -71,10 +70,10 @@ class Work:
     """The outcomes that occur, in the order of their first rows."""
     n_reasoning: NDArray[np.uint32]
     n_answer: NDArray[np.uint32]
-    provider_tokens: FloatArray
-    """NaN where the provider gave none."""
+    provider_tokens: NDArray[np.int64]
+    """Of those rows for which the provider told them."""
     latency_s: FloatArray
-    """NaN where it was not measured."""
+    """Of those rows for which it was measured."""
 
     @staticmethod
     def of(rows: Iterable[Row], roll: Roll) -> Work:
@@ -82,7 +81,7 @@ class Work:
         roll."""
         places, seeds, outcomes = Places(roll.ids), dict[int, int](), dict[str, int]()
         problem, sample, n_reasoning, n_answer = (array("I") for _ in range(4))
-        seed, outcome, tokens, latency = array("H"), array("B"), array("d"), array("d")
+        seed, outcome, tokens, latency = array("H"), array("B"), array("q"), array("d")
         for trained, trace, verdict in rows:
             problem.append(places[trace.problem_id])
             seed.append(seeds.setdefault(trained, len(seeds)))
@@ -90,12 +89,15 @@ class Work:
             outcome.append(outcomes.setdefault(verdict.outcome, len(outcomes)))
             n_reasoning.append(trace.n_reasoning)
             n_answer.append(trace.n_answer)
-            tokens.append(math.nan if trace.completion_tokens is None else trace.completion_tokens)
-            latency.append(math.nan if trace.latency_s is None else trace.latency_s)
+            if trace.completion_tokens is not None:
+                tokens.append(trace.completion_tokens)
+            if trace.latency_s is not None:
+                latency.append(trace.latency_s)
         return Work(
-            problem=np.asarray(problem), seed=np.asarray(seed), seeds=tuple(seeds), sample=np.asarray(sample),
-            outcome=np.asarray(outcome), outcomes=tuple(outcomes), n_reasoning=np.asarray(n_reasoning),
-            n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens), latency_s=np.asarray(latency),
+            problem=np.asarray(problem), seed=_thin(np.asarray(seed)), seeds=tuple(seeds),
+            sample=_thin(np.asarray(sample)), outcome=np.asarray(outcome), outcomes=tuple(outcomes),
+            n_reasoning=np.asarray(n_reasoning), n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens),
+            latency_s=np.asarray(latency),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -105,14 +107,12 @@ class Work:
         """Whether each row has one of these outcomes."""
         return np.isin(self.outcome, [i for i, name in enumerate(self.outcomes) if name in outcomes])
 
-    def of_seed(self, seed: int) -> Work:
-        """The rows of one training seed."""
-        rows = np.flatnonzero(self.seed == self.seeds.index(seed))
-        return replace(
-            self, problem=self.problem[rows], seed=self.seed[rows], sample=self.sample[rows],
-            outcome=self.outcome[rows], n_reasoning=self.n_reasoning[rows], n_answer=self.n_answer[rows],
-            provider_tokens=self.provider_tokens[rows], latency_s=self.latency_s[rows],
-        )  # fmt: skip
+
+def _thin(column: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The same column; one that holds a single value throughout takes the memory of one."""
+    if len(column) and bool((column == column[0]).all()):
+        return np.broadcast_to(column[:1].copy(), column.shape)
+    return column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,23 +126,26 @@ class Sheet:
     """Authors are compared within a family: students of one base under one matching rule, or teachers."""
 
 
-def samples_of(work: Work, roll: Roll) -> Samples:
-    """The work as ragged samples by problem, in the order of the benchmark."""
-    seeds = np.asarray(work.seeds, dtype=np.int64)[work.seed]
-    order = np.lexsort((work.sample, seeds, work.problem))  # stable: what is equal stays as it came
-    counts = np.bincount(work.problem, minlength=len(roll.ids))
+def samples_of(work: Work, roll: Roll, *, seed: int | None = None) -> Samples:
+    """The work, or that of one training seed, as ragged samples by problem in the order of the benchmark."""
+    rows = np.arange(len(work)) if seed is None else np.flatnonzero(work.seed == work.seeds.index(seed))
+    seeds = np.asarray(work.seeds, dtype=np.int64)
+    # What is equal stays as it came.
+    rows = rows[np.lexsort((work.sample[rows], seeds[work.seed[rows]], work.problem[rows]))]
+    counts = np.bincount(work.problem[rows], minlength=len(roll.ids))
     ids, groups = roll.ids, roll.groups
     if not counts.all():
         places: list[int] = np.flatnonzero(counts).tolist()
         counts = counts[places]
-        ids, groups = Texts(ids[at] for at in places), tuple(groups[at] for at in places)
+        ids = Texts(ids[at] for at in places)
+        groups = tuple(groups[at] for at in places) if groups is not None else None
     return Samples(
         problem_ids=ids,
-        correct=Ragged(work.having(Outcome.CORRECT)[order], counts),
-        tokens=Ragged((work.n_reasoning.astype(np.int64) + work.n_answer)[order], counts),
-        finished=Ragged((~work.having(Outcome.TRUNCATED))[order], counts),
-        graded=Ragged((~work.having(*UNGRADED))[order], counts),
-        seed_index=Ragged(seeds[order], counts),
+        correct=Ragged(work.having(Outcome.CORRECT)[rows], counts),
+        tokens=Ragged(work.n_reasoning[rows].astype(np.int64) + work.n_answer[rows], counts),
+        finished=Ragged((~work.having(Outcome.TRUNCATED))[rows], counts),
+        graded=Ragged((~work.having(*UNGRADED))[rows], counts),
+        seed_index=Ragged(_thin(seeds[work.seed[rows]]), counts),
         clusters=groups,
     )
 

@@ -244,15 +244,21 @@ def _flip_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int)
     turn = np.arange(n // 2 + 1, dtype=np.int64)
     logarithm, negative = np.zeros(len(turn)), np.zeros(len(turn), dtype=np.bool_)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        cosine = np.cos(2 * math.pi / n * (turn * size % n))
-        # Counts are large: near 1 the cosine itself has lost what its logarithm is made of.
-        sine = np.sin(2 * math.pi / n * (turn * size % n))
-        with np.errstate(divide="ignore"):
-            flat = np.abs(sine) < 0.5
-            logarithm += count * np.where(flat, np.log1p(-(sine * sine)) / 2, np.log(np.abs(cosine)))
-        negative ^= (cosine < 0) & bool(count % 2)
+        angle = 2 * math.pi / n * (turn * size % n)
+        logarithm += count * _log_cosine(angle)
+        negative ^= (np.cos(angle) < 0) & bool(count % 2)
     chances = np.fft.irfft(np.where(negative, -1.0, 1.0) * np.exp(logarithm), n)
     return min(1.0, max(_SMALLEST, float(chances[observed : n - observed + 1].sum())))
+
+
+def _log_cosine(angle: FloatArray) -> FloatArray:
+    """The logarithm of |cos|; near 1 from the sine, because the cosine has lost there what its logarithm is made of."""
+    sine, out = np.sin(angle), np.empty(len(angle))
+    flat = np.abs(sine) < 0.5
+    out[flat] = np.log1p(-(sine[flat] ** 2)) / 2
+    with np.errstate(divide="ignore"):
+        out[~flat] = np.log(np.abs(np.cos(angle[~flat])))
+    return out
 
 
 def _flip_draws(sums: FloatArray, seed: int) -> float:

@@ -81,10 +81,10 @@ class Samples:
         """The sum of K_i."""
         return len(self.flat_correct)
 
-    @cached_property
+    @property
     def row(self) -> IntArray:
         """The problem's index of each sample, shape (sum K_i,): the order of the flat arrays below."""
-        return frozen(np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts))
+        return np.repeat(np.arange(self.n_problems, dtype=np.int64), self.counts)
 
     @property
     def flat_correct(self) -> BoolArray:
@@ -114,11 +114,15 @@ class Samples:
     @cached_property
     def cluster(self) -> IntArray:
         """What `cluster_index` says, found once."""
-        labels = self.clusters or (None,) * self.n_problems
-        named = {label: i for i, label in enumerate(sorted({label for label in labels if label is not None}))}
-        index = np.fromiter((-1 if label is None else named[label] for label in labels), np.int64, len(labels))
+        index = np.full(self.n_problems, -1, dtype=np.int64)
+        named: dict[str, int] = {}
+        if self.clusters is not None:
+            labelled = {label for label in self.clusters if label is not None}
+            named = {label: i for i, label in enumerate(sorted(labelled))}
+            labels = (-1 if label is None else named[label] for label in self.clusters)
+            index = np.fromiter(labels, np.int64, self.n_problems)
         lone = np.flatnonzero(index < 0)
-        ids = self.problem_ids if len(lone) == len(labels) else Texts(self.problem_ids[i] for i in lone.tolist())
+        ids = self.problem_ids if len(lone) == len(index) else Texts(self.problem_ids[i] for i in lone.tolist())
         index[lone[order_of(ids)]] = np.arange(len(named), len(named) + len(lone))
         return frozen(index)
 

@@ -49,10 +49,11 @@ def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resam
     Raises `InputError` when the samples carry no seeds or a problem lacks one of them.
     """
     seeds = np.unique(samples.flat_seeds)
+    if len(seeds) < 2:
+        alone = {int(s): accuracy(samples, level=level) for s in seeds}
+        return SeedSpread(per_seed=alone, estimate=None, seed_sd=math.nan, note=_ONE_SEED)
     shares, counts = _cells(samples, seeds)
     per_seed = {int(s): accuracy(_of_seed(samples, int(s)), level=level) for s in seeds}
-    if len(seeds) < 2:
-        return SeedSpread(per_seed=per_seed, estimate=None, seed_sd=math.nan, note=_ONE_SEED)
     clusters = cluster_index(samples)
     squares = _mean_squares(shares)
     draws = _nested(shares, counts, clusters, seed, n_resamples)
