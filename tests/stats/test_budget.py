@@ -76,7 +76,9 @@ def test_band_is_the_same_however_many_clusters_are_worked_out_at_a_time(make, m
     if multipliers:
         rng = np.random.default_rng(3)
         index = cluster_index(s)
-        right = np.array([[(c & (t <= b)).mean() for c, t in zip(s.correct, s.tokens)] for b in whole.budgets])
+        right = np.array(
+            [[(c & (t <= b)).mean() for c, t in zip(s.correct, s.tokens, strict=True)] for b in whole.budgets]
+        )
         sums = np.array([np.bincount(index, weights=row - row.mean()) for row in right]).T
         sums = sums[:, (np.abs(sums) > 1e-12).any(axis=0)]
         drawn = np.abs(rng.standard_normal((2_000, len(sums))) @ (sums / np.sqrt((sums**2).sum(axis=0))))

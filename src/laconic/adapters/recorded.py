@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -171,13 +170,17 @@ class RecordedAuthor:
         raise InputError(found, near_miss(value, seen) if seen else "at least one row", "check `where` and the path")
 
 
+_MOST = 2**53
+"""No count of tokens, and beyond it numbers in files are no longer whole."""
+
+
 def _whole(value: object) -> int | None:
     """A count as files have it: 512, 512.0 or "512"; anything else is no count."""
     try:
         number = float(value) if isinstance(value, (int, float, str)) else float("nan")
     except ValueError:
         return None
-    return int(number) if math.isfinite(number) and number >= 0 and number.is_integer() else None
+    return int(number) if 0 <= number < _MOST and number.is_integer() else None
 
 
 class _Prompts:
