@@ -57,8 +57,8 @@ def test_the_last_message_of_the_assistant_is_the_trace(messages: object):
 
 @pytest.mark.parametrize(
     ("told", "n"),
-    [(512, 512), (512.0, 512), ("512", 512), (0, 0), (512.5, None), (-1, None), ("many", None), (1e30, None), (None, None),
-     ("inf", None), ("nan", None), (True, 1), ([512], None)],
+    [(512, 512), (512.0, 512), ("512", 512), (0, 0), (512.5, None), (-1, None), ("many", None), (1e30, None),
+     (None, None), ("inf", None), ("nan", None), (True, 1), ([512], None)],
 )  # fmt: skip
 def test_a_count_is_a_whole_number_that_a_trace_can_have(told: object, n: int | None):
     rows = [{"problem": "q", "text": "4", "used": told}]
