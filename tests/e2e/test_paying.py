@@ -292,6 +292,25 @@ def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
         assert server.seen == []
 
 
+def test_what_a_damaged_reply_took_is_still_spent_when_the_store_was_tidied(tmp_path: Path):
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}" }}\nbudget = {{ tokens = 2000 }}'
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        run(study)
+        (path,) = (tmp_path / "store" / "ledger").glob("*.ledger")
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"boxed", b"b!xed", 1))
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        api.gc(store=tmp_path / "store")
+        assert path.stat().st_size < len(data)
+        facts = json.loads(cli_in(tmp_path)("plan", "s.toml", "--store", "store", "--json").stdout)
+        assert facts["lost"] == {"one": 1}
+        assert facts["budget"][0]["spent"] == N * (30 + PROMPT_TOKENS)
+        server.seen.clear()
+        run(study)
+        assert len(server.seen) == 1
+
+
 @pytest.mark.parametrize("part", ["header", "body"])
 def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_path: Path, part: str):
     with FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as server:
