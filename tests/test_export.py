@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ tokenizer = "words"
 [problems]
 kind = "jsonl"
 path = "problems.jsonl"
+tag_fields = ["id"]
 [teachers.long]
 kind = "recorded"
 path = "traces.jsonl"
@@ -62,7 +64,7 @@ def text(reasoning: str, answer: int) -> str:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "made.toml").write_text(STUDY, encoding="utf-8")
-    problems = [{"problem": f"q{i}", "answer": str(i)} for i in range(8)]
+    problems = [{"id": f"mine-{i}", "problem": f"q{i}", "answer": str(i)} for i in range(8)]
     traces = [
         row
         for i in range(8)
@@ -160,6 +162,20 @@ def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.Mon
     assert "{" not in card.partition("## Funnel")[2].partition("## Lengths")[0]
     with pytest.raises(InputError, match="not empty"):
         api.export(place / "made.toml", tmp_path / "out", store=place / "store")
+
+
+def test_every_exported_row_says_where_its_problem_comes_from(place: Path, tmp_path: Path):
+    done = api.export(place / "made.toml", tmp_path / "out", store=place / "store")
+    for arm, n in done.rows.items():
+        rows = pq.read_table(tmp_path / "out" / arm).to_pylist()
+        assert len(rows) == n
+        for row in rows:
+            (said,) = (m["content"] for m in row["messages"] if m["role"] == "user")
+            i = int(said.removeprefix("q"))
+            assert (row["source"], row["tags"]) == (f"problems.jsonl:{i + 1}", [f"id=mine-{i}"])
+    said = api.look(place / "made.toml", "examples", store=place / "store", step="curate/short")
+    i = int(said[0]["prompt"].removeprefix("q"))
+    assert (said[0]["source"], said[0]["tags"]) == (f"problems.jsonl:{i + 1}", f"id=mine-{i}")
 
 
 def test_the_card_names_the_licence_of_each_data_set_that_is_known():

@@ -141,6 +141,27 @@ def test_dotted_fields_and_a_finish_reason(tmp_path: Path):
     assert [row["outcome"] for row in read(done.out)] == ["correct", "truncated", "incorrect", "error"]
 
 
+def test_a_prefix_keeps_fields_of_ones_own_apart_from_the_verdict(tmp_path: Path):
+    own = {"method": "guess", "outcome": "18", "verifier": 3, "fault": None, "raw_line": ""}
+    rows = [{**own, "gold": "18", "n": i} for i in range(30)]
+    file = write(tmp_path / "a.jsonl", [*rows, "[]"])
+    with pytest.raises(InputError, match=r"fields called fault, method, outcome, raw_line, verifier[\s\S]*--prefix"):
+        api.verify_file(file, prediction="outcome", workers=1)
+    done = api.verify_file(file, prediction="outcome", prefix="graded_", workers=1)
+    assert (done.outcomes, done.methods) == ({"correct": 30, "error": 1}, {"integer": 30, "no-row": 1})
+    verdict = {"outcome": "correct", "extracted": "18", "method": "integer", "verifier": VERSION}
+    *good, bad = read(done.out)
+    assert good == [{**row, **{f"graded_{name}": value for name, value in verdict.items()}} for row in rows]
+    assert (bad["graded_raw_line"], bad["graded_fault"]) == ("[]", "a JSON list, not an object")
+    whole = Path(done.out).read_bytes()
+    with pytest.raises(InputError, match="has no verdict \\(two_outcome, "):
+        api.verify_file(file, prediction="outcome", prefix="two_", workers=1)
+    for torn in (whole[:-20], whole[: whole.rindex(b'"graded_outcome"') + 4], whole):
+        Path(done.out).write_bytes(torn)
+        api.verify_file(file, prediction="outcome", prefix="graded_", workers=1)
+        assert Path(done.out).read_bytes() == whole
+
+
 def test_packed_input(tmp_path: Path):
     plain = write(tmp_path / "a.jsonl", ROWS).read_bytes()
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(plain))

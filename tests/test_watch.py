@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 from laconic.watch.meter import Meter
+from laconic.watch.status import VERSIONS_KEPT, Extent, StatusFile, last_of_name, read_status
 
 
 def test_a_meter_says_everything_in_one_line():
@@ -42,3 +45,32 @@ def test_a_meter_that_starts_again_forgets_its_figures():
     meter.start(7, unit="verdicts")
     assert meter.describe() == "0/7 verdicts"
     assert Meter("later").describe() == "starting"
+
+
+def status_of(folder: Path, name: str, version: int) -> Path:
+    return folder / "runs" / f"{name}-{version:012x}.json"
+
+
+def has_run(folder: Path, name: str, version: int) -> None:
+    """A run from its start to its end, as far as its status goes."""
+    status = StatusFile(status_of(folder, name, version), name, Extent(what="run", steps=("a/b",), beyond=()))
+    status.open()
+    status.close("finished")
+
+
+def test_the_newest_versions_of_a_study_keep_their_status_and_so_does_every_live_run(tmp_path: Path):
+    has_run(tmp_path, "one-more", 0)
+    for version in range(3):
+        has_run(tmp_path, "one", version)
+    live, killed = status_of(tmp_path, "one", 0), status_of(tmp_path, "one", 1)
+    live.write_text(live.read_text().replace("partial", "running"))
+    gone = killed.read_text().replace("partial", "running").replace(f'"pid": {os.getpid()}', '"pid": 4194304')
+    killed.write_text(gone)
+    assert [(read_status(path) or {})["state"] for path in (live, killed)] == ["running", "killed"]
+    for version in range(3, 2 + VERSIONS_KEPT):
+        has_run(tmp_path, "one", version)
+    newest = [status_of(tmp_path, "one", version) for version in range(2, 2 + VERSIONS_KEPT)]
+    assert set((tmp_path / "runs").iterdir()) == {live, *newest, status_of(tmp_path, "one-more", 0)}
+    has_run(tmp_path, "one", 2)
+    assert set((tmp_path / "runs").iterdir()) == {live, *newest, status_of(tmp_path, "one-more", 0)}, "no new version"
+    assert (last_of_name(tmp_path, "one") or {})["state"] == "partial"

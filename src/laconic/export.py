@@ -2,7 +2,7 @@
 
 `messages` is the layout that TRL, LLaMA-Factory and axolotl read; the reasoning stands in the student's own think
 format. One folder an arm, which the card declares as a configuration, so that `datasets.load_dataset(DIR, ARM)` works
-without a script. Texts are streamed: memory holds one batch.
+without a script. Texts are streamed: memory holds one batch, and of every problem where it comes from.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from laconic.adapters import chat
+from laconic.core.columns import Places, Texts
 from laconic.core.errors import InputError
-from laconic.core.records import Example
+from laconic.core.records import Example, Problem
 from laconic.stages.generate import RecordedTeacher
 from laconic.stages.presets import PRESETS
 from laconic.store.artifacts import Artifact
@@ -38,25 +39,49 @@ class ExportSummary:
 
 
 def write(
-    study: Study, arms: Mapping[str, Artifact], funnel: Sequence[Mapping[str, Any]], folder: Path
+    study: Study, arms: Mapping[str, Artifact], problems: Artifact, funnel: Sequence[Mapping[str, Any]], folder: Path
 ) -> ExportSummary:
     """Every arm in a folder of its own below `folder`, then the card. Raises `InputError` rather than overwrite."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{str(folder)!r} is not empty", "a new or empty folder", "choose another, or empty it")
     if not arms:
         raise InputError("a study without arms", "at least one arm", "add a table [arms.NAME]")
-    rows = {name: _write_arm(artifact, folder / name) for name, artifact in arms.items()}
+    origins = _Origins.of(problems)
+    rows = {name: _write_arm(artifact, origins, folder / name) for name, artifact in arms.items()}
     (folder / "README.md").write_text(card(study, arms, rows, funnel), encoding="utf-8")
     return ExportSummary(place=str(folder), rows=rows)
 
 
-def _write_arm(artifact: Artifact, folder: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class _Origins:
+    """Where each problem comes from: its row in the source, and the fields that the study keeps as tags."""
+
+    ids: Texts = field(default_factory=Texts)
+    sources: Texts = field(default_factory=Texts)
+    tags: Texts = field(default_factory=Texts)
+
+    @classmethod
+    def of(cls, problems: Artifact) -> _Origins:
+        """Those of a table of problems."""
+        made = cls()
+        for problem in problems.read("problems", Problem, without=("prompt", "reference")):
+            made.ids.append(problem.problem_id)
+            made.sources.append(problem.source)
+            made.tags.append(json.dumps(problem.tags))
+        return made
+
+    def columns(self, at: int) -> dict[str, Any]:
+        """The columns of an exported row about the problem at a place."""
+        return {"source": self.sources[at], "tags": json.loads(self.tags[at])}
+
+
+def _write_arm(artifact: Artifact, origins: _Origins, folder: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
     schema, n = _schema(), 0
-    batches = _batched(_rows_of(artifact))
+    batches = _batched(_rows_of(artifact, origins))
     for index in itertools.count():
         part = list(itertools.islice(batches, 1))
         if not part and index:
@@ -68,17 +93,18 @@ def _write_arm(artifact: Artifact, folder: Path) -> int:
     return n
 
 
-def _rows_of(artifact: Artifact) -> Iterator[dict[str, Any]]:
+def _rows_of(artifact: Artifact, origins: _Origins) -> Iterator[dict[str, Any]]:
     """One epoch in the order of its phases: an example that occurs k times stands in k passes, as in training here. A
     reader that knows nothing of repeats trains on arms that are as comparable as the study made them."""
     passes: dict[int, int] = {}
+    places = Places(origins.ids)
     for example in artifact.read("examples", Example, without=("prompt", "completion")):
         passes[example.phase] = max(passes.get(example.phase, 0), example.repeats)
     for phase, most in sorted(passes.items()):
         for occurrence in range(most):
             for example in artifact.read("examples", Example):
                 if example.phase == phase and example.repeats > occurrence:
-                    yield row(example, occurrence)
+                    yield {**row(example, occurrence), **origins.columns(places[example.problem_id])}
 
 
 def _batched(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -100,9 +126,9 @@ def _schema() -> Any:
     import pyarrow as pa
 
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
-    texts = [(name, pa.string()) for name in ("problem_id", "trace_id", "teacher", "style")]
+    texts = [(name, pa.string()) for name in ("problem_id", "trace_id", "teacher", "style", "source")]
     counts = [(name, pa.int64()) for name in ("phase", "occurrence", "n_tokens")]
-    return pa.schema([("messages", pa.list_(message)), *texts, *counts])
+    return pa.schema([("messages", pa.list_(message)), *texts, *counts, ("tags", pa.list_(pa.string()))])
 
 
 def card(
@@ -131,7 +157,8 @@ configs:
 Reasoning traces of several teachers on the same problems, verified and paired with Laconic. One configuration an arm;
 `messages` is what the student is shown and, as the assistant's turn, trained on. A configuration is one epoch: where
 arms are matched by tokens or steps, an example stands in it as often as it occurs, `occurrence` 0, 1 and so on. `phase`
-is the order of a curriculum: read such an arm without shuffling across phases.
+is the order of a curriculum: read such an arm without shuffling across phases. `source` is the row that a problem was
+read from, `tags` are its fields that the study keeps (`tag_fields`).
 
 ## Protocol
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from laconic.core.records import UNGRADED, Example, Exclusion, Outcome, Profile, Trace, Verdict
+from laconic.core.records import UNGRADED, Example, Exclusion, Outcome, Problem, Profile, Trace, Verdict
 from laconic.stages.profile import summarise
 from laconic.stages.report import left_of_recordings
 from laconic.store.artifacts import Artifact
@@ -104,15 +104,25 @@ def profiles(study: Study, found: Found) -> Rows:
 
 
 def examples(study: Study, found: Found) -> Rows:
-    """The first example of every arm, cut to what a terminal can hold."""
+    """The first example of every arm, cut to what a terminal can hold, with the row that its problem was read from and
+    the fields that are kept of it."""
+    arms = {name: step for name, step in found.items() if name.startswith("curate/") and name != "curate/pool"}
+    firsts = {name: first for name, step in arms.items() if (first := next(step.read("examples", Example), None))}
+    problems = _problems(found, {first.problem_id for first in firsts.values()})
     rows: Rows = []
-    for name, artifact in found.items():
-        if name.startswith("curate/") and name != "curate/pool":
-            first = next(artifact.read("examples", Example), None)
-            if first is not None:
-                said = {"system": first.system, "prompt": _cut(first.prompt), "completion": _cut(first.completion)}
-                rows.append({"step": name, "teacher": first.teacher, "tokens": first.n_tokens, **said})
+    for name, first in firsts.items():
+        problem = problems[first.problem_id]
+        about = {"source": problem.source, "tags": ", ".join(problem.tags)}
+        said = {"system": first.system, "prompt": _cut(first.prompt), "completion": _cut(first.completion)}
+        rows.append({"step": name, "teacher": first.teacher, "tokens": first.n_tokens, **about, **said})
     return rows
+
+
+def _problems(found: Found, ids: set[str]) -> dict[str, Problem]:
+    table = found.get("decontaminate/problems") or found.get("problems/problems")
+    assert table is not None or not ids, "examples are made of problems"
+    rows = table.read("problems", Problem, without=("prompt", "reference")) if table is not None and ids else ()
+    return {problem.problem_id: problem for problem in rows if problem.problem_id in ids}
 
 
 def _cut(text: str) -> str:

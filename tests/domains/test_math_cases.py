@@ -28,6 +28,7 @@ CASES = [
         "held_out_7",
         "sixth",
         "seventh",
+        "eighth",
     )
     for case in table(name)
 ]

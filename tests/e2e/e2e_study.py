@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 SMALL = """
@@ -51,6 +52,23 @@ count = 6
 max_steps = 3
 split = "held-out"
 """
+ASKED = """
+name = "asked"
+tokenizer = "words"
+[problems]
+kind = "jsonl"
+path = "problems.jsonl"
+{tables}
+[run]
+{run}
+"""
+ONE = """
+[teachers.one]
+kind = "endpoint"
+model = "m"
+{extra}
+sampling = {{ max_tokens = {cap} }}
+"""
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,6 +85,24 @@ def cli_in(folder: Path) -> Cli:
         return done
 
     return call
+
+
+def asked_study(folder: Path, tables: str, run: str, problems: Iterable[tuple[str, str]]) -> Path:
+    """A study of files that asks endpoints: `tables` names the teachers (`ONE` is one), `run` where they are."""
+    write_problems(folder, problems)
+    (folder / "s.toml").write_text(ASKED.format(tables=tables, run=run), encoding="utf-8")
+    return folder / "s.toml"
+
+
+def write_problems(folder: Path, problems: Iterable[tuple[str, str]]) -> None:
+    """The study's file of problems: each a prompt and its answer."""
+    rows = ({"problem": prompt, "answer": answer} for prompt, answer in problems)
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def questions(n: int) -> Iterable[tuple[str, str]]:
+    """Problems that say which one they are."""
+    return ((f"q{i} what is {i}?", f"{i}") for i in range(n))
 
 
 def clean_environment() -> dict[str, str]:

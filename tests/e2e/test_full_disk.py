@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import collections
-import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from e2e_study import clean_environment, cli_in
+from e2e_study import ONE, asked_study, clean_environment, cli_in, questions
 from faults import FaultServer
 
 N = 120
-STUDY = """
-name = "full"
-tokenizer = "words"
-[problems]
-kind = "jsonl"
-path = "problems.jsonl"
-[teachers.one]
-kind = "endpoint"
-model = "m"
-sampling = {{ max_tokens = 99 }}
-[run]
-endpoints.one = {{ url = "{url}", concurrency = {concurrency} }}
-"""
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size=256k none small || exit 77
 "$@"
@@ -40,14 +26,13 @@ CONCURRENCY = 4
 def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: Path):
     if not shutil.which("unshare"):
         pytest.skip("no unshare, so no file system of our own")
-    rows = [{"problem": f"q{i} what is {i}?", "answer": f"{i}"} for i in range(N)]
-    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (tmp_path / "small").mkdir()
     noise = [f"{i * 7919 % 10007} " * 2 for i in range(1500)]  # some 6 KB each on the disk, deflated
 
     text = "".join(noise)
     with FaultServer(answers=lambda body, n: (text, 30), delay_s=0.02) as server:
-        (tmp_path / "s.toml").write_text(STUDY.format(url=server.url, concurrency=CONCURRENCY), encoding="utf-8")
+        endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = {CONCURRENCY} }}'
+        asked_study(tmp_path, ONE.format(extra="", cap=99), endpoint, questions(N))
         command = [sys.executable, "-m", "laconic", "run", "s.toml", "--store", "small", "-q"]
         full = subprocess.run(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *command], cwd=tmp_path,

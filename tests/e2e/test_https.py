@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import ssl
@@ -14,22 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2e_study import clean_environment
+from e2e_study import ONE, asked_study, clean_environment
 from faults import FaultServer
 
-STUDY = """
-name = "secure"
-tokenizer = "words"
-[problems]
-kind = "jsonl"
-path = "problems.jsonl"
-[teachers.one]
-kind = "endpoint"
-model = "m"
-sampling = {{ max_tokens = 99 }}
-[run]
-endpoints.one = {{ url = "{url}" }}
-"""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -54,9 +40,8 @@ def server(certificate: Path) -> Iterator[FaultServer]:
 
 def run(folder: Path, url: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A study of two problems against `url`, in a process that trusts what its environment says."""
-    rows = [{"problem": f"{n}", "answer": f"{n}"} for n in (4, 5)]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / "s.toml").write_text(STUDY.format(url=url), encoding="utf-8")
+    endpoint = f'endpoints.one = {{ url = "{url}" }}'
+    asked_study(folder, ONE.format(extra="", cap=99), endpoint, [("4", "4"), ("5", "5")])
     clean = {name: value for name, value in clean_environment().items() if name.lower() not in PROXIES}
     return subprocess.run(
         [sys.executable, "-m", "laconic", "run", "s.toml", "-q"], cwd=folder, env={**clean, **environment},

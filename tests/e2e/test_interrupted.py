@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import json
 import signal
 import subprocess
 import sys
@@ -13,32 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from e2e_study import clean_environment, cli_in
+from e2e_study import ONE, asked_study, clean_environment, cli_in, questions
 from faults import FaultServer
 
 N = 150
 AT_ONCE = 8
-STUDY = """
-name = "asked"
-tokenizer = "words"
-[problems]
-kind = "jsonl"
-path = "problems.jsonl"
-[teachers.one]
-kind = "endpoint"
-model = "m"
-sampling = {{ max_tokens = 99 }}
-[run]
-endpoints.one = {{ url = "{url}", concurrency = {at_once} }}
-"""
 
 
 @contextmanager
 def asking(folder: Path, server: FaultServer) -> Iterator[subprocess.Popen[str]]:
     """A run that has asked a quarter of its problems."""
-    rows = [{"problem": f"q{i} what is {i}?", "answer": f"{i}"} for i in range(N)]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / "s.toml").write_text(STUDY.format(url=server.url, at_once=AT_ONCE), encoding="utf-8")
+    endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = {AT_ONCE} }}'
+    asked_study(folder, ONE.format(extra="", cap=99), endpoint, questions(N))
     run = subprocess.Popen(
         [sys.executable, "-m", "laconic", "run", "s.toml", "-q"], cwd=folder, env=clean_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

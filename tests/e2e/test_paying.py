@@ -7,11 +7,14 @@ import collections
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_study import cli_in
+from e2e_study import ONE, asked_study, cli_in, questions
+from e2e_study import write_problems as write
 from faults import FaultServer
 
 from laconic import api
@@ -24,30 +27,10 @@ from laconic.store.ledger_frames import HEADER_BYTES, MAGIC
 
 N = 12
 PROMPT_TOKENS = 7
-STUDY = """
-name = "asked"
-tokenizer = "words"
-[problems]
-kind = "jsonl"
-path = "problems.jsonl"
-{tables}
-[run]
-{run}
-"""
-ONE = """
-[teachers.one]
-kind = "endpoint"
-model = "m"
-{extra}
-sampling = {{ max_tokens = {cap} }}
-"""
 
 
 def study_in(folder: Path, tables: str, run: str) -> Path:
-    rows = [{"problem": f"q{i} what is {i}?", "answer": f"{i}"} for i in range(N)]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (folder / "s.toml").write_text(STUDY.format(tables=tables, run=run), encoding="utf-8")
-    return folder / "s.toml"
+    return asked_study(folder, tables, run, questions(N))
 
 
 def number(body: dict[str, Any]) -> int:
@@ -142,8 +125,7 @@ def test_a_budget_is_never_exceeded_and_can_be_raised(tmp_path: Path, concurrenc
 
 def write_problems(folder: Path, *prompts: str) -> None:
     """In place of those of `study_in`; the answer is always 4."""
-    rows = [{"problem": prompt, "answer": "4"} for prompt in prompts]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write(folder, ((prompt, "4") for prompt in prompts))
 
 
 def test_rows_that_were_cut_off_are_asked_again_under_a_larger_cap_and_new_problems_alone_are_new(tmp_path: Path):
@@ -219,7 +201,9 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         assert errors == ["bad_request: the server says 400 about m"]
 
 
-def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is_not_there(tmp_path: Path):
+@contextmanager
+def two_endpoints(folder: Path, more: str = "") -> Iterator[tuple[Path, FaultServer, FaultServer]]:
+    """A study that has run but for a row of the first teacher that failed; the second one, who comes after, is gone."""
     tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
     with (
         FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
@@ -228,11 +212,16 @@ def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is
         endpoints = (
             f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
         )
-        study = study_in(tmp_path, tables, endpoints)
-        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
+        study = study_in(folder, tables + more, endpoints)
+        write_problems(folder, "q1 is fine", "status500*1 at first")
         run(study)
         first.seen.clear()
         second.stop()
+        yield study, first, second
+
+
+def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is_not_there(tmp_path: Path):
+    with two_endpoints(tmp_path) as (study, first, second):
         said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
         assert "left   generate/one: its failed rows are not asked again now: run.endpoints.two" in said
         assert first.seen == []
@@ -244,20 +233,7 @@ def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is
 
 @pytest.mark.parametrize("mode", ["retry", "force"])
 def test_an_endpoint_that_is_gone_is_said_before_any_other_is_asked_again(tmp_path: Path, mode: Any):
-    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
-    tables += '[arms.a]\nteacher = "two"\n'
-    with (
-        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
-        FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
-    ):
-        endpoints = (
-            f'endpoints.one = {{ url = "{first.url}", retries = 0 }}\nendpoints.two = {{ url = "{second.url}" }}'
-        )
-        study = study_in(tmp_path, tables, endpoints)
-        write_problems(tmp_path, "q1 is fine", "status500*1 at first")
-        run(study)
-        first.seen.clear()
-        second.stop()
+    with two_endpoints(tmp_path, '[arms.a]\nteacher = "two"\n') as (study, first, second):
         with pytest.raises(StudyError, match=r"run\.endpoints\.two"):
             run(study, mode=mode)
         assert first.seen == []
@@ -314,6 +290,25 @@ def test_a_settled_reply_that_cannot_be_read_any_more_is_asked_by_the_next_run(
         (made.folder / "manifest.json").unlink()
         run(study)
         assert server.seen == []
+
+
+def test_what_a_damaged_reply_took_is_still_spent_when_the_store_was_tidied(tmp_path: Path):
+    with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
+        endpoint = f'endpoints.one = {{ url = "{server.url}" }}\nbudget = {{ tokens = 2000 }}'
+        study = study_in(tmp_path, ONE.format(extra="", cap=99), endpoint)
+        run(study)
+        (path,) = (tmp_path / "store" / "ledger").glob("*.ledger")
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"boxed", b"b!xed", 1))
+        (artifact(study, "generate/one").folder / "manifest.json").unlink()
+        api.gc(store=tmp_path / "store")
+        assert path.stat().st_size < len(data)
+        facts = json.loads(cli_in(tmp_path)("plan", "s.toml", "--store", "store", "--json").stdout)
+        assert facts["lost"] == {"one": 1}
+        assert facts["budget"][0]["spent"] == N * (30 + PROMPT_TOKENS)
+        server.seen.clear()
+        run(study)
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("part", ["header", "body"])

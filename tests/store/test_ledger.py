@@ -202,6 +202,49 @@ def test_a_damaged_record_is_counted_as_lost_until_its_call_is_there_again(tmp_p
         assert reader.lost_among(keys) == 0
 
 
+@pytest.mark.parametrize("checked_whole", [1 << 28, 0], ids=["found at opening", "found while compacting"])
+@pytest.mark.parametrize("which", [1, 3], ids=["in the middle", "at the end"])
+def test_the_note_of_a_damaged_record_outlives_compacting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, checked_whole: int
+) -> None:
+    monkeypatch.setattr(ledger_module, "CHECKED_WHOLE", checked_whole)
+    monkeypatch.setattr(ledger_module, "CHECKED_TAIL", 0)
+    path, others = tmp_path / "calls.ledger", {0, 1, 2, 3} - {which}
+    with Ledger.open(path) as ledger:
+        for i in range(4):
+            ledger.put(key(i), payload(i), note=100 + i)
+            ledger.flush()
+    data = bytearray(path.read_bytes())
+    data[data.index(b'{"i":%d' % which) + 5] ^= 1
+    path.write_bytes(data)
+    for _ in range(2):  # what is left of the record is kept by the next compaction, too
+        with Ledger.open(path) as ledger:
+            ledger.compact()
+            assert ledger.lost() == {key(which)}
+    assert path.stat().st_size < len(data)
+    with Ledger.open(path) as ledger:
+        assert [ledger.note(key(i)) for i in range(4)] == [100, 101, 102, 103]
+        assert not ledger.sound(key(which))
+        assert {int(k, 16) for k in ledger.keys()} == others  # noqa: SIM118
+        assert ledger.lost() == {key(which)}
+        ledger.put(key(which), payload(which), note=200)
+        ledger.compact()
+    with Ledger.open(path, readonly=True) as reader:
+        assert (reader.note(key(which)), reader.lost(), reader.damaged) == (200, set(), 0)
+    assert held(path) == {0, 1, 2, 3}
+
+
+def test_the_note_of_a_body_that_a_power_cut_tore_is_not_cut_off_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "calls.ledger"
+    with Ledger.open(path) as ledger:
+        ledger.put(key(0), payload(0), note=7)
+    data = path.read_bytes()
+    path.write_bytes(data[:-10] + bytes(10))
+    Ledger.open(path).close()
+    with Ledger.open(path, readonly=True) as reader:
+        assert (reader.note(key(0)), reader.lost(), reader.get(key(0))) == (7, {key(0)}, None)
+
+
 @pytest.mark.parametrize("junk", [b"\0" * 300, b"\xf5LR\xff" * 50, b'{"i": 1}\n'])
 def test_a_tail_of_junk_is_cut_off(tmp_path: Path, junk: bytes) -> None:
     path = tmp_path / "calls.ledger"

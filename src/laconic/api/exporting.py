@@ -30,10 +30,12 @@ def export(
             raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "laconic run STUDY")
         built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
         found = {s.step.name: s.artifact for s in states.values() if s.artifact is not None}
+        problems = states[graph.problems].artifact
+        assert problems is not None, "arms are made of it, and are there"
     funnel, name = looks.funnel(loaded, found), str(to)
     if not name.startswith(HUB):
-        return write_export(loaded, built, funnel, Path(to))
+        return write_export(loaded, built, problems, funnel, Path(to))
     with tempfile.TemporaryDirectory() as folder:
-        written = write_export(loaded, built, funnel, Path(folder))
+        written = write_export(loaded, built, problems, funnel, Path(folder))
         upload(Path(folder), name.removeprefix(HUB), public=public)
     return replace(written, place=name)

@@ -13,17 +13,17 @@ from laconic.watch.terminal import metered
 
 def verify_file(
     file: str | Path, *, out: str | Path | None = None, gold: str = "gold", prediction: str = "prediction",
-    finish: str | None = None, workers: int | None = None, limit_s: float = 5.0, quiet: bool = True,
+    finish: str | None = None, prefix: str = "", workers: int | None = None, limit_s: float = 5.0, quiet: bool = True,
 ) -> FileSummary:  # fmt: skip
     """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
-    call goes on after the last whole row.
+    call goes on after the last whole row. `prefix` goes before the names of the verdict's fields.
 
     Raises `InputError` for a fault of the whole file, `RunStopped` when interrupted.
     """
     if not limit_s > 0 or (workers is not None and workers < 1):
         found = f"a limit of {limit_s:g} s and {workers or 'as many workers as cores'}"
         raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
-    fields = Fields(gold=gold, prediction=prediction, finish=finish)
+    fields = Fields(gold=gold, prediction=prediction, finish=finish, prefix=prefix)
     with (
         MathVerifier(workers or os.cpu_count() or 1, limit_s) as verifier,
         metered("verify", quiet=quiet) as meter,

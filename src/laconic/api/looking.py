@@ -131,7 +131,8 @@ def look(
         found = {
             state.step.name: state.artifact
             for state in states
-            if state.artifact is not None and (step is None or is_named(step, state))
+            if state.artifact is not None
+            and (step is None or is_named(step, state) or (view == "examples" and state.step is graph.problems))
         }
     rows = LOOKS[view](loaded, found)[:limit]
     if not rows:

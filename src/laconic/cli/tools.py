@@ -25,6 +25,10 @@ def verify(
     finish: Annotated[
         str | None, typer.Option("--field-finish", help="The field of the finish reason: `length` is truncated.")
     ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(help="Goes before the verdict's fields: `graded_` for rows that have an `outcome` of their own."),
+    ] = "",
     workers: Annotated[int | None, typer.Option(help="Processes for algebra. Default: one a core.")] = None,
     limit: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 5.0,
     as_json: JsonOpt = False,
@@ -35,8 +39,9 @@ def verify(
     from laconic import api
 
     done = api.verify_file(
-        file, out=out, gold=gold, prediction=prediction, finish=finish, workers=workers, limit_s=limit, quiet=as_json
-    )
+        file, out=out, gold=gold, prediction=prediction, finish=finish, prefix=prefix, workers=workers, limit_s=limit,
+        quiet=as_json,
+    )  # fmt: skip
     print_json(asdict(done)) if as_json else print_verified(done)
 
 

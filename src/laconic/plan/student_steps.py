@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from laconic import results, training
+from laconic import training
 from laconic.arms import EFFORT
 from laconic.authors import model_identity
 from laconic.plan.corpus_steps import tokenizer_payload, verify_step
 from laconic.plan.graph import Author
-from laconic.results import AuthorId
+from laconic.results import reporting, scoring
+from laconic.results.scoring import AuthorId
 from laconic.stages import evaluate, generate, report, train
 from laconic.store.step import Step
 from laconic.study import Study, resolved
@@ -96,7 +97,7 @@ class StudentSteps:
         payload["teachers"] = list(teachers)
         return Step(
             stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,
-            here=True, run=results.evaluate(self.study, _ids(authors), list(benchmarks)),
+            here=True, run=scoring.evaluate(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
     def report(
@@ -111,7 +112,7 @@ class StudentSteps:
         return Step(
             stage="report", label=self.study.name, version=report.VERSION,
             payload={"study": resolved(self.study), "margin_stated": self.study.evaluate.margin_stated},
-            inputs=inputs, here=True, run=results.report(self.study, _ids(authors), list(benchmarks)),
+            inputs=inputs, here=True, run=reporting.report(self.study, _ids(authors), list(benchmarks)),
         )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ class _Rows(Spec):
     reference_boxed: bool = False
     """Keep what stands in the last `\\boxed{}`, where there is one."""
     tag_fields: tuple[str, ...] = ()
-    """Fields to keep as tags, for instance `level`."""
+    """Fields to keep as tags, for instance `level`, or an `id` of your own: exports have them in every row."""
     domain: Literal["math"] = "math"
     """What "correct" means."""
     count: Annotated[int, Field(ge=1)] | None = None

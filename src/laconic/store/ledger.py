@@ -27,6 +27,7 @@ from laconic.store.ledger_frames import (
     header,
     headers,
     record,
+    remains,
     sound,
 )
 from laconic.store.ledger_index import Index
@@ -203,7 +204,8 @@ class Ledger:
             self.close()
 
     def compact(self) -> int:
-        """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe."""
+        """Rewrite the file without superseded and damaged records, all deflated; the bytes saved. Crash-safe. Of a
+        damaged record its note stays: what it took was spent."""
         with self._changed:
             self._check_writable()
             self._writer.come_to_rest()
@@ -237,6 +239,9 @@ class Ledger:
                     body = deflated(body)
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
                     end = write_at(fd, record(raw, place.note, body), end)
+            for raw, note in self._index.dropped():
+                _file_lost(index, raw, Place(end + HEADER_BYTES, 0, note))
+                end = write_at(fd, remains(raw, note), end)
             os.fsync(fd)
             scratch.replace(self.path)
         except BaseException:
@@ -264,19 +269,20 @@ class Ledger:
             self._begin(start)
             return len(MAGIC)
         self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
-        end = passed = len(MAGIC)
+        end = len(MAGIC)
         for found in headers(self._fd, size):
-            self._n_gaps += found.body.offset - HEADER_BYTES > passed
-            passed = found.end
-            if found.body.offset >= self._checked_from and not sound(self._fd, found):
-                self._bad.add(found.key)
-                if found.key not in self._index:  # else the reply before it is of more use than this one's note
-                    self._index.put(found.key, found.body)
-                    self._index.drop(found.key)
-                continue
-            self.damaged += found.body.offset - HEADER_BYTES - end
-            self._index.put(found.key, found.body)
+            gap = found.body.offset - HEADER_BYTES - end
+            self._n_gaps += gap > 0
+            self.damaged += gap
             end = found.end
+            unchecked = found.body.offset < self._checked_from and found.body.length
+            if unchecked or sound(self._fd, found):
+                self._index.put(found.key, found.body)
+                continue
+            self.damaged += found.body.length
+            self._bad.add(found.key)
+            if found.key not in self._index:  # else the reply before it is of more use than this one's note
+                _file_lost(self._index, found.key, found.body)
         self.damaged += size - end
         if self._lock and end < size:
             os.ftruncate(self._fd, end)
@@ -297,6 +303,12 @@ class Ledger:
             write_at(self._fd, MAGIC, 0)
             os.fsync(self._fd)
             _sync_folder(self.path.parent)
+
+
+def _file_lost(index: Index, key: bytes, place: Place) -> None:
+    """File a record whose body is damaged, so that its note can be had."""
+    index.put(key, place)
+    index.drop(key)
 
 
 def _scratch(path: Path) -> Path:

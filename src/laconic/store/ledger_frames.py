@@ -5,7 +5,8 @@ headers alone, and a damaged stretch is stepped over by looking for the next goo
 
     file   = MAGIC record*
     record = SYNC | u32 length | u32 crc32(body) | u64 note | 16 bytes key | u32 crc32(header so far) | body
-    body   = JSON (begins with "{") or the same, deflated (never begins with "{")
+    body   = JSON (begins with "{") or the same, deflated (never begins with "{"),
+             or nothing, which fails its checksum: all that is left of a damaged record is its note
 """
 
 from __future__ import annotations
@@ -90,7 +91,16 @@ def sound(fd: int, found: Header) -> bool:
 
 def record(key: bytes, note: int, body: bytes) -> bytes:
     """One framed record."""
-    front = FRONT.pack(SYNC, len(body), zlib.crc32(body), note, key)
+    return _framed(key, note, body, zlib.crc32(body))
+
+
+def remains(key: bytes, note: int) -> bytes:
+    """What is kept of a record whose body was damaged: a header with the note, whose body is found to be bad again."""
+    return _framed(key, note, b"", ~zlib.crc32(b"") & 0xFFFFFFFF)
+
+
+def _framed(key: bytes, note: int, body: bytes, crc: int) -> bytes:
+    front = FRONT.pack(SYNC, len(body), crc, note, key)
     return b"".join((front, struct.pack("<I", zlib.crc32(front)), body))
 
 

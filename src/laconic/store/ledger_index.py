@@ -39,6 +39,12 @@ class Index:
             if offset:
                 yield key
 
+    def dropped(self) -> Iterator[tuple[bytes, int]]:
+        """Keys whose record turned out to be damaged, with its note."""
+        for key, offset, note, _ in ROW.iter_unpack(self._rows):
+            if not offset:
+                yield key, note
+
     def get(self, key: bytes) -> Place | None:
         """Where the newest record under `key` lies."""
         place = self._row(key)

@@ -74,10 +74,10 @@ def grade_file(
             check_head(head, fields, str(file))
             rows = (row_of(number, line, fields) for number, line in itertools.chain(head, lines))
             with _writing(target, fresh=_is_stream(file)) as sink:
-                owed = kept_rows(sink, rows, verifier, tally, progress, target)
+                owed = kept_rows(sink, rows, fields, verifier, tally, progress, target)
                 progress.start(0 if _is_stream(file) else _count(file), done=tally.kept, unit="rows")
                 began = time.monotonic()
-                _grade(owed, sink, verifier, tally, progress)
+                _grade(owed, sink, fields, verifier, tally, progress)
     except KeyboardInterrupt:
         raise _interrupted(file, target) from None
     return _summary(str(file), target, verifier.version, tally, time.monotonic() - began)
@@ -99,7 +99,9 @@ def _interrupted(file: str | Path, target: Path) -> RunStopped:
     return RunStopped("interrupted", f"every row that was graded is in {target}", todo)
 
 
-def _grade(rows: Iterator[Row], sink: BinaryIO, verifier: Verifier, tally: Tally, progress: Progress) -> None:
+def _grade(
+    rows: Iterator[Row], sink: BinaryIO, fields: Fields, verifier: Verifier, tally: Tally, progress: Progress
+) -> None:
     ahead: deque[Row] = deque()
 
     def answers() -> Iterator[Answered]:
@@ -111,7 +113,7 @@ def _grade(rows: Iterator[Row], sink: BinaryIO, verifier: Verifier, tally: Tally
     for grading in verifier.grade(answers()):
         row = ahead.popleft()
         verdict = verdict_of(row, grading, verifier.version)
-        sink.write(row.start + dumps(verdict)[1:] + b"\n")
+        sink.write(row.start + dumps(fields.own(verdict))[1:] + b"\n")
         tally.add(verdict)
         progress.advance(1)
         if time.monotonic() - flushed > FLUSH_S:

@@ -15,15 +15,14 @@ from typing import Any, BinaryIO
 
 from laconic.core.errors import InputError
 from laconic.core.protocols import Answered, Grading, Progress, Verifier
-from laconic.verify_file.rows import NO_ROW, UNSTEADY, VERDICT, Row, parse_line
+from laconic.verify_file.rows import NO_ROW, UNSTEADY, VERDICT, Fields, Row, dumps, parse_line
 
 REGRADED_FIRST = 100
 REGRADED_EARLY, EARLY_EVERY = 10_000, 10
 REGRADED_EVERY = 1_000
 """Which kept rows are graded again when a run goes on, because fields of other names would show in them: the first
 hundred, every tenth of the first ten thousand, every thousandth of all. Two fields may well begin alike."""
-_BEGINS = b'"outcome":'
-"""How every verdict begins: a torn row ends before, in, or after this."""
+_ALL = (*VERDICT, "fault")
 REMOVE = "remove it to begin anew, or choose another file with --out"
 
 
@@ -48,11 +47,13 @@ class Tally:
 
 
 def kept_rows(
-    sink: BinaryIO, rows: Iterator[Row], verifier: Verifier, tally: Tally, progress: Progress, target: Path
-) -> Iterator[Row]:
+    sink: BinaryIO, rows: Iterator[Row], fields: Fields, verifier: Verifier, tally: Tally, progress: Progress,
+    target: Path,
+) -> Iterator[Row]:  # fmt: skip
     """Check what an earlier run left in OUT, cut off its torn end, and return the rows that are owed."""
     progress.start(0, unit="earlier rows checked")
-    earlier = _Earlier(sink, rows, verifier.version, tally, progress, target)
+    names = dict(zip(fields.own(dict.fromkeys(_ALL)), _ALL, strict=True))
+    earlier = _Earlier(sink, rows, names, verifier.version, tally, progress, target)
     for grading in verifier.grade(earlier.samples()):
         earlier.compare(grading)
     sink.seek(earlier.end)
@@ -67,6 +68,8 @@ class _Earlier:
 
     sink: BinaryIO
     rows: Iterator[Row]
+    names: Mapping[str, str]
+    """What a verdict's fields are called in OUT, and what they are."""
     version: str
     tally: Tally
     progress: Progress
@@ -109,11 +112,12 @@ class _Earlier:
         if not line.startswith(row.start):
             raise self._foreign(index, f"is not line {row.number} of the input")
         try:
-            verdict = parse_line(b"{" + line[len(row.start) :])
+            written = parse_line(b"{" + line[len(row.start) :])
         except ValueError:
-            verdict = {}
-        if not set(VERDICT) <= verdict.keys() <= {*VERDICT, "fault"}:
-            raise self._foreign(index, "has no verdict after the input's fields")
+            written = {}
+        verdict = {name: written[own] for own, name in self.names.items() if own in written}
+        if not set(VERDICT) <= verdict.keys() or len(verdict) < len(written):
+            raise self._foreign(index, f"has no verdict ({', '.join(self.names)}) after the input's fields")
         if verdict["verifier"] != self.version:
             found = f"{self.target} was made by {verdict['verifier']}"
             raise InputError(found, f"{self.version}, which is this verifier", REMOVE)
@@ -125,7 +129,8 @@ class _Earlier:
 
     def _check_torn(self, index: int, line: bytes, row: Row) -> None:
         """A last line that a kill cut short is done again; anything else without a newline is somebody's data."""
-        whole = row.start + _BEGINS
+        begins = dumps({next(iter(self.names)): 0})[1:-2]  # as in `"outcome":`
+        whole = row.start + begins
         if not (whole.startswith(line) or line.startswith(whole)):
             raise self._foreign(index, f"is not line {row.number} of the input")
         self.owed.append(row)

@@ -23,8 +23,8 @@ NO_ROW = "no-row"
 """The method of a row that has nothing to grade."""
 VERDICT = ("outcome", "extracted", "method", "verifier")
 OURS = (*VERDICT, "fault", "raw_line")
-"""Every field that a row of OUT may have beside its own: `fault` says why there is no verdict, `raw_line` holds what
-was no JSON object."""
+"""Every field that a row of OUT may have beside its own, before `Fields.prefix`: `fault` says why there is no verdict,
+`raw_line` holds what was no JSON object."""
 UNSTEADY = frozenset((Outcome.TIMEOUT, Outcome.ERROR))
 """Outcomes that another attempt may change; their rows say why."""
 
@@ -37,6 +37,12 @@ class Fields:
     prediction: str = "prediction"
     finish: str | None = None
     """The finish reason, if the rows have one: `length` makes an unfinished answer `truncated`."""
+    prefix: str = ""
+    """What stands before the names of our own fields, for rows that have fields called so."""
+
+    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Our fields as they are named in OUT."""
+        return {f"{self.prefix}{name}": value for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,12 @@ def row_of(number: int, line: bytes, fields: Fields) -> Row:
     try:
         values = parse_line(line)
     except (ValueError, RecursionError) as error:
-        return _no_object(number, line, f"no JSON: {error}")
+        return _no_object(number, line, fields, f"no JSON: {error}")
     if not isinstance(values, dict):
-        return _no_object(number, line, f"a JSON {type(values).__name__}, not an object")
-    taken = [name for name in OURS if name in values]
+        return _no_object(number, line, fields, f"a JSON {type(values).__name__}, not an object")
+    taken = [name for name in fields.own(dict.fromkeys(OURS)) if name in values]
     if taken:
-        return _no_object(number, line, f"has a field {taken[0]!r} already")
+        return _no_object(number, line, fields, f"has a field {taken[0]!r} already: a --prefix keeps the two apart")
     start = line[:-1].rstrip() + b"," if values else b"{"
     try:
         return Row(number, start, _answered(values, line, fields))
@@ -83,8 +89,8 @@ _NOTHING = Answered(reference="", answer="")
 """What is given to the verifier for a row without an answer, so that there is one grading a row."""
 
 
-def _no_object(number: int, line: bytes, fault: str) -> Row:
-    kept = dumps({"raw_line": line.decode("utf-8", errors="backslashreplace")})
+def _no_object(number: int, line: bytes, fields: Fields, fault: str) -> Row:
+    kept = dumps(fields.own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
     return Row(number, kept[:-1] + b",", _NOTHING, fault)
 
 
@@ -140,9 +146,12 @@ def check_head(head: list[tuple[int, bytes]], fields: Fields, file: str) -> None
         if path is not None and not any(_is_there(row, path) for row in objects):
             expected, todo = near_miss(path, _paths(objects)), f"name the right field with {option}"
             raise InputError(f"no field {path!r} in the first {len(head)} rows", expected, todo, where=file)
-    taken = sorted({name for row in objects for name in OURS if name in row})
+    taken = sorted({name for row in objects for name in fields.own(dict.fromkeys(OURS)) if name in row})
     if taken:
-        todo = "rename or remove them; for a file that was graded before, give the one it was made from"
+        todo = (
+            "give the verdict's fields other names, as in --prefix graded_; for a file that was graded before, give "
+            "the one it was made from"
+        )
         raise InputError(f"fields called {', '.join(taken)}", "names that are free for the verdict", todo, where=file)
 
 
@@ -161,7 +170,7 @@ def _paths(objects: list[dict[str, Any]]) -> set[str]:
 
 
 def verdict_of(row: Row, grading: Grading, version: str) -> dict[str, Any]:
-    """The fields that OUT adds to a row."""
+    """The fields that OUT adds to a row, before `Fields.prefix`."""
     if row.fault:
         grading = Grading(outcome=Outcome.ERROR, method=NO_ROW, explanation=row.fault)
     verdict: dict[str, Any] = {

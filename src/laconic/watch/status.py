@@ -1,16 +1,17 @@
 """Where a run stands, in a file: its process writes it about once a second, and any shell reads it.
 
 A study is known by its values, `[run]` apart, not by its name alone: two that share a name, or one before and after a
-change, have a file each.
+change, have a file each. Of the versions of a name that nobody runs any more the newest few stay.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from laconic.study import Study
 from laconic.watch.meter import Meter
 
 _STATUS_EVERY_S = 1.0
+VERSIONS_KEPT = 10
+"""Files that stay of one name: enough for studies that share it and for sweeps with `--set`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +55,15 @@ def status_path(store: Path, study: Study) -> Path:
 
 def last_of_name(store: Path, name: str) -> dict[str, Any] | None:
     """The newest status of any study of that name; None when there is none."""
-    paths = (store / "runs").glob(f"{name}-{'[0-9a-f]' * KEY_CHARS}.json")
-    found = [facts for path in paths if (facts := read_status(path)) is not None]
+    found = (facts for _, facts in _of_name(store / "runs", name))
     return max(found, key=lambda facts: facts["began"], default=None)
+
+
+def _of_name(folder: Path, name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The status of every study of that name that can be read."""
+    for path in folder.glob(f"{name}-{'[0-9a-f]' * KEY_CHARS}.json"):
+        if (facts := read_status(path)) is not None:
+            yield path, facts
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
@@ -91,7 +100,8 @@ class StatusFile:
         self._thread = threading.Thread(target=self._loop, daemon=True, name="status")
 
     def open(self) -> None:
-        """Start writing."""
+        """Start writing, and let go of what older versions of the study left."""
+        self._forget_older()
         self._thread.start()
 
     def close(self, state: str, why: str = "") -> None:
@@ -118,6 +128,13 @@ class StatusFile:
         """What is under way."""
         with self._lock:
             return list(self._meters.values())
+
+    def _forget_older(self) -> None:
+        others = ((path, facts) for path, facts in _of_name(self._path.parent, self._study) if path != self._path)
+        ended = [(facts["now"], path) for path, facts in others if facts["state"] != "running"]
+        for _, path in sorted(ended, reverse=True)[VERSIONS_KEPT - 1 :]:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def _loop(self) -> None:
         while not self._quit.wait(_STATUS_EVERY_S):

@@ -18,6 +18,7 @@ from laconic.domains.math.decisions import Decision, matching
 from laconic.domains.math.families import renamed_constants, without_parameters
 from laconic.domains.math.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 from laconic.domains.math.normalise import clean, compact
+from laconic.domains.math.restated import spellings
 from laconic.domains.math.several import matrices, several, unknowns_of
 from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from laconic.domains.math.structure import read
@@ -29,12 +30,25 @@ LONGEST = 6_000
 
 
 def decide(reference: str, candidate: str) -> Decision:
-    """Compare two answers as they were written."""
+    """Compare two answers as they were written. What is spelt twice is equal when every spelling is: one that differs
+    is never made good by the other."""
     ours, theirs = clean(reference), clean(candidate)
     if compact(ours) == compact(theirs):
         return Decision(True, "string")
     if max(len(ours), len(theirs)) > LONGEST:
         return Decision(None, "too-long")
+    pairs = [(a, b) for a in spellings(ours) for b in spellings(theirs)]
+    if len(pairs) == 1:
+        return _decide(ours, theirs)
+    found = [compact(a) == compact(b) or _decide(a, b).equal for a, b in pairs]
+    if all(found):
+        return Decision(True, "restated")
+    decision = _decide(ours, theirs)
+    return Decision(False, "restated") if decision.equal and False in found else decision
+
+
+def _decide(ours: str, theirs: str) -> Decision:
+    """Compare two cleaned answers."""
     ours, theirs, by_parameter = without_parameters(ours, theirs)
     if by_parameter is not None:
         return Decision(by_parameter, "family" if by_parameter else "veto-domain")

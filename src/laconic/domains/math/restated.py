@@ -1,0 +1,46 @@
+r"""One answer in several spellings: `x > 2 \text{ or equivalently } (2, \infty)`.
+
+Invariant: text is taken apart only at words that claim that both sides are the same, and only between mathematics; what
+is in words has its own rules. The text comes cleaned, and the spellings of one answer are few.
+"""
+
+from __future__ import annotations
+
+import re
+
+from laconic.domains.math.words import plain_words
+
+_SET_OFF = r"(?:(?<=[,;({]\s)|(?<=[,;({]))"
+_CLAIM = (
+    r"(?:\\?or\s?,?\sequivalently|equivalently|in\sother\swords|i\.\s?e\.?"
+    rf"|\\?or\s?,?\sin\s(?:interval|set|set-builder|inequality)\snotation|{_SET_OFF}(?:that\sis|in\sinterval\snotation))"
+)
+_JOINT = re.compile(
+    rf"[,;]?\s?(?:\\text\s?\{{\s?[,;]?\s?(?P<opened>\()?\s?{_CLAIM}\s?[,:]?\s?\}}"
+    rf"|(?P<open>\()?\s?(?<![A-Za-z]){_CLAIM}(?![A-Za-z]))[,:]?\s?",
+    re.I,
+)
+MOST = 3
+"""Spellings of one answer; what claims to have more is no answer."""
+
+
+def spellings(text: str) -> list[str]:
+    """The spellings that `text` says are of one answer; the text alone when it has but one."""
+    found: list[str] = []
+    start, opened = 0, False
+    for joint in _JOINT.finditer(text):
+        found.append(_inner(text[start : joint.start()], opened))
+        start, opened = joint.end(), bool(joint["opened"] or joint["open"])
+    found.append(_inner(text[start:], opened))
+    return found if 1 < len(found) <= MOST and all(map(_is_mathematics, found)) else [text]
+
+
+def _inner(part: str, opened: bool) -> str:
+    """A spelling without what sets it apart: `(i.e. (2, \\infty))` ends with the bracket that its words opened."""
+    part = part.strip(" ,;:.")
+    return part[:-1].rstrip() if opened and part.endswith(")") else part
+
+
+def _is_mathematics(part: str) -> bool:
+    closed = part.count("{") == part.count("}")
+    return bool(part) and closed and sum(map(part.count, "([")) == sum(map(part.count, ")]")) and not plain_words(part)
