@@ -19,7 +19,7 @@ from laconic.core.columns import Counts
 from laconic.core.errors import InputError
 from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
 
-_BATCH_CHARS = 4 << 20
+_BATCH_CHARS = 2 << 20
 """Texts that are styled and counted together."""
 _BATCH = 1_000
 """As many of them at most: of short prompts, a batch by their characters would be those of 200,000 problems."""

@@ -31,7 +31,7 @@ R = TypeVar("R")
 ROWS_PER_SHARD = 20_000
 CHARS_PER_SHARD = 64 << 20
 """A shard ends when its texts reach this: traces of 60 KB would make files of a gigabyte."""
-CHARS_PER_GROUP = 8 << 20
+CHARS_PER_GROUP = 4 << 20
 """A shard is written and read in row groups of so many characters: steps run side by side, and each would hold a whole
 shard several times over (rows, columns, compressed pages)."""
 UNIQUE = frozenset({"reasoning", "answer", "completion"})
@@ -40,7 +40,7 @@ as one takes twice the time."""
 _LABEL = 64
 """Characters of the longest text that is taken for an id or a label."""
 _READ_BATCH = 2_000
-_READ_BYTES = 4 << 20
+_READ_BYTES = 2 << 20
 """What a batch of rows may take when it is read, by the mean of its shard."""
 
 
