@@ -1,11 +1,11 @@
 """How well copies of MATH-500 are found among 30,000 problems, what else is flagged, and what it takes.
 
-Usage: python benchmarks/decontaminate.py DATA_FOLDER [--held-out] [--show] [--seeds N]. The folder holds
-`math500.jsonl`, `math_train.jsonl` and `gsm8k_train.jsonl` (id, problem, answer). Each of the 500 problems is planted
-once a seed, by the ways of `planting` in turn; the two training sets and generated word problems make up the rest. The
-thresholds were set on the ways of `TUNED`; --held-out plants by those that they never saw. Copies keep the answer of
-what they copy; "with another answer" tells what is found where they do not. The curve around the defaults is for one
-seed.
+Usage: python benchmarks/decontaminate.py DATA_FOLDER [--held-out] [--show] [--seeds N] [--first-seed N]. The folder
+holds `math500.jsonl`, `math_train.jsonl` and `gsm8k_train.jsonl` (id, problem, answer). Each of the 500 problems is
+planted once a seed, by the ways of `planting` in turn; the two training sets and generated word problems make up the
+rest. The thresholds were set on the ways of `TUNED`; --held-out plants by those that they never saw. Copies keep the
+answer of what they copy; "with another answer" tells what is found where they do not. The curve around the defaults is
+for one seed.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print every other problem that is flagged, and every miss")
     parser.add_argument("--held-out", action="store_true", help="plant by the ways that the thresholds never saw")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="seeds that nobody has looked at begin elsewhere")
     options = parser.parse_args()
     held_out, math, gsm8k = (
         read(options.data / f"{name}.jsonl") for name in ("math500", "math_train", "gsm8k_train")
@@ -53,7 +54,8 @@ def main() -> None:
     made = [Problem.of(p.prompt, str(p.answer)) for p in generate(missing, seed=0, min_steps=2, max_steps=6)]
     others = {"MATH train": math, "GSM8K train": gsm8k, "generated": made}
     ways = HELD_OUT if options.held_out else TUNED
-    seeds = [plant(held_out, ways, gsm8k, seed) for seed in range(options.seeds)]
+    first = options.first_seed
+    seeds = [plant(held_out, ways, gsm8k, seed) for seed in range(first, first + options.seeds)]
     start = time.process_time()
     print("defaults, by seed (misses and flags of every seed):")
     for copies in seeds:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from laconic.core.records import Exclusion, Problem
 from laconic.stages.decontaminate import Decontaminate, decontaminate
-from laconic.stages.likeness import skeleton, tokens
+from laconic.stages.likeness import givens, skeleton, tokens
 
 HELD_OUT = Problem.of(
     r"A baker sells $\frac{3}{4}$ of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as "
@@ -46,7 +50,7 @@ def left(*texts: str, spec: Decontaminate | None = None) -> list[Exclusion]:
         (HELD_OUT.prompt.upper().replace(". ", ".\n\n").replace("$\\FRAC{3}{4}$", r"\(\dfrac34\)"), "exact"),
         (HELD_OUT.prompt.replace("48", "60"), "renumbered"),
         (HELD_OUT.prompt.replace("48 rolls", "sixty rolls"), "renumbered"),
-        (HELD_OUT.prompt.replace(HELD_OUT.prompt.partition(". ")[0], "Rolls"), "overlap, 68%"),
+        (HELD_OUT.prompt.replace(HELD_OUT.prompt.partition(". ")[0], "Rolls"), "overlap, 71%"),
         (f"Solve this. {HELD_OUT.prompt} Give a number.", "overlap, 100%"),
     ],
 )
@@ -131,6 +135,82 @@ def test_a_rare_answer_in_common_says_more_than_a_common_one():
 
     assert found("7/13")
     assert not found("12")
+
+
+SOLD = Problem.of(
+    "A shop sells 40 lamps. Each of them costs three coins. Four in ten come back broken. What does the shop earn?",
+    "72",
+)
+
+
+@pytest.mark.parametrize("order", [*permutations(re.split(r"(?<=[.?])\s+", SOLD.prompt))])
+def test_the_order_of_sentences_and_what_stands_between_them_take_nothing_from_a_copy(order: tuple[str, ...]):
+    (found,) = judged([Problem.of(" Look here! ".join(order), "72")], {"b": [SOLD]})[1]
+    assert found.detail.endswith("overlap, 100% of it")
+
+
+@pytest.mark.parametrize("end", ['."', ".)", ".$", r".\]", r".\)", ".\n\n", ".**"])
+def test_a_sentence_ends_in_spite_of_the_marks_behind_its_dot(end: str):
+    first, second = "The shop on the corner has red lamps", "Tell how many blue hats it sells"
+    bench = Problem.of(f"{first}{end} {second}.", "72")
+    (found,) = judged([Problem.of(f"{second}. {first}.", "72")], {"b": [bench]})[1]
+    assert found.detail.endswith("overlap, 100% of it")
+
+
+@pytest.mark.parametrize("text", [r"Write $0.\overline{7}$ as $a / b$ now", "Is $5! / 3! = 2.5$ or more of it"])
+def test_no_sentence_ends_within_a_number_or_at_a_factorial(text: str):
+    words = tokens(text)
+    halves = " so ".join(" ".join(words[i : i + 3]) for i in range(0, len(words), 3))
+    broken = judged([Problem.of(halves, "1")], {"b": [Problem.of(text, "1")]}, Decontaminate(overlap=0.01))[1]
+    whole = judged([Problem.of(f"Well {text}", "1")], {"b": [Problem.of(text, "1")]})[1]
+    assert whole[0].detail.endswith("overlap, 100% of it")
+    assert not any("100%" in each.detail for each in broken)
+
+
+def test_two_of_three_sentences_are_enough_for_a_copy_and_one_is_not():
+    bench = (
+        "Hilda has eleven coins in dimes and nickels. In all, they are worth 75 cents. How many nickels does she have?"
+    )
+    first, second, third = re.split(r"(?<=[.?])\s+", bench)
+    other = "Twenty years ago, Sven was twice as old as Gert is now."
+    for left_out in (first, second, third):
+        assert flagged(bench.replace(left_out, other), "7", Problem.of(bench, "7"), others=50) == "overlap"
+    assert flagged(f"{other} {other} {third}", "7", Problem.of(bench, "7"), others=50) == ""
+
+
+ROWED = Problem.of("A gardener plants 17 rows of roses between two walls and waters every row of them by hand.", "34")
+REWORDED = "A farmer plants {} rows of roses near {} fences and waters every row of those with care."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "answer", "rule"),
+    [
+        (("17", "two"), "34", "overlap"),
+        (("18", "two"), "34", ""),
+        (("two", "17"), "34", ""),
+        (("17", "two"), "35", ""),
+        (("17", "two"), "", ""),  # an answer that is not known is no answer in common
+    ],
+)
+def test_a_reworded_copy_is_told_by_its_numbers_and_answer_together(numbers: tuple[str, str], answer: str, rule: str):
+    assert flagged(REWORDED.format(*numbers), answer, ROWED, others=50) == rule
+
+
+def test_numbers_and_answer_in_common_are_not_enough_without_text():
+    assert flagged("Of 17 sheep all but two run away, and each has twins. What is left?", "34", ROWED, others=50) == ""
+
+
+def test_where_there_are_no_numbers_none_are_in_common():
+    bench = Problem.of("A gardener plants rows of roses between walls and waters every row of them by hand.", "34")
+    text = "A farmer plants rows of roses near fences and waters every row of those with care."
+    assert flagged(text, "34", bench, others=50) == ""
+
+
+@given(st.lists(st.sampled_from(["17", "3.5", "two", "Twenty", "row", "of", "+", "x"]), max_size=12))
+def test_givens_are_the_numbers_of_a_text_whatever_words_stand_around_them(words: list[str]):
+    found = givens(tokens(" ".join(words)))
+    assert found == tuple(word.lower() for word in words if word in {"17", "3.5", "two", "Twenty"})
+    assert found == givens(tokens(" and ".join(["So", *words])))
 
 
 def test_a_turn_of_phrase_that_strangers_share_tells_nothing():

@@ -4,17 +4,19 @@ Three rules, the strictest first. `exact`: the same words, numbers and operators
 where it stands ("12."). `renumbered`: the same when numbers are forgotten. `overlap`: it holds so much of the benchmark
 problem's runs of `n` tokens that a sentence changed, added or left out does not hide it.
 
-Runs are weighed by how rare they are. "Express your answer as a common fraction" stands in hundreds of problems that
-share nothing else; the runs of its own question stand in one. That is why runs can be short: 3 tokens survive an edit
-that breaks every run of 8 (open-r1's, `scripts/decontaminate.py`) or 13 (GPT-3's, arXiv 2005.14165), and half of
-MATH-500 has fewer than 40 tokens.
+Runs lie within sentences: a sentence replaced or moved breaks its own and no others. They are weighed by how rare they
+are. "Express your answer as a common fraction" stands in hundreds of problems that share nothing else; the runs of its
+own question stand in one. That is why runs can be short: 3 tokens survive an edit that breaks every run of 8
+(open-r1's, `scripts/decontaminate.py`) or 13 (GPT-3's, arXiv 2005.14165), and half of MATH-500 has fewer than 40
+tokens.
 
 What a copy is, and what a neighbour: MATH's training set holds `Compute \binom{8}{2}` beside MATH-500's `Compute
-\binom{31}{28}`, and another question about the same figure. Their text alone tells neither from a copy whose numbers or
-sentence were changed; the answer does. So a changed copy must have the benchmark's answer, unless its text is too long
-to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`VERBATIM`). A shared answer says the
-more the rarer it is: of 2 the text must say more than of 1260 (`_TELLING`). What that finds, what it flags beside, and
-what it misses: `benchmarks/decontaminate.py`.
+\binom{31}{28}`, and another question about the same figure. Their text alone tells neither from a copy whose numbers
+or sentence were changed; the answer does. So a changed copy must have the benchmark's answer, unless its text is too
+long to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`VERBATIM`). A shared answer
+says the more the rarer it is: of 2 the text must say more than of 1260 (`_TELLING`). Neighbours have other numbers, or
+another answer: where both are the benchmark's, half of that text is enough (`_GIVEN`). What that finds, what it flags
+beside, and what it misses: `benchmarks/decontaminate.py`.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from pydantic import Field
 
 from laconic.core.records import Exclusion, Problem
 from laconic.core.spec import Spec
-from laconic.stages.likeness import NUMBER, Tokens, grams, skeleton, tokens
+from laconic.stages.likeness import NUMBER, Tokens, givens, grams, skeleton, tokens
 
-VERSION = 3
+VERSION = 4
 LONG = 22
 """Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
 $\\binom{8}{4}$")."""
@@ -55,7 +57,12 @@ _TELLING = 0.125
 """By what part of itself `overlap` falls for an answer ten times rarer, and rises for one ten times as common."""
 _MOST_TELLING = 0.25
 """It moves by no more than this part."""
+_GIVEN = 0.5
+"""What is left of it where the numbers, too, are the same in the same order. Measured: of 29,500 training problems and
+MATH-500, none with the answer and all numbers of a benchmark problem had more than a twentieth of its text."""
 _FIGURE = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
+_END = re.compile(r"(?<=[.?])(?:(?:\\[\])]|[\])}$\"'*])+\s*|\s+)|\n\s*\n")
+"""Where a sentence ends, or a paragraph. No exclamation marks: most of them are factorials."""
 _LABEL = re.compile(
     r"\s*\**(?:(?:problem|question|exercise|example|task|q|ex)(?![a-z])\.?\s*(?:no\.?\s*|#\s*)?[\d.]*\d\s*[.:)]?"
     r"|[(\[#]?(?:\d[\d.]*|[a-z])[.)\]:]+(?=\s))\**\s*",
@@ -74,7 +81,7 @@ class Decontaminate(Spec):
     overlap: Annotated[float, Field(gt=0, le=1)] = 0.48
     """Share of a benchmark problem's runs, by weight, that a copy of it has, if one problem in a hundred has its
     answer; a rarer answer in common says more, so that less text is enough (an eighth less if one in a thousand has
-    it)."""
+    it). A problem that also has its numbers, in its order, needs half of that."""
     renumbered: bool = True
     """Whether a problem that differs from a benchmark problem in its numbers alone is a copy of it."""
     same_answer: bool = True
@@ -86,6 +93,7 @@ class _Known(NamedTuple):
     benchmark: str
     problem: Problem
     words: Tokens
+    givens: Tokens
     answer: Tokens
     runs: frozenset[Tokens]
     prose: frozenset[Tokens]
@@ -93,11 +101,12 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(cls, benchmark: str, problem: Problem, n: int) -> _Known:
-        words = _unlabelled(problem.prompt)
+        text = _unlabelled(problem.prompt)
+        words = tokens(text)
         size = min(n, max(2, (len(words) + 1) // 2))  # "Evaluate $\\log_2 64$" asked in another word keeps its half
-        runs = frozenset(grams(words, size))
-        prose = frozenset(grams(tokens(_FIGURE.sub(" ", problem.prompt)), size)) & runs
-        return cls(benchmark, problem, words, tokens(problem.reference), runs, prose or runs)
+        runs = _within(text, size) or frozenset(grams(words, size))
+        prose = _within(_FIGURE.sub(" ", text), size) & runs
+        return cls(benchmark, problem, words, givens(words), tokens(problem.reference), runs, prose or runs)
 
 
 class _Match(NamedTuple):
@@ -128,7 +137,7 @@ def decontaminate(
 
 class _Index:
     """The benchmarks' problems by their tokens, their skeletons and their runs. These have numbers, and so have their
-    answers: 0 is none, and the number after the last is any other."""
+    answers (0 is none, and the number after the last is any other) and their givens (0 is none, or any other)."""
 
     def __init__(self, benchmarks: Mapping[str, Iterable[Problem]], spec: Decontaminate) -> None:
         self._spec = spec
@@ -141,10 +150,12 @@ class _Index:
         self._runs = {run: n for n, run in enumerate(sorted({run for known in self._known for run in known.runs}))}
         self._sizes = sorted({len(run) for run in self._runs})
         self._answers = {answer: n for n, answer in enumerate(sorted({(), *(known.answer for known in self._known)}))}
-        self._texts = [
-            _Text(self._answers[known.answer], self._numbers(known.runs), self._numbers(known.prose))
-            for known in self._known
-        ]
+        self._givens = {given: n for n, given in enumerate(sorted({(), *(known.givens for known in self._known)}))}
+        self._texts = [self._text(known) for known in self._known]
+
+    def _text(self, known: _Known) -> _Text:
+        runs, prose = self._numbers(known.runs), self._numbers(known.prose)
+        return _Text(self._answers[known.answer], self._givens[known.givens], runs, prose)
 
     def exclusion(self, problem: Problem, match: _Match) -> Exclusion:
         """A problem that copies another."""
@@ -158,18 +169,19 @@ class _Index:
         problem wait in a file, because long texts share a hundred with a benchmark."""
         found, strangers = _Matches(), _Strangers(self._texts)
         for problem in problems:
-            words, reference = _unlabelled(problem.prompt), tokens(problem.reference)
+            words, reference = tokens(_unlabelled(problem.prompt)), tokens(problem.reference)
             answer = self._answers.get(reference, len(self._answers))
             match = self._whole(words, answer)
             runs = frozenset[int]() if match else self._shared(words)
             found.add(match)
             strangers.add(runs, answer, reference)
-            array("I", (answer, len(runs), *runs)).tofile(waiting)
+            given = self._givens.get(givens(words), 0) if runs and answer < len(self._answers) else 0
+            array("I", (answer, given, len(runs), *runs)).tofile(waiting)
         overlaps = _Overlaps(self._texts, strangers, self._spec)
         waiting.seek(0)
         for place in range(len(found)):
-            answer, n = _read(waiting, 2)
-            match = overlaps.best(set(_read(waiting, n)), answer, place)
+            answer, given, n = _read(waiting, 3)
+            match = overlaps.best(set(_read(waiting, n)), answer, given, place)
             if match:
                 found.put(place, match)
         return found
@@ -205,6 +217,8 @@ class _Text(NamedTuple):
     """A benchmark problem in numbers."""
 
     answer: int
+    given: int
+    """Which numbers it has, in their order."""
     runs: frozenset[int]
     prose: frozenset[int]
 
@@ -268,13 +282,13 @@ class _Overlaps:
                 having[run].append(number)
         self._telling = {run: numbers for run, numbers in having.items() if len(numbers) <= COMMON}
 
-    def best(self, runs: Set[int], answer: int, place: int) -> _Match | None:
+    def best(self, runs: Set[int], answer: int, given: int, place: int) -> _Match | None:
         """The one of which it has most, of those of which it has enough."""
         close = {number for run in runs for number in self._telling.get(run, ())}
         if not close:
             return None
         enough = self._enough(answer, self._rarity(place))
-        matches = (self._held(number, runs, answer, enough) for number in sorted(close))
+        matches = (self._held(number, runs, answer, given, enough) for number in sorted(close))
         return max((match for match in matches if match), key=lambda match: match.share, default=None)
 
     def _enough(self, answer: int, rarity: float) -> float:
@@ -284,8 +298,10 @@ class _Overlaps:
         moved = _TELLING * math.log10(rarity / _USUAL)
         return self._spec.overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, moved)))
 
-    def _held(self, number: int, runs: Set[int], answer: int, enough: float) -> _Match | None:
+    def _held(self, number: int, runs: Set[int], answer: int, given: int, enough: float) -> _Match | None:
         text = self._texts[number]
+        if text.given == given != 0 and text.answer == answer != 0:
+            enough *= _GIVEN
         changed = not text.answered(answer) and self._spec.same_answer
         asked, whole = (text.prose, self._told[number]) if changed else (text.runs, self._whole[number])
         share = _weight(asked & runs, self._weights[number]) / (whole or 1.0)
@@ -326,6 +342,12 @@ class _Matches:
         self._known[place], self._shares[place] = match.known, match.share
 
 
-def _unlabelled(text: str) -> Tokens:
-    """The tokens of a problem without its number; of what is nothing but a number, all of it."""
-    return tokens(_LABEL.sub("", text, count=1) if (found := _LABEL.match(text)) and found.end() < len(text) else text)
+def _unlabelled(text: str) -> str:
+    """A problem without its number; of what is nothing but a number, all of it."""
+    return text[found.end() :] if (found := _LABEL.match(text)) and found.end() < len(text) else text
+
+
+def _within(text: str, size: int) -> frozenset[Tokens]:
+    """The runs of its sentences that are long enough to have one."""
+    sentences = (tokens(sentence) for sentence in _END.split(text))
+    return frozenset(run for words in sentences if len(words) >= size for run in grams(words, size))

@@ -56,6 +56,11 @@ def _slashed(found: re.Match[str]) -> str:
     return f" {above} / {below} "
 
 
+def givens(words: Sequence[str]) -> Tokens:
+    """The numbers among tokens, in digits or spelled, in their order."""
+    return tuple(word for word in words if word[0].isdigit() or word in _SPELLED)
+
+
 def skeleton(words: Sequence[str]) -> Tokens:
     """Tokens with every number, in digits or spelled, as one and the same, and a fraction of two as a number, too."""
     masked: list[str] = []
