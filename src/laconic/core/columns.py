@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+Scalar = TypeVar("Scalar", bound=np.generic)
 Prints = NDArray[np.uint64]
 """64-bit digests of texts. Among two million texts two share one with a chance of 1 in ten million."""
 
@@ -201,13 +202,16 @@ class Counts:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._prints, counts = np.unique(fingerprints(texts), return_counts=True)
-        self._counts = counts.astype(np.min_scalar_type(counts.max(initial=0)))
+        self._counts = thin(counts.astype(np.min_scalar_type(counts.max(initial=0))))
 
     def __getitem__(self, text: str) -> int:
         mine = fingerprint(text)
         at = int(np.searchsorted(self._prints, np.uint64(mine)))
         return int(self._counts[at]) if at < len(self._prints) and int(self._prints[at]) == mine else 0
 
-    def __len__(self) -> int:
-        """How many different texts there are."""
-        return len(self._prints)
+
+def thin(column: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The same column; one that holds a single value throughout takes the memory of one."""
+    if len(column) and bool((column == column[0]).all()):
+        return np.broadcast_to(column[:1].copy(), column.shape)
+    return column

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from laconic.core.columns import Places, Texts
+from laconic.core.columns import Places, Texts, thin
 from laconic.core.records import UNGRADED, Outcome, Problem, Trace, Verdict
 from laconic.stats import Samples
-from laconic.stats.ragged import Ragged, Scalar
+from laconic.stats.ragged import Ragged
 from laconic.stats.samples import BoolArray, FloatArray
 
 Row = tuple[int, Trace, Verdict]
@@ -94,8 +94,8 @@ class Work:
             if trace.latency_s is not None:
                 latency.append(trace.latency_s)
         return Work(
-            problem=np.asarray(problem), seed=_thin(np.asarray(seed)), seeds=tuple(seeds),
-            sample=_thin(np.asarray(sample)), outcome=np.asarray(outcome), outcomes=tuple(outcomes),
+            problem=np.asarray(problem), seed=thin(np.asarray(seed)), seeds=tuple(seeds),
+            sample=thin(np.asarray(sample)), outcome=np.asarray(outcome), outcomes=tuple(outcomes),
             n_reasoning=np.asarray(n_reasoning), n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens),
             latency_s=np.asarray(latency),
         )  # fmt: skip
@@ -106,13 +106,6 @@ class Work:
     def having(self, *outcomes: str) -> BoolArray:
         """Whether each row has one of these outcomes."""
         return np.isin(self.outcome, [i for i, name in enumerate(self.outcomes) if name in outcomes])
-
-
-def _thin(column: NDArray[Scalar]) -> NDArray[Scalar]:
-    """The same column; one that holds a single value throughout takes the memory of one."""
-    if len(column) and bool((column == column[0]).all()):
-        return np.broadcast_to(column[:1].copy(), column.shape)
-    return column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,7 +138,7 @@ def samples_of(work: Work, roll: Roll, *, seed: int | None = None) -> Samples:
         tokens=Ragged(work.n_reasoning[rows].astype(np.int64) + work.n_answer[rows], counts),
         finished=Ragged((~work.having(Outcome.TRUNCATED))[rows], counts),
         graded=Ragged((~work.having(*UNGRADED))[rows], counts),
-        seed_index=Ragged(_thin(seeds[work.seed[rows]]), counts),
+        seed_index=Ragged(thin(seeds[work.seed[rows]]), counts),
         clusters=groups,
     )
 
