@@ -118,6 +118,12 @@ def test_incommensurable_counts_do_not_overflow(make):
     assert got.p_value == accuracy_difference(a, b, seed=3).p_value
 
 
+def test_a_least_common_multiple_beyond_all_floats_is_no_fault(make):
+    rng = np.random.default_rng(2)
+    a, b = (make.rows([rng.random(k) < 0.5 for k in range(1, 900)]) for _ in range(2))
+    assert "100000 sign flips" in accuracy_difference(a, b).method
+
+
 def test_a_large_benchmark_is_exact_and_quick(make):
     a, b = make.drawn(1319, 8, 1), make.drawn(1319, 8, 2)
     began = time.process_time()

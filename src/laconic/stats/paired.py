@@ -212,9 +212,11 @@ def _needed(margin: float, error: ClusteredError, n: int, alpha: float, sides: i
 
 
 def _unit(pair: Pair) -> float:
-    """1 over the least common multiple of all K_i: every a_i, so every difference, is a multiple of it."""
-    counts = {int(k) for k in np.concatenate([pair.a.counts, pair.b.counts])}
-    return 1.0 / math.lcm(*counts)
+    """1 over the least common multiple of all K_i: every a_i, so every difference, is a multiple of it. 0 where that is
+    too fine to be of use."""
+    counts = np.unique(np.concatenate([pair.a.counts, pair.b.counts])).tolist()
+    multiple = math.lcm(*counts)
+    return 1.0 / multiple if multiple <= _LATTICE else 0.0
 
 
 def _flip_all(sums: FloatArray) -> float:
