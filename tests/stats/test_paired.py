@@ -109,6 +109,12 @@ def test_no_p_value_on_the_lattice_is_zero():
     assert sign_flip_p(np.ones(500), unit=1.0)[0] == 1e-12
 
 
+@pytest.mark.parametrize(("n", "count", "mean"), [(300_000, 64, 0.1), (300_000, 8, 0.25), (1_500_000, 1, 0.6)])
+def test_a_large_effect_on_very_many_problems_is_exact_and_not_drawn(n: int, count: int, mean: float):
+    differences = np.clip(np.rint(np.random.default_rng(0).normal(mean, 0.5, n) * count), -count, count) / count
+    assert sign_flip_p(differences, unit=1 / count) == (1e-12, "exact sign flips")
+
+
 def test_incommensurable_counts_do_not_overflow(make):
     counts = [31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131]
     rng = np.random.default_rng(2)

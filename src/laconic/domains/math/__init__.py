@@ -22,7 +22,7 @@ from laconic.domains.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
 
-VERSION = "math@7"
+VERSION = "math@8"
 WINDOW = 2_048
 """Rows that may wait for a slow one before them: the memory of `grade` is this many rows."""
 LONGEST_COMPARED = 20_000

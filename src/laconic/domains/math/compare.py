@@ -18,7 +18,7 @@ from laconic.domains.math.decisions import Decision, matching
 from laconic.domains.math.families import renamed_constants, without_parameters
 from laconic.domains.math.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 from laconic.domains.math.normalise import clean, compact
-from laconic.domains.math.restated import spellings
+from laconic.domains.math.restated import is_step, spellings
 from laconic.domains.math.several import matrices, several, unknowns_of
 from laconic.domains.math.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from laconic.domains.math.structure import read
@@ -31,7 +31,7 @@ LONGEST = 6_000
 
 def decide(reference: str, candidate: str) -> Decision:
     """Compare two answers as they were written. What is spelt twice is equal when every spelling is: one that differs
-    is never made good by the other."""
+    is never made good by the other, unless it is a step on the way to it."""
     ours, theirs = clean(reference), clean(candidate)
     if compact(ours) == compact(theirs):
         return Decision(True, "string")
@@ -44,7 +44,9 @@ def decide(reference: str, candidate: str) -> Decision:
     if all(found):
         return Decision(True, "restated")
     decision = _decide(ours, theirs)
-    return Decision(False, "restated") if decision.equal and False in found else decision
+    steps = (is_step(a, b) or is_step(b, a) for a, b in pairs)
+    differ = any(equal is False and not step for equal, step in zip(found, steps, strict=True))
+    return Decision(False, "restated") if decision.equal and differ else decision
 
 
 def _decide(ours: str, theirs: str) -> Decision:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from laconic.domains.math.normalise import GREEK
 from laconic.domains.math.words import plain_words
 
 _SET_OFF = r"(?:(?<=[,;({]\s)|(?<=[,;({]))"
@@ -20,6 +21,11 @@ _JOINT = re.compile(
     rf"|(?P<open>\()?\s?(?<![A-Za-z]){_CLAIM}(?![A-Za-z]))[,:]?\s?",
     re.I,
 )
+_CHOICE = re.compile(r"(?:\\text\s?\{\s?)?\(?\s?[A-Z]\s?\)?\s?\}?")
+"""The letter of a choice: beside anything else it names that, and is no spelling of it."""
+_NAMED = re.compile(r"(?:\A|[,;]|\\and|\\or)\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\(\w\))?\s*=")
+_LETTER = re.compile(r"\\text\s?\{[^{}]*\}|\\(?P<command>[A-Za-z]+)|[A-Za-df-hj-z]")
+_GREEK = GREEK - {"pi"}
 MOST = 3
 """Spellings of one answer; what claims to have more is no answer."""
 
@@ -32,7 +38,21 @@ def spellings(text: str) -> list[str]:
         found.append(_inner(text[start : joint.start()], opened))
         start, opened = joint.end(), bool(joint["opened"] or joint["open"])
     found.append(_inner(text[start:], opened))
-    return found if 1 < len(found) <= MOST and all(map(_is_mathematics, found)) else [text]
+    named = sum(bool(_CHOICE.fullmatch(part)) for part in found)
+    whole = 1 < len(found) <= MOST and all(map(_is_mathematics, found)) and named in (0, len(found))
+    return found if whole else [text]
+
+
+def is_step(part: str, answer: str) -> bool:
+    """Whether `part` is an equation on the way to an answer, as `2x = 6` is to 3: it has unknowns, the answer none. It
+    differs from the answer and says nothing against it."""
+    return "=" in part and _has_unknowns(part) and not _has_unknowns(answer)
+
+
+def _has_unknowns(text: str) -> bool:
+    """Whether there are letters beside those that are given a value."""
+    found = _LETTER.finditer(_NAMED.sub(" ", text))
+    return any(m["command"] in _GREEK if m["command"] else len(m[0]) == 1 for m in found)
 
 
 def _inner(part: str, opened: bool) -> str:
@@ -42,5 +62,7 @@ def _inner(part: str, opened: bool) -> str:
 
 
 def _is_mathematics(part: str) -> bool:
+    if part.startswith("\\approx"):  # `i.e. \\approx 3.46` claims no equality
+        return False
     closed = part.count("{") == part.count("}")
     return bool(part) and closed and sum(map(part.count, "([")) == sum(map(part.count, ")]")) and not plain_words(part)
