@@ -6,6 +6,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from laconic.watch.meter import Meter
 from laconic.watch.status import VERSIONS_KEPT, Extent, StatusFile, last_of_name, read_status
 
@@ -73,4 +75,15 @@ def test_the_newest_versions_of_a_study_keep_their_status_and_so_does_every_live
     assert set((tmp_path / "runs").iterdir()) == {live, *newest, status_of(tmp_path, "one-more", 0)}
     has_run(tmp_path, "one", 2)
     assert set((tmp_path / "runs").iterdir()) == {live, *newest, status_of(tmp_path, "one-more", 0)}, "no new version"
+    assert (last_of_name(tmp_path, "one") or {})["state"] == "partial"
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"state": "finished"}', "7", "not JSON", ""])
+def test_a_file_that_is_no_status_neither_stops_a_run_nor_is_removed(tmp_path: Path, text: str):
+    strange = status_of(tmp_path, "one", 0)
+    strange.parent.mkdir()
+    strange.write_text(text)
+    for version in range(1, 3 + VERSIONS_KEPT):
+        has_run(tmp_path, "one", version)
+    assert strange.read_text() == text
     assert (last_of_name(tmp_path, "one") or {})["state"] == "partial"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from laconic.core.digest import KEY_CHARS, digest
 from laconic.store.artifacts import Artifact
@@ -66,12 +66,19 @@ def _of_name(folder: Path, name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path, facts
 
 
+_WRITTEN = frozenset({"study", "state", "pid", "now"})
+"""What every status has; a file without it is something else's."""
+
+
 def read_status(path: Path) -> dict[str, Any] | None:
     """What the last process wrote, `killed` when it is gone without a word; None when nothing can be read."""
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        read: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    if not isinstance(read, dict) or not read.keys() >= _WRITTEN:
+        return None
+    facts = cast("dict[str, Any]", read)
     if facts["state"] == "running" and not _alive(facts["pid"]):
         facts |= {"state": "killed", "why": "its process is gone and left no word"}
     return facts
