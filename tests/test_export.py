@@ -117,7 +117,9 @@ def test_the_looks_and_the_report(place: Path):
     looks = {name: api.look(place / "made.toml", name, store=place / "store") for name in api.LOOKS}
     assert all(looks.values())
     screened = next(row for row in looks["funnel"] if row["step"] == "screen/short")
-    assert screened["left_out"] == {"empty_reasoning": 1}
+    assert (screened["rows"], screened["left_out"]) == (7, {"empty_reasoning": 1})
+    whole = next(row for row in looks["funnel"] if row["step"] == "screen/long")
+    assert (whole["rows"], whole["left_out"]) == (16, {}), "every trace that was kept, not the sample that is profiled"
     assert {row["teacher"] for row in looks["profile"]} == {"long", "short"}
     assert "How the teachers reason" in (place / "reports" / "made" / "report.md").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="no view"):
