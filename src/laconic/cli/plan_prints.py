@@ -76,7 +76,7 @@ def _uncounted(works: dict[str, Work]) -> str:
 
 
 def _funds_line(funds: Funds) -> str:
-    """`budget: 1,200 of 50 million tokens ... left; what is owed is estimated at 60 million: it does not fit`."""
+    """`budget: 1,200 of 50 million tokens ... left; what is owed is about 60 million: it does not fit`."""
     if funds.unit == "tokens":
         spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " tokens (prompt and completion)"
@@ -90,7 +90,7 @@ def _funds_line(funds: Funds) -> str:
         return f"{said}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
     fits = "it fits" if funds.fits else "it does not fit" if not funds.at_most else "it may not fit"
     without = f", {', '.join(funds.unknown)} not counted" if funds.unknown else ""
-    return f"{said}; what is owed is estimated at {'at most ' if funds.at_most else ''}{owed}{without}: {fits}"
+    return f"{said}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
 
 
 def _pilot_line(pilot: Any) -> str:
