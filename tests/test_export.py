@@ -117,7 +117,9 @@ def test_the_looks_and_the_report(place: Path):
     looks = {name: api.look(place / "made.toml", name, store=place / "store") for name in api.LOOKS}
     assert all(looks.values())
     screened = next(row for row in looks["funnel"] if row["step"] == "screen/short")
-    assert screened["left_out"] == {"empty_reasoning": 1}
+    assert (screened["rows"], screened["left_out"]) == (7, {"empty_reasoning": 1})
+    whole = next(row for row in looks["funnel"] if row["step"] == "screen/long")
+    assert (whole["rows"], whole["left_out"]) == (16, {}), "every trace that was kept, not the sample that is profiled"
     assert {row["teacher"] for row in looks["profile"]} == {"long", "short"}
     assert "How the teachers reason" in (place / "reports" / "made" / "report.md").read_text(encoding="utf-8")
     with pytest.raises(InputError, match="no view"):
@@ -194,6 +196,30 @@ def test_the_card_names_the_licence_of_each_data_set_that_is_known():
     assert "- teacher `r1`: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
     assert "- teacher `oss`: `openai/gpt-oss-120b`: not known here\n" in said
     assert '`repetition = 0.3`, `language = {"script": "latin", "at_least": 0.9}`' in said
+
+
+def test_the_card_says_who_was_asked_how_and_against_what_was_decontaminated():
+    raw = {
+        "name": "k", "tokenizer": "words", "prompt": "{problem} Think.",
+        "problems": {"kind": "jsonl", "path": "p.jsonl"},
+        "teachers": {
+            "oss": {
+                "kind": "endpoint", "model": "openai/gpt-oss-120b", "samples": 4, "until": "correct",
+                "sampling": {"temperature": 0, "max_tokens": 99},
+            },
+            "r1": {"kind": "endpoint", "model": "r1", "after": "oss", "prompt": "Now: {problem}", "system": "Be deep."},
+        },
+        "arms": {"r1": {"teacher": "r1"}},
+        "evaluate": {"benchmarks": ["math-500", "gsm8k"]},
+    }  # fmt: skip
+    said = card(parse_study(raw), {}, {}, [])
+    oss = '`model = "openai/gpt-oss-120b"`, `samples = 4`, `until = "correct"`'
+    assert f"- `oss`: endpoint, {oss}, `temperature = 0.0`, `top_p = 1.0`, `max_tokens = 99`\n" in said
+    r1 = '`model = "r1"`, `samples = 1`, `after = "oss"`, `system = "Be deep."`, `prompt = "Now: {problem}"`'
+    assert f"- `r1`: endpoint, {r1}, `temperature = 1.0`" in said
+    assert "- Decontaminated against: `math-500`, `gsm8k`\n" in said
+    assert "# k\n\nReasoning traces" in said, "a study without a description leaves no gap"
+    assert "against: nothing\n" in card(parse_study({**raw, "decontaminate": {"enabled": False}}), {}, {}, [])
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,14 @@ def test_a_file_that_is_not_what_it_says_is_a_fault(tmp_path: Path):
         assert isinstance(fault, Fault)
         assert (fault.level, fault.where) == ("fault", where)
         assert says in fault.found
+
+
+def test_every_field_that_a_row_lacks_is_told_of_at_once(tmp_path: Path):
+    asked = study(tmp_path, ["4"])
+    (tmp_path / "p.jsonl").write_text('{"question": "a", "gold": "4"}\n', encoding="utf-8")
+    source = JsonlProblems(path=str(tmp_path / "p.jsonl"), tag_fields=("id",))
+    faults = reference_faults(asked.model_copy(update={"problems": source}))
+    assert [fault.where for fault in faults] == [
+        "problems.prompt_field", "problems.reference_field", "problems.tag_fields",
+    ]  # fmt: skip
+    assert all("p.jsonl:1 has no field" in fault.found for fault in faults)

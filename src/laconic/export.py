@@ -18,7 +18,8 @@ from laconic.adapters import chat
 from laconic.core.columns import Places, Texts
 from laconic.core.errors import InputError
 from laconic.core.records import Example, Problem
-from laconic.stages.generate import RecordedTeacher
+from laconic.core.spec import Sampling
+from laconic.stages.generate import RecordedTeacher, Teacher
 from laconic.stages.presets import PRESETS
 from laconic.store.artifacts import Artifact
 from laconic.study import Study
@@ -140,8 +141,9 @@ def card(
     )
     lengths = "\n".join(_length_row(name, rows[name], artifact) for name, artifact in arms.items())
     steps = "\n".join(_funnel_row(row) for row in funnel)
-    teachers = "\n".join(f"- `{name}`: {teacher.kind}" for name, teacher in study.teachers.items())
+    teachers = "\n".join(f"- `{name}`: {_asked(teacher, study.prompt)}" for name, teacher in study.teachers.items())
     digests = "\n".join(f"- `{name}`: `{artifact.content}`" for name, artifact in arms.items())
+    about = f"\n{told}\n" if (told := study.description.strip()) else ""
     require = study.curate.require if isinstance(study.curate.require, str) else study.curate.require.model_dump()
     return f"""---
 configs:
@@ -151,9 +153,7 @@ configs:
 ---
 
 # {study.title or study.name}
-
-{study.description.strip()}
-
+{about}
 Reasoning traces of several teachers on the same problems, verified and paired with Laconic. One configuration an arm;
 `messages` is what the student is shown and, as the assistant's turn, trained on. A configuration is one epoch: where
 arms are matched by tokens or steps, an example stands in it as often as it occurs, `occurrence` 0, 1 and so on. `phase`
@@ -165,6 +165,7 @@ read from, `tags` are its fields that the study keeps (`tag_fields`).
 - Pairing: `require = {require}`, matched by {", ".join(study.curate.match)}, seed {study.seed}
 - Prompt: `{study.prompt}`; tokens counted with `{Path(study.counting).name}`
 - Filters: {_filters(study)}
+- Decontaminated against: {_benchmarks(study)}
 
 {teachers}
 
@@ -203,10 +204,30 @@ def _funnel_row(row: Mapping[str, Any]) -> str:
     return f"| {row['step']} | {row['rows']:,} | {left} |"
 
 
+def _asked(teacher: Teacher, prompt: str) -> str:
+    """What kind of teacher it is, who was asked, and how: what another would need to ask again."""
+    told = {name: getattr(teacher, name, None) for name in ("model", "samples", "until", "after", "system")}
+    if (own := getattr(teacher, "prompt", prompt)) != prompt:
+        told["prompt"] = own
+    sampling: Sampling | None = getattr(teacher, "sampling", None)
+    return ", ".join(filter(None, (teacher.kind, _settings({**told, **(sampling.model_dump() if sampling else {})}))))
+
+
+def _benchmarks(study: Study) -> str:
+    if not study.is_decontaminated:
+        return "nothing"
+    return ", ".join(f"`{name}`" for name in study.evaluate.benchmarks)
+
+
 def _filters(study: Study) -> str:
-    named = study.curate.filters.model_dump(mode="json")
-    on = {name: value for name, value in named.items() if value not in (None, False, [])}
-    return ", ".join(f"`{name} = {json.dumps(value)}`" for name, value in on.items()) or "none"
+    return _settings(study.curate.filters.model_dump(mode="json")) or "none"
+
+
+def _settings(named: Mapping[str, object]) -> str:
+    """Those that are set, as a study file has them."""
+    off = ("null", "false", "[]")  # as JSON: to Python a temperature of 0 is false
+    said = {name: json.dumps(value) for name, value in named.items()}
+    return ", ".join(f"`{name} = {value}`" for name, value in said.items() if value not in off)
 
 
 def _licences(study: Study) -> str:

@@ -45,6 +45,8 @@ def funnel(study: Study, found: Found) -> Rows:
             n = artifact.manifest.rows.get(_COUNTED[stage])
             if n is None:
                 n = artifact.manifest.facts.get("problems", 0)
+            if stage == "screen" and (traces := found.get(f"generate/{label}")) is not None:
+                n = traces.manifest.rows["traces"] - sum(left.values())  # its own rows are profiles, of a sample
             rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
     return rows
 

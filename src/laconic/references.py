@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from laconic.core.errors import Fault, InputError
+from laconic.core.errors import Fault, InputError, LaconicError, StudyError
 from laconic.core.protocols import Answered, Grading
 from laconic.core.records import UNGRADED, Outcome, Problem
 from laconic.domains.math import MathVerifier, reference_answer
@@ -53,22 +53,32 @@ def _of_file(where: str, source: JsonlProblems, seed: int, verifier: MathVerifie
         drawn = set(random.Random(seed).sample(range(1, n_lines + 1), MOST)) if n_lines > MOST else None
         rows = problems_of_rows(_whole(read_jsonl(path, drawn), source, where), source)
         problems = {row.problem_id: row for row in rows if isinstance(row, Problem)}
-    except InputError as error:
-        return [error.fault]
+    except LaconicError as error:
+        return list(error.faults)
     bad = list(_bad(problems.values(), verifier))
     listed = [_warning(where, problem, why, cost) for problem, why, cost in bad[:LISTED]]
     return [*_most(where, bad, len(problems)), *listed, *_unlisted(where, bad), *_drawn(where, n_lines, len(problems))]
 
 
 def _whole(rows: Rows, source: FileProblems, where: str) -> Rows:
-    """The rows, as long as each has the fields that the study names. Raises `InputError` naming the study's field."""
+    """The rows, as long as each has the fields that the study names. Raises `StudyError` with all that a row lacks."""
     named = [("prompt_field", source.prompt_field), ("reference_field", source.reference_field)]
     named += [("tag_fields", name) for name in source.tag_fields]
     for at, row in rows:
-        if fits(row, source.where):
-            for field, path in named:
-                need(row, path, at, field=f"{where}.{field}")
+        lacking = _lacking(row, named, at, where) if fits(row, source.where) else []
+        if lacking:
+            raise StudyError(lacking)
         yield at, row
+
+
+def _lacking(row: Mapping[str, object], named: Iterable[tuple[str, str]], at: str, where: str) -> list[Fault]:
+    faults: list[Fault] = []
+    for field, path in named:
+        try:
+            need(row, path, at, field=f"{where}.{field}")
+        except InputError as error:
+            faults.append(error.fault)
+    return faults
 
 
 def _count(path: Path) -> int:

@@ -224,4 +224,4 @@ def test_a_second_run_does_nothing_and_the_plan_says_what_is_left(study: Path, s
 def test_the_paper_as_shipped_is_planned_without_a_network(tmp_path: Path):
     plan = cli_in(tmp_path)("plan", "paper").stdout
     assert "curate/r1" in plan
-    assert re.search(r"generate/gpt-oss +at most 300,000 traces", plan)
+    assert re.search(r"generate/gpt-oss +at most 300,000 traces, at most about 1\.05 billion completion tokens", plan)

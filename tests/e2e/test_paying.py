@@ -487,7 +487,7 @@ def test_the_plan_tells_whom_a_sum_leaves_out_and_whether_the_budget_has_room(tm
         spent, owed = 2 * 6 * (PROMPT_TOKENS + 30), 2 * 6 * (PROMPT_TOKENS + 30)
         text, facts = planned(f"{{ tokens = {spent + owed - 1} }}")
         assert f"budget: {spent} of {spent + owed - 1} tokens (prompt and completion) spent, {owed - 1} left" in text
-        assert f"what is owed is estimated at {owed}: it does not fit" in text
+        assert f"what is owed is about {owed}: it does not fit" in text
         assert "6 in the ledger (180 completion tokens)" in text
         assert "0.00022 (0.00022 to 0.00022) in the stated currency (no price for deep: not counted)" in text
         assert f"store: {tmp_path / 'store'}" in text

@@ -49,7 +49,7 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     if any(work.kind == "ask" and name in waiting for name, work in works.items()):
         typer.echo("what a waiting step asks for is an upper bound: problems may go, and a ledger may hold replies")
     if any(work.kind == "ask" and work.tokens is None for work in works.values()):
-        typer.echo("tokens are known where run.prices states them or a ledger shows them: try --pilot 50")
+        typer.echo("run.prices.NAME.tokens_per_trace states tokens that no ledger shows yet: or try --pilot 50")
     typer.echo(f"store: {bill.store}")
 
 
@@ -76,7 +76,7 @@ def _uncounted(works: dict[str, Work]) -> str:
 
 
 def _funds_line(funds: Funds) -> str:
-    """`budget: 1,200 of 50 million tokens ... left; what is owed is estimated at 60 million: it does not fit`."""
+    """`budget: 1,200 of 50 million tokens ... left; what is owed is about 60 million: it does not fit`."""
     if funds.unit == "tokens":
         spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " tokens (prompt and completion)"
@@ -90,7 +90,7 @@ def _funds_line(funds: Funds) -> str:
         return f"{said}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
     fits = "it fits" if funds.fits else "it does not fit" if not funds.at_most else "it may not fit"
     without = f", {', '.join(funds.unknown)} not counted" if funds.unknown else ""
-    return f"{said}; what is owed is estimated at {'at most ' if funds.at_most else ''}{owed}{without}: {fits}"
+    return f"{said}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
 
 
 def _pilot_line(pilot: Any) -> str:
@@ -106,23 +106,25 @@ def _pilot_line(pilot: Any) -> str:
 
 
 def _work_line(work: Work) -> str:
-    """What a step will take, in one line."""
+    """What a step will take, in one line. All of it is a bound where its rows are one: samples that stop at the first
+    correct one are mostly fewer."""
     unit = _UNITS.get(work.kind, "trace")
     rows = f"an unknown number of {unit}s" if work.rows is None else counted(work.rows, unit)
-    parts = [f"at most {rows}" if work.at_most and work.rows is not None else rows]
+    most = "at most " if work.at_most else ""
+    parts = [rows if work.rows is None else f"{most}{rows}"]
     if work.kept:
         parts[0] += f" owed, {work.kept:,} in the ledger ({_short(work.spent.completion)} completion tokens)"
     if work.tokens:
         between = (
             f" ({_short(work.low)} to {_short(work.high)})" if work.low is not None and work.high is not None else ""
         )
-        parts.append(f"about {_short(work.tokens)} {'completion ' if work.kind in _PAID else ''}tokens{between}")
+        parts.append(f"{most}about {_short(work.tokens)} {'completion ' if work.kind in _PAID else ''}tokens{between}")
     if work.gpu_hours:
-        parts.append(f"{work.gpu_hours:,.1f} GPU hours")
+        parts.append(f"{most}{work.gpu_hours:,.1f} GPU hours")
     if work.money:
         bounds = [money(n) for n in (work.money_low, work.money_high) if n is not None]
         between = f" ({' to '.join(bounds)})" if bounds else ""
-        parts.append(f"{money(work.money)}{between} in the stated currency")
+        parts.append(f"{most}{money(work.money)}{between} in the stated currency")
     return ", ".join(parts)
 
 
