@@ -57,7 +57,7 @@ def hear(
             author=author, jury=LlmJury(votes=votes), sampling=spec.judge.sampling, ledger=log, progress=Silence(),
             stop=threading.Event(),
         )  # fmt: skip
-        verdicts, account, _ = judge({PROBLEM.problem_id: PROBLEM}, traces, lambda: first, docket, court)
+        verdicts, account, _ = judge(((t, PROBLEM) for t in traces), lambda: first, docket, court)
     return list(verdicts), account
 
 
