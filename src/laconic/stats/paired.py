@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
-from numpy.typing import NDArray
 
 from laconic.core.errors import InputError
 from laconic.stats.accuracy import resampling_error
@@ -90,14 +89,14 @@ def sign_flip_p(sums: FloatArray, *, unit: float = 0.0, seed: int = 0) -> tuple[
     moving = sums[np.abs(sums) > 1e-12]
     if len(moving) <= _EXACT:
         return _flip_all(moving), "exact sign flips"
-    # The size is judged before the cast: K_i without common factors make a lattice too fine for 64 bits.
     if unit > 0 and abs(float(moving.sum())) > _REACH * math.sqrt(float(moving @ moving)):
         return _SMALLEST, "exact sign flips"
-    if unit > 0 and _points(moving / unit) <= _LATTICE:
+    # The size is judged before the cast: K_i without common factors make a lattice too fine for 64 bits.
+    if unit > 0 and (points := _points(moving / unit)) <= _LATTICE:
         steps = np.rint(moving / unit).astype(np.int64)
         sizes, counts = np.unique(np.abs(steps), return_counts=True)
-        if len(sizes) * _points(steps) <= _LATTICE_WORK:
-            return _flip_lattice(abs(int(steps.sum())), sizes, counts, int(_points(steps))), "exact sign flips"
+        if len(sizes) * points <= _LATTICE_WORK:
+            return _flip_lattice(abs(int(steps.sum())), sizes, counts, points), "exact sign flips"
     return _flip_draws(moving, seed), f"{_DRAWS} sign flips, seed {seed}"
 
 
@@ -229,12 +228,11 @@ def _flip_all(sums: FloatArray) -> float:
     return float(np.mean(_at_least(totals, float(sums.sum()))))
 
 
-def _points(steps: NDArray[np.generic]) -> float:
+def _points(steps: FloatArray) -> int:
     """Of how many points a circle must be on which the sums of `steps` under all signs do not run into each other: as
-    far as they reach, or as far as they are ever found."""
-    step = np.abs(steps.astype(np.float64))
-    observed = abs(float(steps.astype(np.float64).sum()))
-    return math.ceil(min(2 * step.sum(), observed + _REACH * math.sqrt(float(step @ step)))) + 1
+    far as they reach, or as far as they are ever found. `steps` are whole numbers but for rounding."""
+    reach, observed = float(np.abs(steps).sum()), abs(float(steps.sum()))
+    return math.ceil(min(2 * reach, observed + _REACH * math.sqrt(float(steps @ steps)))) + 2
 
 
 def _flip_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int) -> float:
