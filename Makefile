@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: study test check clean
 
 study: $(VENV)/.study
-	$(BIN)/laconic run miniature
+	$(BIN)/lakon run miniature
 
 test: $(VENV)/.dev
 	sh tests/chromium.sh
@@ -36,7 +36,7 @@ $(VENV)/.dev: $(VENV)/.study
 	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-# The store is not touched: its ledgers hold what was paid for. `laconic gc` tidies it.
+# The store is not touched: its ledgers hold what was paid for. `lakon gc` tidies it.
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -38,12 +38,12 @@ from typing import Any, ClassVar
 
 CLIENTS = {
     "bare aiohttp": "aiohttp",
-    "laconic": "laconic.adapters.openai",
+    "lakon": "lakon.backends.endpoint.author",
     "openai SDK": "openai",
     "curator": "bespokelabs.curator",
 }
 """Client to the module that it takes."""
-OURS = ("bare aiohttp", "laconic")
+OURS = ("bare aiohttp", "lakon")
 MODEL = "m"
 MARK = struct.Struct("<16sd")
 """A reply's key, and when it was put."""
@@ -222,14 +222,14 @@ def curator(url: str, n: int, concurrency: int, folder: Path) -> None:
 
 
 def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
-    """Laconic with everything on: ledger, parsing, accounting. Asks what the ledger does not have yet.
+    """Lakon with everything on: ledger, parsing, accounting. Asks what the ledger does not have yet.
 
     Requests are made as the window wants them, so that the memory is the client's and the ledger's, not the problems'.
     """
-    from laconic.adapters.openai import EndpointAuthor
-    from laconic.core.digest import digest
-    from laconic.core.protocols import Payload, Request
-    from laconic.store.ledger import Ledger
+    from lakon.backends.endpoint.author import EndpointAuthor
+    from lakon.core.digest import digest
+    from lakon.core.protocols import Payload, Request
+    from lakon.store.ledger.ledger import Ledger
 
     began = time.perf_counter()
     author = EndpointAuthor(identity={"model": MODEL}, model=MODEL, urls=[url], concurrency=concurrency)
@@ -279,7 +279,7 @@ def child(name: str, url: str, n: int, concurrency: int, path: str) -> None:
     importlib.import_module(CLIENTS[name])
     began = time.perf_counter()
     facts: dict[str, float] = {}
-    if name == "laconic":
+    if name == "lakon":
         facts = ours(url, n, concurrency, Path(path))
     elif name == "curator":
         curator(url, n, concurrency, Path(path).with_suffix(".curator"))
@@ -344,14 +344,14 @@ def large(n: int, concurrency: int, n_bytes: int) -> None:
     print(f"{n:,} replies of {n_bytes:,} bytes, {concurrency} at once", flush=True)
     with serving(0.0, n_bytes, varied=True) as url, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.ledger"
-        facts = finish(start("laconic", url, n, concurrency, path))
+        facts = finish(start("lakon", url, n, concurrency, path))
         size = path.stat().st_size
         path.unlink()
         print(f"  {n / facts['seconds']:,.0f} requests/s, {facts['cpu_s'] / n * 1000:.2f} CPU s per 1,000")
         print(f"  peak RSS {facts['early_mb']:.0f} MB after a twentieth, {facts['rss_mb']:.0f} MB at the end")
         rate = size / facts["seconds"]
         print(f"  a ledger of {size / 1e6:,.0f} MB, written at {rate / 1e6:.0f} MB/s", flush=True)
-        process = start("laconic", url, n, concurrency, path)
+        process = start("lakon", url, n, concurrency, path)
         half = clock(url)[1] + n // 2
         while clock(url)[1] < half and process.poll() is None:
             time.sleep(0.01)
@@ -359,7 +359,7 @@ def large(n: int, concurrency: int, n_bytes: int) -> None:
         process.communicate()
         clock(url)
         began = time.monotonic()
-        facts = finish(start("laconic", url, n, concurrency, path))
+        facts = finish(start("lakon", url, n, concurrency, path))
         first_at, sent = clock(url)
         assert first_at, "the resumed run asked nothing"
         print(f"  killed at half, resumed: opened after {facts['opened_s']:.2f} s and knew what is owed after", end=" ")
@@ -372,8 +372,8 @@ def large(n: int, concurrency: int, n_bytes: int) -> None:
 
 def disk(path: Path, size: int, n_bytes: int) -> None:
     """The ledger's own speed with nobody else at work, beside a plain write and fsync of as many bytes."""
-    from laconic.core.digest import digest
-    from laconic.store.ledger import Ledger
+    from lakon.core.digest import digest
+    from lakon.store.ledger.ledger import Ledger
 
     block = os.urandom(1 << 20)
     began = time.monotonic()
@@ -397,7 +397,7 @@ def disk(path: Path, size: int, n_bytes: int) -> None:
 
 def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int, seed: int) -> None:
     """Kill the client at random moments until it has been killed `kills` times, then let it finish."""
-    from laconic.store.ledger import Ledger
+    from lakon.store.ledger.ledger import Ledger
 
     rng = random.Random(seed)
     moments = sorted(rng.sample(range(1, n), kills))
@@ -408,7 +408,7 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
         marks.touch()
         n_before = 0
         for moment in moments:
-            process = start("laconic", url, n, concurrency, path)
+            process = start("lakon", url, n, concurrency, path)
             while len(counted(url)[1]) < moment and process.poll() is None:
                 time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
@@ -419,7 +419,7 @@ def killed(n: int, concurrency: int, latency_s: float, n_bytes: int, kills: int,
             n_before += len(put)
             n_lost.append(len(lost))
             ages.append(put[-1][1] - lost[0] if lost else 0.0)
-        finish(start("laconic", url, n, concurrency, path))
+        finish(start("lakon", url, n, concurrency, path))
         with Ledger.open(path) as ledger:
             n_kept, n_damaged, n_doubled = len(ledger), ledger.damaged, ledger.compact()
         n_asked = sum(counted(url)[0].values())

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from laconic.store.artifacts import Artifact
-    from laconic.store.step import Step
+    from lakon.store.artifacts import Artifact
+    from lakon.store.step import Step
 
 Figures = dict[str, float]
 
@@ -119,9 +119,9 @@ def reasoning(rng: random.Random, mean: int) -> str:
 
 def ours(folder: Path) -> None:
     """From the file to arms, verdicts, screens and the report."""
-    from laconic import api
-    from laconic.core import memory
-    from laconic.store import runner
+    from lakon import api
+    from lakon.core import memory
+    from lakon.store import runner
 
     memory.settle()  # as the command line does
     taken: dict[str, float] = {}
@@ -144,7 +144,7 @@ def ours(folder: Path) -> None:
             print(f"  {state.step.name}: {state.artifact.manifest.rows}")
     for name, cpu in sorted(taken.items(), key=lambda item: -item[1]):
         print(f"  {cpu:6.2f} CPU s  {name}")
-    watch.report(folder / "ours.json", f"laconic, source to report ({len(done.executed)} steps)", seconds)
+    watch.report(folder / "ours.json", f"lakon, source to report ({len(done.executed)} steps)", seconds)
 
 
 def peer(folder: Path) -> None:

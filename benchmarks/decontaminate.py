@@ -23,10 +23,10 @@ from pathlib import Path
 
 from planting import HELD_OUT, TUNED, Way
 
-from laconic.core.records import Problem
-from laconic.miniature.problems import generate
-from laconic.stages.decontaminate import Decontaminate, decontaminate
-from laconic.stages.duplicates import grouped
+from lakon.core.records import Problem
+from lakon.miniature.problems import generate
+from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
+from lakon.stages.problems.near_duplicates import grouped
 
 TOTAL = 30_000
 CURVE = [

@@ -121,11 +121,11 @@ def measure(folder: Path, name: str, count: int | None) -> None:
     import numpy  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    from laconic import intake
-    from laconic.stages.problems import JsonlProblems
-    from laconic.store.artifacts import Artifact, Store
-    from laconic.store.step import StepContext
-    from laconic.study import Study
+    from lakon.pipeline.steps import problems as intake
+    from lakon.stages.problems.sources import JsonlProblems
+    from lakon.store.artifacts import Artifact, Store
+    from lakon.store.step import StepContext
+    from lakon.study.schema import Study
 
     store = Store(folder / "store")
 

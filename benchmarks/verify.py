@@ -23,10 +23,11 @@ from typing import Any
 import graders
 from mix import Draw, draws
 
-from laconic.core.protocols import Answered, Grading
-from laconic.core.records import Outcome
-from laconic.domains.math import MathVerifier, normalise
-from laconic.domains.pool import KillablePool
+from lakon.core.protocols import Answered, Grading
+from lakon.core.records import Outcome
+from lakon.domains.math import MathVerifier
+from lakon.domains.math.parse import clean as normalise
+from lakon.domains.worker_pool.pool import KillablePool
 
 Case = dict[str, Any]
 PEER_LIMIT_S = 8.0
@@ -127,7 +128,7 @@ def wrong_ones(cases: Sequence[Case], gradings: Sequence[Grading]) -> None:
 def beside_peers(cases: Sequence[Case], ours: Sequence[bool], names: Iterable[str]) -> None:
     """The same cases under each grader, matters of taste left out; peers in killable workers, because some hang."""
     print("\ngrader: right, rows, false accepts, false rejects (no matters of taste)")
-    print(f"{line_of(tally(cases, ours))}  laconic")
+    print(f"{line_of(tally(cases, ours))}  lakon")
     for name in names:
         rows = [(case["gold"], case["prediction"]) for case in cases]
         work = graders.accept

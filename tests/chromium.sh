@@ -2,7 +2,7 @@
 # A real Chromium for the tests that open the report's page. Installed where the system's package manager can do it
 # without asking; where it cannot, those tests say that they were skipped, and why.
 set -u
-for name in "${LACONIC_CHROMIUM:-}" chromium chromium-browser google-chrome; do
+for name in "${LAKON_CHROMIUM:-}" chromium chromium-browser google-chrome; do
     if [ -n "$name" ] && command -v "$name" >/dev/null 2>&1; then exit 0; fi
 done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.core.columns import Counts, Places, Texts, fingerprint, fingerprints, order_of
-from laconic.core.digest import digest
+from lakon.core.columns import Counts, Places, Texts, fingerprint, fingerprints, order_of
+from lakon.core.digest import digest
 
 IDS = [digest(i) for i in range(500)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from laconic.core.digest import canonical_json, derive_seed, digest
+from lakon.core.digest import canonical_json, derive_seed, digest
 
 
 def test_equal_values_have_one_text_whatever_their_order():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from laconic.core.errors import Fault, InputError, RunStopped, StudyError, near_miss
+from lakon.core.errors import Fault, InputError, RunStopped, StudyError, near_miss
 
 
 def test_a_message_has_where_found_expected_and_remedy():

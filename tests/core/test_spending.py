@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.core.spending import Account, Admission, Budget, Rate, Spent
+from lakon.core.spending import Account, Admission, Budget, Rate, Spent
 
 
 @given(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pool_rows
 
-from laconic.core.protocols import Answered
-from laconic.domains.math import MathVerifier
-from laconic.domains.pool import KillablePool
+from lakon.core.protocols import Answered
+from lakon.domains.math import MathVerifier
+from lakon.domains.worker_pool.pool import KillablePool
 
 EXPECTED = ["correct", "correct", "incorrect", "truncated", "a!", "timeout", "b!"]
 """What `graded` gives wherever it runs."""

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from laconic.core.protocols import Answered, Jury
-from laconic.domains.judge import ANSWER_CHARS, LlmJury
+from lakon.core.protocols import Answered, Jury
+from lakon.domains.judge import ANSWER_CHARS, LlmJury
 
 JURY: Jury = LlmJury()
 

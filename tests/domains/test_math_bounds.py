@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.protocols import Answered, Grading
-from laconic.core.records import Outcome
-from laconic.domains.math import MathVerifier
+from lakon.core.protocols import Answered, Grading
+from lakon.core.records import Outcome
+from lakon.domains.math import MathVerifier
 
 OVERRUN_S = 0.5
 """What a row may take beyond its limit, at worst: the promise of the verifier."""

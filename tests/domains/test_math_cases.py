@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from cases_tables import Case, table
 
-from laconic.core.protocols import Answered
-from laconic.core.records import Outcome
-from laconic.domains.math import MathVerifier
+from lakon.core.protocols import Answered
+from lakon.core.records import Outcome
+from lakon.domains.math import MathVerifier
 
 CASES = [
     case

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from laconic.core.records import Outcome
-from laconic.domains.math import equal
+from lakon.core.records import Outcome
+from lakon.domains.math import equal
 
 EQUAL = r"""
 x > 1 | 1 < x

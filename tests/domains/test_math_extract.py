@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.domains.math.extract import extract, has_open_reasoning
+from lakon.domains.math.extract.marked import extract, has_open_reasoning
 
 CASES = [
     # boxes

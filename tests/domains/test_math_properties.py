@@ -9,10 +9,10 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.core.records import Outcome
-from laconic.domains.math import equal
-from laconic.domains.math.integers import whole
-from laconic.domains.math.normalise import clean
+from lakon.core.records import Outcome
+from lakon.domains.math import equal
+from lakon.domains.math.parse.clean import clean
+from lakon.domains.math.parse.integers import whole
 
 Rewriting = Callable[[str], str]
 LEAVES = st.one_of(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.protocols import Answered
-from laconic.core.records import Outcome
-from laconic.domains.math import MathVerifier
+from lakon.core.protocols import Answered
+from lakon.core.records import Outcome
+from lakon.domains.math import MathVerifier
 
-DATA = Path(os.environ.get("LACONIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+DATA = Path(os.environ.get("LAKON_DATA") or Path(__file__).parents[3] / "shared" / "data")
 FILES = ("math500", "math_train", "aime2024", "aime2025")
 FORMS: dict[str, Callable[[str], str]] = {
     "bare": lambda r: r,

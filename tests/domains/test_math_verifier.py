@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from laconic.core.protocols import Answered, Verifier
-from laconic.core.records import Outcome
-from laconic.domains.math import MathVerifier
+from lakon.core.protocols import Answered, Verifier
+from lakon.core.records import Outcome
+from lakon.domains.math import MathVerifier
 
 
 def row(reference: str, answer: str, finish: str | None = "stop") -> Answered:
@@ -107,9 +107,7 @@ def test_easy_rows_start_no_process() -> None:
 
 
 def test_importing_the_verifier_imports_no_algebra() -> None:
-    code = (
-        "import sys, laconic.domains.math; print([m for m in ('sympy', 'mpmath', 'math_verify') if m in sys.modules])"
-    )
+    code = "import sys, lakon.domains.math; print([m for m in ('sympy', 'mpmath', 'math_verify') if m in sys.modules])"
     environment = {"PYTHONPATH": ":".join(entry for entry in sys.path if entry)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pool_rows
 import pytest
 
-from laconic.domains.pool import KillablePool
+from lakon.domains.worker_pool.pool import KillablePool
 
 OVERRUN_S = 0.5
 """What a row may take beyond its limit, at worst: the promise of the verifier."""
@@ -149,7 +149,7 @@ def test_workers_die_with_a_caller_that_is_killed() -> None:
     here = str(Path(__file__).parent)
     script = (
         f"import sys; sys.path.insert(0, {here!r}); import pool_rows, time\n"
-        "from laconic.domains.pool import KillablePool\n"
+        "from lakon.domains.worker_pool.pool import KillablePool\n"
         "pool = KillablePool(pool_rows.act, setup=pool_rows.prepare, limit_s=60)\n"
         "list(pool.map(['a'])); pool.submit('hang'); pool._pump(0.1)\n"
         "print(*pool.worker_pids, pool._template._process.pid, flush=True); time.sleep(60)\n"

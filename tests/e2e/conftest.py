@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "adapters"))  # the server of `faults.py`
+sys.path.insert(0, str(Path(__file__).parents[1] / "backends"))  # the server of `faults.py`
 
 from e2e_study import SMALL, Cli, cli_in
 
@@ -22,6 +22,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def laconic(place: Path) -> Cli:
-    """`laconic ARGS...` in the working folder, as its own process."""
+def lakon(place: Path) -> Cli:
+    """`lakon ARGS...` in the working folder, as its own process."""
     return cli_in(place)

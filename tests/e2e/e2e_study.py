@@ -78,7 +78,7 @@ def cli_in(folder: Path) -> Cli:
 
     def call(*args: str, expect: int = 0, timeout: float = 280) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "laconic", *args], cwd=folder, capture_output=True, text=True, timeout=timeout,
+            [sys.executable, "-m", "lakon", *args], cwd=folder, capture_output=True, text=True, timeout=timeout,
             check=False, env=clean_environment(),
         )  # fmt: skip
         assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
@@ -107,4 +107,4 @@ def questions(n: int) -> Iterable[tuple[str, str]]:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without what would point a run elsewhere."""
-    return {key: value for key, value in os.environ.items() if key != "LACONIC_STORE"}
+    return {key: value for key, value in os.environ.items() if key != "LAKON_STORE"}

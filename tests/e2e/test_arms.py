@@ -43,7 +43,7 @@ draws_on = ["boxes", "prose"]
 """
 
 OWN = '''
-from laconic.arms import Pick
+from lakon.arms import Pick
 
 
 def longest(pool, arm, seed):
@@ -60,7 +60,7 @@ def row(i: int, reasoning: str, answer: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def laconic(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def lakon(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """The command line in a folder where the study has been run."""
     folder = tmp_path_factory.mktemp("arms")
     tables = {
@@ -82,37 +82,37 @@ def laconic(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return call
 
 
-def shown(laconic: Cli, table: str, arm: str) -> list[dict[str, Any]]:
-    done = laconic("show", "mine.toml", "--table", table, "--step", f"curate/{arm}", "--json")
+def shown(lakon: Cli, table: str, arm: str) -> list[dict[str, Any]]:
+    done = lakon("show", "mine.toml", "--table", table, "--step", f"curate/{arm}", "--json")
     return json.loads(done.stdout)
 
 
-def test_an_answer_only_arm_holds_no_derivation(laconic: Cli):
-    rows = shown(laconic, "examples", "answers")
+def test_an_answer_only_arm_holds_no_derivation(lakon: Cli):
+    rows = shown(lakon, "examples", "answers")
     assert [(r["prompt"], r["completion"]) for r in rows] == [(f"q{i}", f"\\boxed{{{i}}}") for i in (11, 12, 13)]
-    assert [r["rule"] for r in shown(laconic, "exclusions", "answers")] == ["no_trace_of_teacher"]
+    assert [r["rule"] for r in shown(lakon, "exclusions", "answers")] == ["no_trace_of_teacher"]
 
 
-def test_of_unverified_traces_one_that_comes_to_no_answer_is_left_out_by_name(laconic: Cli):
-    rows = shown(laconic, "examples", "any-answers")
+def test_of_unverified_traces_one_that_comes_to_no_answer_is_left_out_by_name(lakon: Cli):
+    rows = shown(lakon, "examples", "any-answers")
     assert {r["completion"] for r in rows} == {f"\\boxed{{{i}}}" for i in (11, 12, 13)}
-    (left,) = shown(laconic, "exclusions", "any-answers")
+    (left,) = shown(lakon, "exclusions", "any-answers")
     assert left["rule"] == "no_target"
     assert left["detail"].endswith("of prose")
 
 
-def test_a_look_tells_which_traces_a_filter_left_out_of_an_arm(laconic: Cli):
-    told = {row["step"]: row for row in json.loads(laconic("show", "mine.toml", "funnel", "--json").stdout)}
+def test_a_look_tells_which_traces_a_filter_left_out_of_an_arm(lakon: Cli):
+    told = {row["step"]: row for row in json.loads(lakon("show", "mine.toml", "funnel", "--json").stdout)}
     assert told["screen/boxes"]["left_out"] == {"answer_in_reasoning": 1}
-    assert "answer_in_reasoning" in laconic("show", "mine.toml", "funnel").stdout
-    rows = shown(laconic, "examples", "boxes")
+    assert "answer_in_reasoning" in lakon("show", "mine.toml", "funnel").stdout
+    rows = shown(lakon, "examples", "boxes")
     assert [("Still" in r["completion"], r["prompt"]) for r in rows] == [
         (False, "q11"), (True, "q12"), (False, "q13"), (False, "q14"),
     ]  # fmt: skip
 
 
-def test_a_strategy_of_ones_own_picks_what_an_arm_holds(laconic: Cli):
-    rows = shown(laconic, "examples", "own")
+def test_a_strategy_of_ones_own_picks_what_an_arm_holds(lakon: Cli):
+    rows = shown(lakon, "examples", "own")
     assert [(r["prompt"], r["teacher"], "well well" in r["completion"]) for r in rows] == [
         ("q11", "prose", False), ("q12", "prose", False), ("q13", "prose", False), ("q14", "boxes", True),
     ]  # fmt: skip

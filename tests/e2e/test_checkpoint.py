@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e_study import cli_in
 
-from laconic.miniature.student import base_path
+from lakon.miniature.student import base_path
 
 STUDY = """
 name = "checkpoint"

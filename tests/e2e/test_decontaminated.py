@@ -7,10 +7,10 @@ from pathlib import Path
 
 from e2e_study import cli_in
 
-from laconic import api
-from laconic.core.records import Exclusion, Problem
-from laconic.loading import load_study
-from laconic.store.artifacts import Artifact
+from lakon import api
+from lakon.core.records import Exclusion, Problem
+from lakon.store.artifacts import Artifact
+from lakon.study.load import load_study
 
 STUDY = """
 name = "mine"
@@ -45,7 +45,7 @@ def test_copies_leave_before_the_teacher_is_asked_and_the_funnel_counts_them(tmp
     cli_in(tmp_path)("run", "mine.toml", "-q")
     made: dict[str, Artifact] = {
         state.step.name: state.artifact
-        for state in api.plan(load_study(study), store=tmp_path / ".laconic")
+        for state in api.plan(load_study(study), store=tmp_path / ".lakon")
         if state.artifact is not None
     }
     clean = made["decontaminate/problems"]

@@ -1,4 +1,4 @@
-"""A real OpenAI-compatible server with the miniature's base behind it: ask, kill, resume, all through `laconic run`."""
+"""A real OpenAI-compatible server with the miniature's base behind it: ask, kill, resume, all through `lakon run`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from e2e_study import clean_environment, cli_in
 
-from laconic import api
-from laconic.core.records import Score, Trace, Verdict
-from laconic.loading import load_study
-from laconic.miniature.student import base_path
+from lakon import api
+from lakon.core.records import Score, Trace, Verdict
+from lakon.miniature.student import base_path
+from lakon.study.load import load_study
 
 GSM8K = [
     ("Tom has 12 marbles and buys 5 more. How many marbles has he now?", "17"),
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_without_asking_again(server: tuple[str, int], tmp_
     (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "served.toml").write_text(STUDY.format(model=model, port=port))
     run = subprocess.Popen(
-        [sys.executable, "-m", "laconic", "run", "served.toml", "-q"], cwd=tmp_path, env=clean_environment(),
+        [sys.executable, "-m", "lakon", "run", "served.toml", "-q"], cwd=tmp_path, env=clean_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     ledger = _ledger_with_rows(tmp_path, run)
@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_without_asking_again(server: tuple[str, int], tmp_
     done = json.loads(cli_in(tmp_path)("run", "served.toml", "--json").stdout)
     assert "generate/base" in done["executed"]
     assert ledger.stat().st_size > kept
-    states = api.plan(load_study(tmp_path / "served.toml"), store=tmp_path / ".laconic")
+    states = api.plan(load_study(tmp_path / "served.toml"), store=tmp_path / ".lakon")
     made = {state.step.name: state.artifact for state in states}
     traces = list(made["generate/base"].read("traces", Trace))  # type: ignore[union-attr]
     assert len(traces) == len({t.trace_id for t in traces}) == 12
@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_without_asking_again(server: tuple[str, int], tmp_
 def _ledger_with_rows(folder: Path, run: subprocess.Popen[bytes]) -> Path:
     until = time.monotonic() + 120
     while time.monotonic() < until and run.poll() is None:
-        for path in (folder / ".laconic" / "ledger").glob("*.ledger"):
+        for path in (folder / ".lakon" / "ledger").glob("*.ledger"):
             if path.stat().st_size > 200:
                 return path
         time.sleep(0.02)
@@ -129,4 +129,4 @@ def test_a_server_that_is_not_there_is_said_before_anything_is_asked(tmp_path: P
     assert "http://127.0.0.1:9/v1" in said
     assert "to do:" in said
     assert "Traceback" not in said
-    assert not list((tmp_path / ".laconic").glob("ledger/*.ledger"))
+    assert not list((tmp_path / ".lakon").glob("ledger/*.ledger"))

@@ -33,7 +33,7 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: 
     with FaultServer(answers=lambda body, n: (text, 30), delay_s=0.02) as server:
         endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = {CONCURRENCY} }}'
         asked_study(tmp_path, ONE.format(extra="", cap=99), endpoint, questions(N))
-        command = [sys.executable, "-m", "laconic", "run", "s.toml", "--store", "small", "-q"]
+        command = [sys.executable, "-m", "lakon", "run", "s.toml", "--store", "small", "-q"]
         full = subprocess.run(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *command], cwd=tmp_path,
             env=clean_environment(), capture_output=True, text=True, timeout=120, check=False,

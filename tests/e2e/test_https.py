@@ -1,4 +1,4 @@
-"""HTTPS with a certificate of one's own, directly and through a proxy that tunnels, all through `laconic run`."""
+"""HTTPS with a certificate of one's own, directly and through a proxy that tunnels, all through `lakon run`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(folder: Path, url: str, **environment: str) -> subprocess.CompletedProce
     asked_study(folder, ONE.format(extra="", cap=99), endpoint, [("4", "4"), ("5", "5")])
     clean = {name: value for name, value in clean_environment().items() if name.lower() not in PROXIES}
     return subprocess.run(
-        [sys.executable, "-m", "laconic", "run", "s.toml", "-q"], cwd=folder, env={**clean, **environment},
+        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"], cwd=folder, env={**clean, **environment},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def asking(folder: Path, server: FaultServer) -> Iterator[subprocess.Popen[str]]
     endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = {AT_ONCE} }}'
     asked_study(folder, ONE.format(extra="", cap=99), endpoint, questions(N))
     run = subprocess.Popen(
-        [sys.executable, "-m", "laconic", "run", "s.toml", "-q"], cwd=folder, env=clean_environment(),
+        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"], cwd=folder, env=clean_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until = time.monotonic() + 60

@@ -15,11 +15,11 @@ import pytest
 from e2e_study import clean_environment
 from judge_server import JudgeServer
 
-from laconic import api
-from laconic.core.errors import StudyError
-from laconic.core.records import Verdict
-from laconic.loading import load_study
-from laconic.store.artifacts import Artifact
+from lakon import api
+from lakon.core.errors import StudyError
+from lakon.core.records import Verdict
+from lakon.store.artifacts import Artifact
+from lakon.study.load import load_study
 
 STUDY = """
 name = "judged"
@@ -167,7 +167,7 @@ def test_authors_are_judged_at_the_same_time_and_as_they_were_one_after_the_othe
     text = study.read_text(encoding="utf-8")
     study.write_text(text.replace("concurrency = 8", "concurrency = 64"), encoding="utf-8")
     with monkeypatch.context() as patch:
-        patch.setattr("laconic.store.runner.SIDE_BY_SIDE", 1)
+        patch.setattr("lakon.store.runner.SIDE_BY_SIDE", 1)
         run(study)
     alone, n_alone = as_made(study), len(server.seen)
     assert server.most_at_once <= 13
@@ -299,7 +299,7 @@ def test_a_judge_that_is_not_there_or_is_another_is_said_before_it_is_asked(stud
 
 def test_a_run_that_is_interrupted_while_judging_goes_on_where_it_was(study: Path, server: JudgeServer):
     server.delay_s = 0.3
-    command = [sys.executable, "-m", "laconic", "run", study.name, "--store", "store", "-q"]
+    command = [sys.executable, "-m", "lakon", "run", study.name, "--store", "store", "-q"]
     process = subprocess.Popen(command, cwd=study.parent, env=clean_environment(), stderr=subprocess.PIPE)
     until = time.monotonic() + 120
     while len(server.seen) < 4 and time.monotonic() < until:

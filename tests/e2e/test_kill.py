@@ -12,23 +12,23 @@ from pathlib import Path
 
 from e2e_study import SMALL, clean_environment, cli_in
 
-from laconic import api
-from laconic.loading import load_study
+from lakon import api
+from lakon.study.load import load_study
 
 
 def contents(folder: Path) -> dict[str, str]:
     """Step to the digest of what it made."""
-    states = api.plan(load_study(folder / "small.toml"), store=folder / ".laconic")
+    states = api.plan(load_study(folder / "small.toml"), store=folder / ".lakon")
     return {state.step.name: state.artifact.content if state.artifact else "missing" for state in states}
 
 
 def kill_at(folder: Path, steps: int, wait_s: float) -> None:
     """Start a run and kill it, workers and all, a moment after the store has so many finished steps."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "laconic", "run", "small.toml", "-q"], cwd=folder, env=clean_environment(),
+        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"], cwd=folder, env=clean_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while len(list((folder / ".laconic").glob("*/*/manifest.json"))) < steps:
+    while len(list((folder / ".lakon").glob("*/*/manifest.json"))) < steps:
         assert run.poll() is None, "the run was over before it could be killed"
         time.sleep(0.01)
     time.sleep(wait_s)
@@ -65,7 +65,7 @@ def test_killed_runs_end_as_an_undisturbed_one(tmp_path: Path):
 def test_nothing_computes_on_after_its_run_was_killed(tmp_path: Path):
     (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
     run = subprocess.Popen(
-        [sys.executable, "-m", "laconic", "run", "small.toml", "-q"], cwd=tmp_path, env=clean_environment(),
+        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"], cwd=tmp_path, env=clean_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     until = time.monotonic() + 60
@@ -84,11 +84,11 @@ def under_way(folder: Path) -> subprocess.Popen[str]:
     """A run that has come as far as its first verdicts."""
     (folder / "small.toml").write_text(SMALL, encoding="utf-8")
     run = subprocess.Popen(
-        [sys.executable, "-m", "laconic", "run", "small.toml"], cwd=folder, env=clean_environment(),
+        [sys.executable, "-m", "lakon", "run", "small.toml"], cwd=folder, env=clean_environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until = time.monotonic() + 60
-    while not list((folder / ".laconic").glob("verify/*/manifest.json")) and time.monotonic() < until:
+    while not list((folder / ".lakon").glob("verify/*/manifest.json")) and time.monotonic() < until:
         time.sleep(0.1)
     return run
 

@@ -9,9 +9,9 @@ from typing import Any
 from e2e_study import cli_in
 from faults import FaultServer
 
-from laconic import api
-from laconic.core.records import Outcome, Verdict
-from laconic.loading import load_study
+from lakon import api
+from lakon.core.records import Outcome, Verdict
+from lakon.study.load import load_study
 
 STUDY = """
 name = "outcomes"

@@ -21,10 +21,10 @@ from e2e_study import cli_in
 from faults import FaultServer, _reply, _send
 from judge_server import JudgeServer
 
-from laconic import api
-from laconic.core.records import Example, Exclusion, Problem, Trace, Verdict
-from laconic.loading import load_study
-from laconic.store.artifacts import Artifact
+from lakon import api
+from lakon.core.records import Example, Exclusion, Problem, Trace, Verdict
+from lakon.store.artifacts import Artifact
+from lakon.study.load import load_study
 
 pytest.importorskip("datasets")
 
@@ -149,7 +149,7 @@ def study(tmp_path: Path, servers: tuple[GptOss, JudgeServer]) -> Path:
 
 
 def made_of(study: Path) -> dict[str, Artifact]:
-    states = api.plan(load_study(study), store=study.parent / ".laconic")
+    states = api.plan(load_study(study), store=study.parent / ".lakon")
     return {state.step.name: state.artifact for state in states if state.artifact is not None}
 
 
@@ -159,8 +159,8 @@ def left(artifact: Artifact) -> dict[str, int]:
 
 def test_the_papers_corpus_steps_from_a_hundred_rows_to_both_arms(study: Path, servers: tuple[GptOss, JudgeServer]):
     teacher, judge = servers
-    laconic = cli_in(study.parent)
-    laconic("run", "mine.toml", "--until", "curate", "-q")
+    lakon = cli_in(study.parent)
+    lakon("run", "mine.toml", "--until", "curate", "-q")
     made = made_of(study)
     assert not any(name.startswith(("train", "evaluate", "generate/nemotron", "report")) for name in made)
 
@@ -204,19 +204,19 @@ def test_the_papers_corpus_steps_from_a_hundred_rows_to_both_arms(study: Path, s
         examples = list(made[f"curate/{arm}"].read("examples", Example))
         assert sorted(row_of[example.problem_id] for example in examples) == both
         assert len(examples) == 90
-    funnel = laconic("show", "mine.toml", "funnel").stdout
+    funnel = lakon("show", "mine.toml", "funnel").stdout
     assert re.search(r"decontaminate/problems\s+rows: 96\s+left_out: contaminated 1\s", funnel), funnel
     assert re.search(r"curate/pool\s+rows: 90\s+left_out: teacher_incorrect 4, teacher_truncated 2\s", funnel), funnel
 
 
 def test_a_second_run_does_nothing_and_the_plan_says_what_is_left(study: Path, servers: tuple[GptOss, JudgeServer]):
-    laconic = cli_in(study.parent)
-    laconic("run", "mine.toml", "--until", "curate", "-q")
+    lakon = cli_in(study.parent)
+    lakon("run", "mine.toml", "--until", "curate", "-q")
     teacher, judge = servers
     n_asked = len(teacher.seen), len(judge.seen)
-    laconic("run", "mine.toml", "--until", "curate", "-q")
+    lakon("run", "mine.toml", "--until", "curate", "-q")
     assert (len(teacher.seen), len(judge.seen)) == n_asked
-    plan = laconic("plan", "mine.toml").stdout
+    plan = lakon("plan", "mine.toml").stdout
     assert re.search(r"^cached +curate/gpt-oss", plan, re.MULTILINE), plan
     assert re.search(r"^(missing|waiting) +train/nemotron-nano\.r1", plan, re.MULTILINE), plan
 

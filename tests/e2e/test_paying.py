@@ -17,13 +17,13 @@ from e2e_study import ONE, asked_study, cli_in, questions
 from e2e_study import write_problems as write
 from faults import FaultServer
 
-from laconic import api
-from laconic.core.errors import BudgetSpent, InputError, StudyError
-from laconic.core.records import Exclusion, Trace
-from laconic.loading import load_study
-from laconic.store import ledger
-from laconic.store.artifacts import Artifact
-from laconic.store.ledger_frames import HEADER_BYTES, MAGIC
+from lakon import api
+from lakon.core.errors import BudgetSpent, InputError, StudyError
+from lakon.core.records import Exclusion, Trace
+from lakon.store.artifacts import Artifact
+from lakon.store.ledger import ledger
+from lakon.store.ledger.frames import HEADER_BYTES, MAGIC
+from lakon.study.load import load_study
 
 N = 12
 PROMPT_TOKENS = 7
@@ -319,11 +319,11 @@ def test_failed_rows_and_damaged_records_are_told_with_what_becomes_of_them(tmp_
         call = cli_in(tmp_path)
         first = call("run", "s.toml", "-q")
         assert "warning: 1 row of one failed (bad_request): asked again by the next run" in first.stderr
-        (path,) = (tmp_path / ".laconic" / "ledger").glob("*.ledger")
+        (path,) = (tmp_path / ".lakon" / "ledger").glob("*.ledger")
         data = path.read_bytes()
         at = data.index(b"boxed") if part == "body" else len(MAGIC) + HEADER_BYTES - 10
         path.write_bytes(data[:at] + b"!" + data[at + 1 :])
-        (made,) = (tmp_path / ".laconic" / "generate").glob("*/manifest.json")
+        (made,) = (tmp_path / ".lakon" / "generate").glob("*/manifest.json")
         made.unlink()
         told = "1 record of one's ledger failed its checksum: it is asked again"
         planned = call("plan", "s.toml")

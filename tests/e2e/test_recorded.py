@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from e2e_study import cli_in
 
-from laconic import api
-from laconic.core.records import Example, Exclusion, Outcome, Problem, Score, Trace, Verdict
-from laconic.loading import load_study
-from laconic.store.artifacts import Artifact
+from lakon import api
+from lakon.core.records import Example, Exclusion, Outcome, Problem, Score, Trace, Verdict
+from lakon.store.artifacts import Artifact
+from lakon.study.load import load_study
 
-REAL = Path(os.environ.get("LACONIC_DATA") or Path(__file__).parents[3] / "shared" / "data")
+REAL = Path(os.environ.get("LAKON_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 MORE = """
@@ -29,7 +29,7 @@ style = "answer_only"
 
 def artifacts(study: Path) -> dict[str, Artifact]:
     """Step to artifact of a finished study."""
-    states = api.plan(load_study(study), store=study.parent / ".laconic")
+    states = api.plan(load_study(study), store=study.parent / ".lakon")
     return {state.step.name: state.artifact for state in states if state.artifact is not None}
 
 
@@ -122,7 +122,7 @@ def test_arms_that_look_at_lengths_samples_agreement_and_problems_outside_the_po
     rows = [said(i, *samples[k]) for i, samples in reversed(first.items()) for k in range(3)]
     write(tmp_path / "first.jsonl", rows)
     write(tmp_path / "second.jsonl", [said(i, i, 30) for i in (2, 0, 3, 1)])
-    api.run(tmp_path / "mine.toml", store=tmp_path / ".laconic", reports=tmp_path / "reports")
+    api.run(tmp_path / "mine.toml", store=tmp_path / ".lakon", reports=tmp_path / "reports")
     made = artifacts(tmp_path / "mine.toml")
 
     def words(arm: str) -> list[tuple[str, int]]:
@@ -136,7 +136,7 @@ def test_arms_that_look_at_lengths_samples_agreement_and_problems_outside_the_po
     assert words("curriculum") == [("q0", 30), ("q1", 30), ("q2", 30), ("q0", 20), ("q1", 3), ("q2", 4)]
     assert len(words("unverified")) == 3
     assert set(words("unverified")) <= {("q0", 20), ("q1", 1), ("q2", 4), ("q3", 1)}
-    assert not list((tmp_path / ".laconic").rglob("scratch*"))
+    assert not list((tmp_path / ".lakon").rglob("scratch*"))
 
 
 def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
@@ -144,8 +144,8 @@ def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
     first = [trace(f"q{i}", "first", f"{i}") for i in (0, 0, 1, 1, 2, 7)]
     write(tmp_path / "traces.jsonl", [*first, *(trace(f"q{i}", "second", f"{i}") for i in range(4))])
     study = recorded(tmp_path)
-    api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports")
-    left = {row["step"]: row["left_out"] for row in api.look(study, "funnel", store=tmp_path / ".laconic")}
+    api.run(study, store=tmp_path / ".lakon", reports=tmp_path / "reports")
+    left = {row["step"]: row["left_out"] for row in api.look(study, "funnel", store=tmp_path / ".lakon")}
     assert left["generate/first"] == {
         "recorded rows beyond samples = 1": 2,
         "recorded rows of other problems": 1,
@@ -158,12 +158,12 @@ def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
         in said
     )
     assert "traces of second" not in said
-    one = api.side_by_side(study, "", store=tmp_path / ".laconic")
+    one = api.side_by_side(study, "", store=tmp_path / ".lakon")
     assert (one["matches"], one["problem"]["prompt"], len(one["traces"])) == (4, "q0", 2)
     assert (
         "4 problems have ids that begin so; this is the first" in cli_in(tmp_path)("show", "mine.toml", "-p", "").stdout
     )
-    alone = api.side_by_side(study, one["problem"]["problem_id"], store=tmp_path / ".laconic")
+    alone = api.side_by_side(study, one["problem"]["problem_id"], store=tmp_path / ".lakon")
     assert (alone["matches"], alone["traces"]) == (1, one["traces"])
 
 
@@ -171,9 +171,9 @@ def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monke
     write(tmp_path / "problems.jsonl", [{"problem": f"q{i}", "answer": f"{i}"} for i in range(4)])
     rows = [trace(f"q{i}", who, f"{i}") for who in ("first", "second") for i in range(4)]
     write(tmp_path / "traces.jsonl", rows)
-    study, store, reports = recorded(tmp_path), tmp_path / ".laconic", tmp_path / "reports"
+    study, store, reports = recorded(tmp_path), tmp_path / ".lakon", tmp_path / "reports"
     api.run(study, store=store, reports=reports)
-    monkeypatch.setattr("laconic.plan.corpus_steps.VERIFIER", "math@next")
+    monkeypatch.setattr("lakon.pipeline.steps.corpus_graph.VERIFIER", "math@next")
     again = api.run(study, store=store, reports=reports)
     assert [name for name in again.executed if name.startswith(("generate", "problems"))] == []
     assert {"verify/first", "verify/second"} <= set(again.executed)
@@ -225,16 +225,16 @@ def test_a_source_that_shrinks_between_two_runs_loses_nothing_that_was_made(tmp_
         [trace(f"Name the number {i}.", who, f"{i}") for who in ("first", "second") for i in range(6)],
     )
     study = recorded(tmp_path)
-    laconic = cli_in(tmp_path)
-    laconic("run", "mine.toml", "-q")
+    lakon = cli_in(tmp_path)
+    lakon("run", "mine.toml", "-q")
     before = artifacts(study)
     write(tmp_path / "problems.jsonl", [*problems[:4]])
-    (reasons,) = [e.reasons for e in api.explain(study, store=tmp_path / ".laconic", step="problems/problems")]
+    (reasons,) = [e.reasons for e in api.explain(study, store=tmp_path / ".lakon", step="problems/problems")]
     assert reasons[0].startswith("file: ")
-    laconic("run", "mine.toml", "-q")
+    lakon("run", "mine.toml", "-q")
     assert artifacts(study)["curate/first"].manifest.rows["examples"] == 4
     write(tmp_path / "problems.jsonl", [*problems])
-    assert api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports").executed == []
+    assert api.run(study, store=tmp_path / ".lakon", reports=tmp_path / "reports").executed == []
     assert {name: made.folder.name for name, made in artifacts(study).items()} == {
         n: made.folder.name for n, made in before.items()
     }
@@ -244,17 +244,17 @@ def test_a_source_that_shrinks_between_two_runs_loses_nothing_that_was_made(tmp_
         'reference_field = "answer"', 'reference_field = "answer"\ncount = 6'
     )
     study.write_text(text, encoding="utf-8")
-    laconic("run", "mine.toml", "-q")
+    lakon("run", "mine.toml", "-q")
     write(tmp_path / "problems.jsonl", [*problems[:4], problems[0]])
-    said = laconic("run", "mine.toml", "-q", expect=1).stderr
+    said = lakon("run", "mine.toml", "-q", expect=1).stderr
     assert "4 problems in 5 rows (left out: duplicate_problem: 1)" in said
     assert "to do:" in said
     assert "lower `count`" in said
     write(tmp_path / "problems.jsonl", [*problems])
-    assert api.run(study, store=tmp_path / ".laconic", reports=tmp_path / "reports").executed == []
+    assert api.run(study, store=tmp_path / ".lakon", reports=tmp_path / "reports").executed == []
 
 
-@pytest.mark.skipif(not (REAL / "traces_real.jsonl").is_file(), reason="no real traces at hand (set LACONIC_DATA)")
+@pytest.mark.skipif(not (REAL / "traces_real.jsonl").is_file(), reason="no real traces at hand (set LAKON_DATA)")
 def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
     study = recorded(
         tmp_path,
@@ -270,8 +270,8 @@ def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
         },
     )
     study.write_text(study.read_text(encoding="utf-8") + MORE, encoding="utf-8")
-    laconic = cli_in(tmp_path)
-    laconic("run", "mine.toml", "-q")
+    lakon = cli_in(tmp_path)
+    lakon("run", "mine.toml", "-q")
     made = artifacts(study)
     lines = {
         p.problem_id: int(p.source.rpartition(":")[2]) for p in made["problems/problems"].read("problems", Problem)
@@ -304,9 +304,9 @@ def test_real_traces_of_two_teachers_on_math_500(tmp_path: Path):
     assert {e.system for e in arms["both"]} == {"Reasoning effort: low", "Reasoning effort: high"}
 
     # Profiles of what was right, and one epoch of every arm as others load it.
-    looks = {row["teacher"]: row for row in api.look(study, "profile", store=tmp_path / ".laconic")}
+    looks = {row["teacher"]: row for row in api.look(study, "profile", store=tmp_path / ".lakon")}
     assert {name: row["traces"] for name, row in looks.items()} == {"deepseek-reasoner": 19, "r1-qwen-7b": 17}
-    laconic("export", "mine.toml", "corpus", "--to", "out")
+    lakon("export", "mine.toml", "corpus", "--to", "out")
     datasets = pytest.importorskip("datasets")
     for arm, n in (("first", 17), ("second", 17), ("both", 34), ("answers", 17)):
         rows = datasets.load_dataset(str(tmp_path / "out"), arm, split="train", cache_dir=str(tmp_path / "cache"))

@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 from e2e_study import cli_in
 
-from laconic import api
-from laconic.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
-from laconic.loading import load_study
-from laconic.store.artifacts import Artifact
+from lakon import api
+from lakon.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
+from lakon.store.artifacts import Artifact
+from lakon.study.load import load_study
 
 
 @pytest.fixture(scope="module")
-def finished(place: Path, laconic) -> str:
+def finished(place: Path, lakon) -> str:
     """The study, run once."""
-    return laconic("run", "small.toml").stdout
+    return lakon("run", "small.toml").stdout
 
 
 @pytest.fixture
 def artifact(place: Path, finished: str):
     def find(name: str) -> Artifact:
-        states = api.plan(load_study(place / "small.toml"), store=place / ".laconic")
+        states = api.plan(load_study(place / "small.toml"), store=place / ".lakon")
         found = next(state.artifact for state in states if state.step.name == name)
         assert found is not None
         return found
@@ -40,10 +40,10 @@ def test_it_ends_with_a_report_and_says_where(place: Path, finished: str):
     assert (place / "reports" / "small" / "report.md").read_text(encoding="utf-8").startswith("# ")
 
 
-def test_a_second_run_executes_nothing(laconic, finished: str):
-    again = json.loads(laconic("run", "small.toml", "--json").stdout)
+def test_a_second_run_executes_nothing(lakon, finished: str):
+    again = json.loads(lakon("run", "small.toml", "--json").stdout)
     assert again["executed"] == []
-    assert "nothing to do" in laconic("run", "small.toml").stdout
+    assert "nothing to do" in lakon("run", "small.toml").stdout
 
 
 def test_every_trace_has_one_verdict_with_its_method_and_version(artifact):
@@ -104,10 +104,10 @@ def test_scores_cover_every_author_and_benchmark(artifact):
     assert all(s.low is not None and s.low <= s.estimate <= s.high for s in scores if s.metric == "accuracy")  # type: ignore[operator]
 
 
-def test_more_samples_keep_the_ones_that_are_there(laconic, finished: str, place: Path, artifact):
+def test_more_samples_keep_the_ones_that_are_there(lakon, finished: str, place: Path, artifact):
     before = {t.trace_id: t for t in artifact("generate/base.held-out").read("traces", Trace)}
-    laconic("run", "small.toml", "--set", "evaluate.samples=3", "--reports", "more")
-    states = api.plan(load_study(place / "small.toml", overrides={"evaluate.samples": "3"}), store=place / ".laconic")
+    lakon("run", "small.toml", "--set", "evaluate.samples=3", "--reports", "more")
+    states = api.plan(load_study(place / "small.toml", overrides={"evaluate.samples": "3"}), store=place / ".lakon")
     (grown,) = [s.artifact for s in states if s.step.name == "generate/base.held-out"]
     assert grown is not None
     after = {t.trace_id: t for t in grown.read("traces", Trace)}
@@ -115,56 +115,56 @@ def test_more_samples_keep_the_ones_that_are_there(laconic, finished: str, place
     assert {key: after[key] for key in before} == before
     grown_study = ("small.toml", "--set", "evaluate.samples=3", "--json")
     step = ("-t", "traces", "--step", "generate/base.held-out", "-n", "99")
-    assert len(json.loads(laconic("show", *grown_study, *step).stdout)) == 18
-    assert json.loads(laconic("status", *grown_study).stdout)["state"] == "finished"
-    assert {row["state"] for row in json.loads(laconic("explain", *grown_study).stdout)} == {"cached"}
-    laconic("export", "small.toml", "corpus", "--to", "out", "--set", "name=other")
+    assert len(json.loads(lakon("show", *grown_study, *step).stdout)) == 18
+    assert json.loads(lakon("status", *grown_study).stdout)["state"] == "finished"
+    assert {row["state"] for row in json.loads(lakon("explain", *grown_study).stdout)} == {"cached"}
+    lakon("export", "small.toml", "corpus", "--to", "out", "--set", "name=other")
     assert "# other\n" in (place / "out" / "README.md").read_text(encoding="utf-8")
 
 
-def test_plan_status_explain_show_and_report(laconic, finished: str):
-    plan = json.loads(laconic("plan", "small.toml", "--json").stdout)
+def test_plan_status_explain_show_and_report(lakon, finished: str):
+    plan = json.loads(lakon("plan", "small.toml", "--json").stdout)
     assert {row["state"] for row in plan["steps"]} == {"cached"}
-    status = json.loads(laconic("status", "small.toml", "--json").stdout)
+    status = json.loads(lakon("status", "small.toml", "--json").stdout)
     assert status["state"] == "finished"
-    said = laconic("explain", "small.toml", "train/concise", "--set", "training.epochs=2").stdout
+    said = lakon("explain", "small.toml", "train/concise", "--set", "training.epochs=2").stdout
     assert "epochs: the default then, 2 now" in said or "epochs: 1 then, 2 now" in said
     rows = json.loads(
-        laconic("show", "small.toml", "-t", "verdicts", "--step", "verify/concise", "-n", "3", "--json").stdout
+        lakon("show", "small.toml", "-t", "verdicts", "--step", "verify/concise", "-n", "3", "--json").stdout
     )
     assert [row["step"] for row in rows] == ["verify/concise"] * 3
-    shown = laconic("show", "small.toml", "--problem", rows[0]["problem_id"][:12]).stdout
+    shown = lakon("show", "small.toml", "--problem", rows[0]["problem_id"][:12]).stdout
     assert re.search(r"reference: \d+", shown)
-    assert "report: elsewhere/small/report.html" in laconic("report", "small.toml", "--reports", "elsewhere").stdout
+    assert "report: elsewhere/small/report.html" in lakon("report", "small.toml", "--reports", "elsewhere").stdout
 
 
-def test_gc_removes_what_is_torn_and_keeps_what_is_used(laconic, finished: str, place: Path):
-    torn = place / ".laconic" / "train" / "half-0123456789ab"
+def test_gc_removes_what_is_torn_and_keeps_what_is_used(lakon, finished: str, place: Path):
+    torn = place / ".lakon" / "train" / "half-0123456789ab"
     torn.mkdir(parents=True)
     (torn / "model.safetensors").write_bytes(b"x" * 1000)
-    assert "would free" in laconic("gc", "--dry-run").stdout
+    assert "would free" in lakon("gc", "--dry-run").stdout
     assert torn.exists()
-    facts = json.loads(laconic("gc", "--keep", "small.toml", "--json").stdout)
+    facts = json.loads(lakon("gc", "--keep", "small.toml", "--json").stdout)
     assert facts["torn"] == ["train/half-0123456789ab"]
     assert not torn.exists()
-    assert json.loads(laconic("run", "small.toml", "--json").stdout)["executed"] == []
+    assert json.loads(lakon("run", "small.toml", "--json").stdout)["executed"] == []
 
 
-def test_gc_keeps_what_stands_on_a_step_that_is_missing(laconic, finished: str, place: Path):
-    made = next((place / ".laconic" / "problems").glob("problems-*"))
+def test_gc_keeps_what_stands_on_a_step_that_is_missing(lakon, finished: str, place: Path):
+    made = next((place / ".lakon" / "problems").glob("problems-*"))
     manifest = (made / "manifest.json").read_bytes()
     (made / "manifest.json").unlink()
     try:
-        facts = json.loads(laconic("gc", "--keep", "small.toml", "--dry-run", "--json").stdout)
+        facts = json.loads(lakon("gc", "--keep", "small.toml", "--dry-run", "--json").stdout)
     finally:
         (made / "manifest.json").write_bytes(manifest)
     assert facts["torn"] == [f"problems/{made.name}"]
     assert facts["unused"] == [], "students that took hours are used again once the problems are read again"
 
 
-def test_a_report_of_an_unfinished_study_says_what_to_run(laconic, finished: str):
-    said = laconic("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
-    assert "laconic run" in said
+def test_a_report_of_an_unfinished_study_says_what_to_run(lakon, finished: str):
+    said = lakon("report", "small.toml", "--set", "training.epochs=7", expect=1).stderr
+    assert "lakon run" in said
     assert "Traceback" not in said
 
 
@@ -173,10 +173,10 @@ def test_a_run_can_end_at_the_corpus_and_goes_on_from_there(tmp_path: Path, plac
     study.write_text((place / "small.toml").read_text(encoding="utf-8"), encoding="utf-8")
     call = cli_in(tmp_path)
     first = call("run", "small.toml", "--until", "curate")
-    assert "laconic show small.toml funnel" in first.stdout, "the study as it was given: the command can be pasted"
-    assert f"store: {tmp_path / '.laconic'}" in first.stdout
+    assert "lakon show small.toml funnel" in first.stdout, "the study as it was given: the command can be pasted"
+    assert f"store: {tmp_path / '.lakon'}" in first.stdout
     assert not (tmp_path / "reports").exists()
-    states = {state.step.name: state.state for state in api.plan(study, store=tmp_path / ".laconic")}
+    states = {state.step.name: state.state for state in api.plan(study, store=tmp_path / ".lakon")}
     arms = {name for name in states if name.startswith("curate/")}
     assert arms >= {"curate/verbose", "curate/concise", "curate/concise@tokens"}
     assert {states[name] for name in arms} == {"cached"}

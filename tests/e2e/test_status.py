@@ -1,4 +1,4 @@
-"""What `laconic status` says of a study: what was really run, which steps are left, and of this study alone."""
+"""What `lakon status` says of a study: what was really run, which steps are left, and of this study alone."""
 
 from __future__ import annotations
 

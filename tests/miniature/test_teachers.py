@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from laconic.adapters.chat import render_completion
-from laconic.miniature.problems import generate
-from laconic.miniature.teachers import PROCEDURES
+from lakon.backends.chat_format import render_completion
+from lakon.miniature.problems import generate
+from lakon.miniature.teachers import PROCEDURES
 
 EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
 PROBLEMS = list(generate(400, seed=0, min_steps=2, max_steps=8))

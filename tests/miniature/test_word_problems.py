@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from laconic.miniature.problems import WordProblem, generate, parse, render, split_of
+from lakon.miniature.problems import WordProblem, generate, parse, render, split_of
 
 SPLITS = ("pretrain", "train", "held-out")
 

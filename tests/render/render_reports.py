@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from laconic.core.records import Loss, Problem, Score, Trace, Verdict
-from laconic.core.reporting import AuthorCard, FunnelRow, ReportData, Showcase
-from laconic.stages.verdict import verdict
+from lakon.core.records import Loss, Problem, Score, Trace, Verdict
+from lakon.core.report_data import AuthorCard, FunnelRow, ReportData, Showcase
+from lakon.stages.report.conclusions import verdict
 
 HOSTILE = (
     (
@@ -53,7 +53,7 @@ def full() -> ReportData:
         tokenizer="miniature-digits",
         margin=0.05,
         confidence=0.95,
-        provenance={"laconic": "0.1.0", "verifier": "math@3", "problems": "sha256:1f0c" * 8, "odd": HOSTILE},
+        provenance={"lakon": "0.1.0", "verifier": "math@3", "problems": "sha256:1f0c" * 8, "odd": HOSTILE},
         resolved='{"name": "miniature", "note": "</pre><script>alert(5)</script>"}',
     )
 

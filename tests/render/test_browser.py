@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from render_reports import full, recorded
 
-from laconic.render import html_page
+from lakon.render import html_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
@@ -41,7 +41,7 @@ class Visit(NamedTuple):
 
 
 def _chromium() -> str | None:
-    named = os.environ.get("LACONIC_CHROMIUM")
+    named = os.environ.get("LAKON_CHROMIUM")
     found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
     return named or next((path for path in found if path), None)
 
@@ -50,7 +50,7 @@ def _chromium() -> str | None:
 def browser() -> Iterator[Browser]:
     path = _chromium()
     if path is None:
-        pytest.skip("no Chromium here: install it or name it in LACONIC_CHROMIUM")
+        pytest.skip("no Chromium here: install it or name it in LAKON_CHROMIUM")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

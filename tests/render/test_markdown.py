@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from render_reports import HOSTILE, bare, full, recorded
 
-from laconic.core.reporting import Sentence
-from laconic.render import markdown, summary_lines
+from lakon.core.report_data import Sentence
+from lakon.render import markdown, summary_lines
 
 
 def _outside_fences(text: str) -> str:

@@ -15,12 +15,12 @@ import pytest
 from plotly.offline import get_plotlyjs
 from render_reports import HOSTILE, STUDENTS, bare, full, recorded, score
 
-from laconic.core.records import Loss
-from laconic.core.reporting import AuthorCard, FunnelRow, ReportData, Sentence
-from laconic.render import html_page
-from laconic.render.accounts import TRACE_LIMIT
-from laconic.render.blocks import unbroken
-from laconic.render.page import inert_json
+from lakon.core.records import Loss
+from lakon.core.report_data import AuthorCard, FunnelRow, ReportData, Sentence
+from lakon.render import html_page
+from lakon.render.accounts import TRACE_LIMIT
+from lakon.render.blocks import unbroken
+from lakon.render.page import inert_json
 
 
 class _Reader(HTMLParser):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from render_reports import HOSTILE, bare
 
-from laconic.core.records import Verdict
-from laconic.core.reporting import AuditCounts, JudgeAccount, ReportData, Verification
-from laconic.render import html_page, markdown
-from laconic.stages.verification import audit_figures
-from laconic.stats import Estimate
+from lakon.core.records import Verdict
+from lakon.core.report_data import AuditCounts, JudgeAccount, ReportData, Verification
+from lakon.render import html_page, markdown
+from lakon.stages.report.verification_summary import audit_figures
+from lakon.stats import Estimate
 
 COUNTS = AuditCounts(
     n_accepts=900, n_rejects=100, accepts_right=97, accepts_wrong=3, rejects_right=2, rejects_wrong=88,

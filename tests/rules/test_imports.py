@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import laconic
+import lakon
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
@@ -37,32 +37,32 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "import laconic",
-        "import laconic.cli",
-        "from laconic import load_study; load_study('miniature'); load_study('paper')",
-        "from laconic.api import plan; plan('paper', store='nowhere')",
+        "import lakon",
+        "import lakon.cli",
+        "from lakon import load_study; load_study('miniature'); load_study('paper')",
+        "from lakon.api import plan; plan('paper', store='nowhere')",
     ],
 )
 def test_looking_at_a_study_loads_nothing_heavy(code: str):
     assert not modules_after(code) & set(HEAVY)
 
 
-def test_import_laconic_loads_no_third_party_package():
-    assert not modules_after("import laconic") & {"pydantic", "pyarrow", "numpy", "typer", "rich", "aiohttp", "scipy"}
+def test_import_lakon_loads_no_third_party_package():
+    assert not modules_after("import lakon") & {"pydantic", "pyarrow", "numpy", "typer", "rich", "aiohttp", "scipy"}
 
 
 def test_the_help_does_not_wait_for_pydantic_or_arrow():
-    run = "import laconic.cli\ntry: laconic.cli.main()\nexcept SystemExit: pass"
-    code = f"import sys; sys.argv = ['laconic', '--help']\n{run}"
+    run = "import lakon.cli\ntry: lakon.cli.main()\nexcept SystemExit: pass"
+    code = f"import sys; sys.argv = ['lakon', '--help']\n{run}"
     assert not modules_after(code) & {"pydantic", "pyarrow", "numpy"}
 
 
 def test_every_public_name_can_be_had():
-    for name in laconic.__all__:
-        assert getattr(laconic, name) is not None
-    assert laconic.__all__ == sorted(laconic.__all__)
+    for name in lakon.__all__:
+        assert getattr(lakon, name) is not None
+    assert lakon.__all__ == sorted(lakon.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
-        laconic.no_such_name  # noqa: B018
+        lakon.no_such_name  # noqa: B018
 
 
 def test_floors_hold():
@@ -81,6 +81,6 @@ def test_every_module_says_why_it_exists():
 
 
 def test_no_public_name_is_also_a_module():
-    """Importing `laconic.plan` sets the attribute `plan`: a function of that name would be gone after its first use."""
-    modules = {name for _, name, _ in pkgutil.iter_modules(laconic.__path__)}
-    assert not modules & set(laconic.__all__)
+    """Importing `lakon.study` sets the attribute `study`: a function of that name would be gone after its first use."""
+    modules = {name for _, name, _ in pkgutil.iter_modules(lakon.__path__)}
+    assert not modules & set(lakon.__all__)

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from laconic.adapters.trl import Row, plan_batches
-from laconic.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
-from laconic.core.errors import InputError
-from laconic.core.records import Problem, Trace, Verdict
-from laconic.matching import match_steps, steps_of
-from laconic.stages.curate import AtLeast, Curate, pool
-from laconic.stages.examples import examples, missing
-from laconic.stages.profile import PROFILED, profile, sampled, summarise
-from laconic.stages.report import showcase
-from laconic.stages.screen import FILTERS, Filters, boxes, repeated_share, screen
-from laconic.styles import verbatim
+from lakon.backends.training.trl import Row, plan_batches
+from lakon.core.errors import InputError
+from lakon.core.records import Problem, Trace, Verdict
+from lakon.stages.curate.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
+from lakon.stages.curate.examples import examples, missing
+from lakon.stages.curate.filters import FILTERS, Filters, boxes, repeated_share, screen
+from lakon.stages.curate.matching import match_steps, steps_of
+from lakon.stages.curate.pool import AtLeast, Curate, pool
+from lakon.stages.curate.profile import PROFILED, profile, sampled, summarise
+from lakon.stages.curate.styles import verbatim
+from lakon.stages.report.funnel import showcase
 
 PROBLEMS = [Problem.of(f"p{i}", str(i)) for i in range(4)]
 IDS = [p.problem_id for p in PROBLEMS]

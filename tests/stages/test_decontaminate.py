@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.core.records import Exclusion, Problem
-from laconic.stages.decontaminate import Decontaminate, decontaminate
-from laconic.stages.likeness import givens, skeleton, tokens
+from lakon.core.records import Exclusion, Problem
+from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
+from lakon.stages.problems.text_runs import givens, skeleton, tokens
 
 HELD_OUT = Problem.of(
     r"A baker sells $\frac{3}{4}$ of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as "

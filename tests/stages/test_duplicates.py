@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from laconic.core.records import Problem
-from laconic.miniature.problems import generate
-from laconic.stages.duplicates import grouped, groups
-from laconic.stages.likeness import Tokens, grams, skeleton, tokens
+from lakon.core.records import Problem
+from lakon.miniature.problems import generate
+from lakon.stages.problems.near_duplicates import grouped, groups
+from lakon.stages.problems.text_runs import Tokens, grams, skeleton, tokens
 
 BAKER = (
     "A baker sells 3 of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as are left "

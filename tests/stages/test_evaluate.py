@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from laconic.core.records import Problem, Score, Trace, Verdict
-from laconic.stages.evaluate import Evaluate, evaluate
-from laconic.stages.sheets import Roll, Row, Sheet, Work, outcomes, samples_of
+from lakon.core.records import Problem, Score, Trace, Verdict
+from lakon.stages.evaluate.answer_columns import Roll, Row, Sheet, Work, outcomes, samples_of
+from lakon.stages.evaluate.evaluate import Evaluate, evaluate
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
 ROLL = Roll.of(PROBLEMS)

@@ -8,12 +8,12 @@ from typing import Literal
 
 import pytest
 
-from laconic.core.errors import RunStopped
-from laconic.core.protocols import ABSENT, Payload, Reply, Request
-from laconic.core.records import Problem, Trace
-from laconic.core.spec import Sampling
-from laconic.stages.calls import RETRY_BUDGET, has_retries, in_vain, spent_of
-from laconic.stages.generate import Asking, generate, replay, requests
+from lakon.core.errors import RunStopped
+from lakon.core.protocols import ABSENT, Payload, Reply, Request
+from lakon.core.records import Problem, Trace
+from lakon.core.spec import Sampling
+from lakon.stages.generate.call_state import RETRY_BUDGET, has_retries, in_vain, spent_of
+from lakon.stages.generate.generate import Asking, generate, replay, requests
 
 PROBLEMS = [Problem.of(f"{i}+{i}?", str(2 * i)) for i in range(5)]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from laconic.core.records import Problem, Trace
-from laconic.stages.joins import joined
+from lakon.core.records import Problem, Trace
+from lakon.stages.verify.join import joined
 
 PROBLEMS = [Problem.of(f"p{i}", str(i)) for i in range(6)]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from laconic.core.errors import RunStopped
-from laconic.core.protocols import Answered, Grading, Payload, Reply, Request
-from laconic.core.records import Outcome, Problem, Trace, Verdict
-from laconic.core.reporting import JudgeAccount
-from laconic.core.spec import Sampling
-from laconic.domains.judge import LlmJury
-from laconic.stages.judge import Court, Docket, judge
-from laconic.stages.overrides import NONE, Overrides, Ruling
-from laconic.stages.verify import Judge, Verify, verify
+from lakon.core.errors import RunStopped
+from lakon.core.protocols import Answered, Grading, Payload, Reply, Request
+from lakon.core.records import Outcome, Problem, Trace, Verdict
+from lakon.core.report_data import JudgeAccount
+from lakon.core.spec import Sampling
+from lakon.domains.judge import LlmJury
+from lakon.stages.verify.judge import Court, Docket, judge
+from lakon.stages.verify.overrides import NONE, Overrides, Ruling
+from lakon.stages.verify.verify import Judge, Verify, verify
 
 Script = Callable[[str, int], str]
 """Answer and sample index to the judge's reply."""
@@ -213,7 +213,7 @@ def test_answers_that_read_the_same_share_one_judgement_and_its_price_stands_onc
 def test_sharing_holds_across_batches(monkeypatch: pytest.MonkeyPatch):
     rows = [trace(i, f"{i % 3} unparsed") for i in range(10)]
     whole = judged(rows, always(YES), policy="rules-then-judge")
-    monkeypatch.setattr("laconic.stages.judge.BATCH", 2)
+    monkeypatch.setattr("lakon.stages.verify.judge.BATCH", 2)
     parts = judged(rows, always(YES), policy="rules-then-judge")
     assert parts[:2] == whole[:2]
     assert len(parts[2].asked) == 3

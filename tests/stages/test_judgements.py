@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.stages.judgements import Judgement, Judgements, Rows
+from lakon.stages.verify.judgement_columns import Judgement, Judgements, Rows
 
 MADE = st.builds(
     Judgement, st.sampled_from([True, False, None]), st.integers(0, 198), st.integers(0, 198), st.integers(0, 198),

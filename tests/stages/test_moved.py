@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from laconic.core.digest import digest
-from laconic.core.records import Verdict
-from laconic.stages.moved import moved
+from lakon.core.digest import digest
+from lakon.core.records import Verdict
+from lakon.stages.verify.changed_verdicts import moved
 
 
 def verdict(i: int, outcome: str, method: str) -> Verdict:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import StudyError
-from laconic.core.protocols import Grading
-from laconic.core.records import Outcome, Problem, Trace
-from laconic.stages.overrides import NONE, Overrides, override_faults, read_account, read_overrides
+from lakon.core.errors import StudyError
+from lakon.core.protocols import Grading
+from lakon.core.records import Outcome, Problem, Trace
+from lakon.stages.verify.overrides import NONE, Overrides, override_faults, read_account, read_overrides
 
 PROBLEM = Problem.of("p", " x=5 ")
 WHO = {"who": "Ada", "why": "same value"}

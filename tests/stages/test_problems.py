@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import InputError
-from laconic.core.records import Exclusion, Problem
-from laconic.stages.problems import HuggingFaceProblems, JsonlProblems, ParquetProblems, problems_of_rows
-from laconic.stages.rows import dig, read_jsonl
-from laconic.stages.sieve import Sieve
+from lakon.core.errors import InputError
+from lakon.core.records import Exclusion, Problem
+from lakon.stages.problems.rows import dig, read_jsonl
+from lakon.stages.problems.sample import Sieve
+from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, problems_of_rows
 
 ROWS = [
     {"problem": "1+1?", "answer": "2", "level": 1},

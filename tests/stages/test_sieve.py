@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from laconic.core.digest import derive_seed
-from laconic.core.records import Exclusion, Problem
-from laconic.stages.sieve import Sieve
+from lakon.core.digest import derive_seed
+from lakon.core.records import Exclusion, Problem
+from lakon.stages.problems.sample import Sieve
 
 
 def plainly(rows: Sequence[Problem], count: int | None, seed: int) -> tuple[list[Problem], list[tuple[str, str]]]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 import pytest
 from test_generate import PROBLEMS, Letters, Log, Scripted, Silence
 
-from laconic.core.errors import RunStopped
-from laconic.core.protocols import LiveAuthor, Payload, Reply, Request
-from laconic.core.records import Trace
-from laconic.core.spec import Sampling
-from laconic.stages.calls import note_of, settled, spent_of
-from laconic.stages.generate import generate, requests
+from lakon.core.errors import RunStopped
+from lakon.core.protocols import LiveAuthor, Payload, Reply, Request
+from lakon.core.records import Trace
+from lakon.core.spec import Sampling
+from lakon.stages.generate.call_state import note_of, settled, spent_of
+from lakon.stages.generate.generate import generate, requests
 
 RIGHT_AT = dict(zip((p.problem_id for p in PROBLEMS), (0, 1, 2, 3, 9), strict=True))
 """The sample at which each problem's reply is right; four are drawn at most."""

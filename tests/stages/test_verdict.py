@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from laconic.core.records import Score
-from laconic.core.reporting import AuthorCard
-from laconic.stages.verdict import verdict
+from lakon.core.records import Score
+from lakon.core.report_data import AuthorCard
+from lakon.stages.report.conclusions import verdict
 
 VERBOSE = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0,))
 CONCISE = AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0,))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from laconic.core.records import Verdict
-from laconic.core.reporting import AuditCounts, JudgeAccount
-from laconic.stages.verification import ALL, Verified, audit_figures, verification
-from laconic.stages.verify import Judge, Verify
+from lakon.core.records import Verdict
+from lakon.core.report_data import AuditCounts, JudgeAccount
+from lakon.stages.report.verification_summary import ALL, Verified, audit_figures, verification
+from lakon.stages.verify.verify import Judge, Verify
 
 SPEC = Verify(policy="rules-then-judge", judge=Judge(model="org/judge", votes=3), audit=10)
 COUNTS = AuditCounts(

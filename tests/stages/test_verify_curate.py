@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from laconic import arms
-from laconic.arms import Arm, Candidate, Pick, Route, picks
-from laconic.core.errors import InputError
-from laconic.core.protocols import Answered, Grading
-from laconic.core.records import Example, Exclusion, Outcome, Problem, Trace, Verdict
-from laconic.matching import match_tokens
-from laconic.stages.curate import pool
-from laconic.stages.examples import budget, examples, rematch, unmatched, with_answers
-from laconic.stages.joins import joined
-from laconic.stages.verify import verify
-from laconic.styles import answer_only, verbatim
+from lakon.core.errors import InputError
+from lakon.core.protocols import Answered, Grading
+from lakon.core.records import Example, Exclusion, Outcome, Problem, Trace, Verdict
+from lakon.stages.curate import arms
+from lakon.stages.curate.arms import Arm, Candidate, Pick, Route, picks
+from lakon.stages.curate.examples import budget, examples, rematch, unmatched, with_answers
+from lakon.stages.curate.matching import match_tokens
+from lakon.stages.curate.pool import pool
+from lakon.stages.curate.styles import answer_only, verbatim
+from lakon.stages.verify.join import joined
+from lakon.stages.verify.verify import verify
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={i}",)) for i in range(5)]
 IDS = [p.problem_id for p in PROBLEMS]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from laconic.stats import Samples
+from lakon.stats import Samples
 
 
 class Make:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from laconic.core.errors import InputError
-from laconic.stats import (
+from lakon.core.errors import InputError
+from lakon.stats import (
     Samples,
     accuracy,
     accuracy_fixed,
@@ -21,7 +21,7 @@ from laconic.stats import (
     ungraded_bounds,
     ungraded_rate,
 )
-from laconic.stats.intervals import clopper_pearson, clustered_error, wilson
+from lakon.stats.intervals import clopper_pearson, clustered_error, wilson
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 

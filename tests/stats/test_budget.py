@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.core.errors import InputError
-from laconic.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
-from laconic.stats.distributions import t_quantile
-from laconic.stats.samples import cluster_index
+from lakon.core.errors import InputError
+from lakon.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
+from lakon.stats.distributions import t_quantile
+from lakon.stats.samples import cluster_index
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
@@ -57,7 +57,7 @@ def test_band_is_the_same_when_sums_are_drawn_from_their_covariance(make, monkey
     s = make.drawn(60, 4, 2)
     budgets = [*range(50, 1000, 50), 10**9, 2 * 10**9]  # the last two columns are equal: a singular covariance
     whole = accuracy_within_budget(s, budgets, seed=3, n_resamples=40_000)
-    monkeypatch.setattr("laconic.stats.budget._MULTIPLIERS", 0)
+    monkeypatch.setattr("lakon.stats.token_budget._MULTIPLIERS", 0)
     drawn = accuracy_within_budget(s, budgets, seed=3, n_resamples=40_000)
     assert drawn.critical == pytest.approx(whole.critical, rel=0.01)
     assert drawn.critical != whole.critical
@@ -67,9 +67,9 @@ def test_band_is_the_same_when_sums_are_drawn_from_their_covariance(make, monkey
 def test_band_is_the_same_however_many_clusters_are_worked_out_at_a_time(make, monkeypatch, multipliers):
     labels = tuple(None if i % 3 else f"g{i % 7}" for i in range(61))
     s = replace(make.drawn(61, 4, 2), clusters=labels)
-    monkeypatch.setattr("laconic.stats.budget._MULTIPLIERS", multipliers)
+    monkeypatch.setattr("lakon.stats.token_budget._MULTIPLIERS", multipliers)
     whole = accuracy_within_budget(s, seed=3, n_resamples=2_000)
-    monkeypatch.setattr("laconic.stats.budget._BLOCK", 5)
+    monkeypatch.setattr("lakon.stats.token_budget._BLOCK", 5)
     parts = accuracy_within_budget(s, seed=3, n_resamples=2_000)
     assert parts.critical == pytest.approx(whole.critical, rel=1e-9)
     # An independent way to the same columns: residuals summed by label, under the same multipliers.

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from laconic.core.errors import InputError
-from laconic.stats import (
+from lakon.core.errors import InputError
+from lakon.stats import (
     Samples,
     accuracy_difference,
     accuracy_difference_fixed,
@@ -26,7 +26,7 @@ from laconic.stats import (
     holm,
     non_inferiority,
 )
-from laconic.stats.paired import sign_flip_p
+from lakon.stats.paired import sign_flip_p
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.core.errors import LaconicError
-from laconic.stats import accuracy, maj_at_k, pass_at_k, pass_hat_k
+from lakon.core.errors import LakonError
+from lakon.stats import accuracy, maj_at_k, pass_at_k, pass_hat_k
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
@@ -51,9 +51,9 @@ def test_k_of_one_is_accuracy_and_more_is_never_less(make, correct):
 @pytest.mark.parametrize("k", [0, 3])
 def test_k_out_of_range_is_refused(make, measure, k):
     s = make.rows([[1, 0], [1, 0, 1, 1]])
-    with pytest.raises(LaconicError, match="2 samples for the problem that has fewest"):
+    with pytest.raises(LakonError, match="2 samples for the problem that has fewest"):
         measure(s, k)
-    with pytest.raises(LaconicError, match="fewest"):
+    with pytest.raises(LakonError, match="fewest"):
         maj_at_k(s, [[0, 1], [0, 1, 0, 0]], k)
 
 
@@ -102,7 +102,7 @@ def test_majority_counts_exactly_for_many_samples(make):
 
 def test_groups_that_do_not_fit_are_refused(make):
     s = make.rows([[1, 0]])
-    with pytest.raises(LaconicError, match="answer groups"):
+    with pytest.raises(LakonError, match="answer groups"):
         maj_at_k(s, [[0, 1], [0, 1]], 1)
-    with pytest.raises(LaconicError, match="answer groups"):
+    with pytest.raises(LakonError, match="answer groups"):
         maj_at_k(s, [[0]], 1)

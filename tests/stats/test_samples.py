@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from laconic.core.errors import InputError
-from laconic.stats import Samples, align, cluster_index
+from lakon.core.errors import InputError
+from lakon.stats import Samples, align, cluster_index
 
 
 def test_truncated_and_ungraded_samples_are_never_right(make):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.core.errors import InputError
-from laconic.stats import (
+from lakon.core.errors import InputError
+from lakon.stats import (
     Audit,
     Estimate,
     accuracy,

@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 
-from laconic import stats
+from lakon import stats
 
 
 def test_public_names_exist_and_are_documented():
@@ -16,6 +16,6 @@ def test_public_names_exist_and_are_documented():
 
 
 def test_import_is_light():
-    code = "import sys, laconic.stats; print(sorted({'scipy', 'statsmodels', 'pandas'} & set(sys.modules)))"
+    code = "import sys, lakon.stats; print(sorted({'scipy', 'statsmodels', 'pandas'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laconic.core.errors import InputError
-from laconic.stats import (
+from lakon.core.errors import InputError
+from lakon.stats import (
     Samples,
     geometric_token_ratio,
     mean_tokens,
@@ -19,7 +19,7 @@ from laconic.stats import (
     tokens_per_correct,
     tokens_per_correct_ratio,
 )
-from laconic.stats.resampling import cluster_weights, weighted_median
+from lakon.stats.resampling import cluster_weights, weighted_median
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from laconic.store.artifacts import Artifact, Store
-from laconic.store.step import Step
+from lakon.store.artifacts import Artifact, Store
+from lakon.store.step import Step
 
 
 class Silence:

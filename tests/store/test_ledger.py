@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import StoreError
-from laconic.store import ledger as ledger_module
-from laconic.store import ledger_writer
-from laconic.store.ledger import MAGIC, Ledger
-from laconic.store.ledger_writer import write_at
-from laconic.store.locks import WriterLock
+from lakon.core.errors import StoreError
+from lakon.store.ledger import ledger as ledger_module
+from lakon.store.ledger import writer as ledger_writer
+from lakon.store.ledger.ledger import MAGIC, Ledger
+from lakon.store.ledger.writer import write_at
+from lakon.store.locks import WriterLock
 
 
 def key(i: int) -> str:
@@ -552,7 +552,7 @@ def test_put_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _script(code: str) -> str:
-    head = "import sys\nfrom pathlib import Path\nfrom laconic.store.ledger import Ledger\n"
+    head = "import sys\nfrom pathlib import Path\nfrom lakon.store.ledger.ledger import Ledger\n"
     return head + textwrap.dedent(code)
 
 

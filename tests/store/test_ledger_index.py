@@ -8,8 +8,8 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laconic.store.ledger_frames import Place
-from laconic.store.ledger_index import Index
+from lakon.store.ledger.frames import Place
+from lakon.store.ledger.index import Index
 
 KEYS = [n.to_bytes(16, "big") for n in range(8)]
 """Few, so that they meet again and again."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from laconic.core.errors import AuthorError, BudgetSpent, InputError, LaconicError, RunStopped, StoreError
-from laconic.core.records import Problem
-from laconic.store.artifacts import MANIFEST, Store, read_artifact
-from laconic.store.runner import HERE, inspect, run
-from laconic.store.step import Step, StepContext
+from lakon.core.errors import AuthorError, BudgetSpent, InputError, LakonError, RunStopped, StoreError
+from lakon.core.records import Problem
+from lakon.store.artifacts import MANIFEST, Store, read_artifact
+from lakon.store.runner import HERE, inspect, run
+from lakon.store.step import Step, StepContext
 
 
 def step(
@@ -209,7 +209,7 @@ def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_
 
 
 @pytest.mark.parametrize("why", [AuthorError("no", "b", "c"), BudgetSpent("no", "b", "c"), RunStopped("no", "b", "c")])
-def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: Store, diary, why: LaconicError):
+def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: Store, diary, why: LakonError):
     refused = False
 
     def flaky(ctx: StepContext) -> None:
@@ -275,7 +275,7 @@ def test_a_second_run_on_the_store_is_refused_and_names_the_first(store: Store, 
 
 def test_an_unwritable_store_is_a_store_error(tmp_path: Path, diary):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="LACONIC_STORE"):
+    with pytest.raises(StoreError, match="LAKON_STORE"):
         run(Store(tmp_path / "file" / "store"), [step("a")], diary)
 
 

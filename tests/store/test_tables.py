@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laconic.core.errors import StoreError
-from laconic.core.records import RECORDS, Exclusion, Problem, Trace
-from laconic.store import tables
-from laconic.store.tables import read_shard, schema_of, write_table
+from lakon.core.errors import StoreError
+from lakon.core.records import RECORDS, Exclusion, Problem, Trace
+from lakon.store import tables
+from lakon.store.tables import read_shard, schema_of, write_table
 
 PROBLEMS = [Problem.of("1+1?", "2", tags=("steps=1", "level=3")), Problem.of("ünïcode \u202e \x00", "½")]
 

@@ -1,1 +1,0 @@
-"""What every room speaks: errors, digests, records and protocols. Imports nothing else of Laconic."""

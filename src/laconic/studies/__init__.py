@@ -1,1 +1,0 @@
-"""The shipped studies, as TOML files: tutorials and smoke tests at once."""

@@ -1,0 +1,41 @@
+"""Handing a study's arms on: a folder or a repository on the hub that other trainers read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lakon.api._session import StudyLike, open_store, opened, planned
+from lakon.core.errors import InputError
+from lakon.outputs import corpus_summary as looks
+from lakon.outputs.dataset import HUB, ExportSummary, upload
+from lakon.outputs.dataset import write as write_export
+from lakon.store.runner import inspect
+
+
+def export(
+    study: StudyLike, to: str | Path, *, store: str | Path | None = None, public: bool = False,
+    overrides: Mapping[str, str] | None = None,
+) -> ExportSummary:  # fmt: skip
+    """Every arm as Parquet in the conversational layout, with a card, in a new folder or at `hf://user/name` (private
+    unless `public`). Raises `InputError` when arms are not built yet."""
+    loaded = opened(study, overrides)
+    with planned(loaded) as (_, graph):
+        states = {s.step: s for s in inspect(open_store(loaded, store), [graph.report])}
+        arms = {f"{a}" if rule == "problems" else f"{a}-{rule}": states[step] for (a, rule), step in graph.arms.items()}
+        missing = [name for name, state in arms.items() if state.artifact is None]
+        if missing:
+            raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "lakon run STUDY")
+        built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
+        found = {s.step.name: s.artifact for s in states.values() if s.artifact is not None}
+        problems = states[graph.problems].artifact
+        assert problems is not None, "arms are made of it, and are there"
+    funnel, name = looks.funnel(loaded, found), str(to)
+    if not name.startswith(HUB):
+        return write_export(loaded, built, problems, funnel, Path(to))
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_export(loaded, built, problems, funnel, Path(folder))
+        upload(Path(folder), name.removeprefix(HUB), public=public)
+    return replace(written, place=name)

@@ -1,0 +1,68 @@
+"""Making room in a store, without losing anything that was paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lakon.api._plan import plan
+from lakon.api._session import StudyLike, open_store, opened
+from lakon.core.errors import InputError
+from lakon.store.artifacts import Store, remove
+from lakon.store.ledger.ledger import Ledger
+from lakon.store.runner import locked
+
+
+def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
+    """Remove what interrupted steps left behind and compact ledgers; with `keep`, also every artifact that those
+    studies do not use. What a step made that is missing now stays: it may be used again once its inputs are there.
+
+    Nothing paid for is removed: ledgers keep the newest response of every call. Raises `StoreError` during a run.
+    """
+    place = _store_of(keep, store)
+    if not (place.root / "run.lock").is_file():
+        raise InputError(f"no store at {str(place.root)!r}", "a store that a run has made", "check --store")
+    with locked(place):
+        torn = list(place.torn())
+        unused = list(_unused(place, keep)) if keep else []
+        freed = sum(_size(folder) for folder in [*torn, *unused])
+        if not dry_run:
+            for folder in [*torn, *unused]:
+                remove(folder)
+            freed += sum(_compact(path) for path in sorted((place.root / "ledger").glob("*.ledger")))
+    names = {"torn": torn, "unused": unused}
+    listed = {name: [str(p.relative_to(place.root)) for p in paths] for name, paths in names.items()}
+    return {**listed, "bytes": freed, "dry_run": dry_run}
+
+
+def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
+    """The one store of the studies to keep. Raises `InputError` when they name different ones."""
+    places = {open_store(opened(study), store).root for study in keep} or {open_store(None, store).root}
+    if len(places) > 1:
+        raise InputError(
+            f"studies in different stores: {', '.join(map(str, sorted(places)))}", "one store", "name it with --store"
+        )
+    return Store(places.pop())
+
+
+def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
+    states = [state for study in keep for state in plan(study, store=store.root)]
+    used = {state.artifact.folder for state in states if state.artifact is not None}
+    # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
+    unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
+    for artifact in store.artifacts():
+        named = (artifact.manifest.stage, artifact.manifest.label)
+        if artifact.folder not in used and named not in unknown:
+            yield artifact.folder
+
+
+def _compact(path: Path) -> int:
+    before = path.stat().st_size
+    with Ledger.open(path) as ledger:
+        ledger.compact()
+    return max(0, before - path.stat().st_size)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,75 @@
+"""What a run would do and take: offline, from the store and the ledgers as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from lakon.api._session import StudyLike, open_store, opened, planned
+from lakon.core.records import Outcome, Problem, Verdict
+from lakon.pipeline.budget import Funds, funds
+from lakon.pipeline.build import Plan
+from lakon.pipeline.cost import Work, estimate
+from lakon.pipeline.pending import spent_in
+from lakon.pipeline.spent import Kept, kept, spent_before
+from lakon.stages.generate.generate import EndpointTeacher
+from lakon.store.artifacts import Store
+from lakon.store.runner import StepState, inspect
+
+
+def plan(
+    study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None
+) -> list[StepState]:
+    """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
+    inputs whose content is not known yet."""
+    loaded = opened(study, overrides)
+    with planned(loaded) as (_, graph):
+        return inspect(open_store(loaded, store), [graph.report])
+
+
+class Bill(NamedTuple):
+    """A plan and what it will take."""
+
+    states: list[StepState]
+    works: dict[str, Work]
+    """Step name to requests, tokens, GPU hours and money, from what the ledgers hold already and from stated rates."""
+    funds: list[Funds]
+    """Each limit of `run.budget`: spent, left, and owed."""
+    lost: dict[str, int]
+    """Endpoint to the records of its ledger that failed their checksum and are asked again."""
+    store: Path
+
+
+def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
+    """The plan with what each owed step will take, and whether the budget has room for it."""
+    loaded = opened(study, overrides)
+    place = open_store(loaded, store)
+    with planned(loaded) as (_, graph):
+        states = inspect(place, [graph.report])
+        ledgers = _kept(graph, states, place)
+    works = estimate(graph, states, ledgers)
+    spent = spent_before(loaded, spent_in(graph, states), place)
+    # Where a step is done, its replies are in use as they are: a run does not pay for them again.
+    undone = {state.step for state in states if state.artifact is None}
+    lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and graph.teachers[n][0] in undone}
+    return Bill(states, works, funds(loaded, works, spent), lost, place.root)
+
+
+def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, Kept]:
+    """What the ledgers of endpoints hold, once the problems are known."""
+    made = {state.step: state.artifact for state in states}
+    artifact = made[graph.problems]
+    if artifact is None:
+        return {}
+    problems = list(artifact.read("problems", Problem))
+    cached = {state.step for state in states if state.state == "cached"}
+    owed = [name for name, (traces, _) in graph.teachers.items() if traces not in cached]
+    asked = {name: problems for name in owed if isinstance(graph.study.teachers[name], EndpointTeacher)}
+    for name in asked:
+        before = graph.study.teachers[name].after
+        verdicts = made[graph.teachers[before][1]] if before is not None else None
+        if verdicts is not None:
+            right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
+            asked[name] = [problem for problem in problems if problem.problem_id in right]
+    return {name: kept(graph.study, name, place, rows) for name, rows in asked.items()}

@@ -1,0 +1,31 @@
+"""Grading a file of answers: the verifier without a study."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lakon.core.errors import InputError
+from lakon.domains.math import MathVerifier
+from lakon.progress.terminal import metered
+from lakon.standalone.verify_file.grade import Fields, FileSummary, grade_file
+
+
+def verify_file(
+    file: str | Path, *, out: str | Path | None = None, gold: str = "gold", prediction: str = "prediction",
+    finish: str | None = None, prefix: str = "", workers: int | None = None, limit_s: float = 5.0, quiet: bool = True,
+) -> FileSummary:  # fmt: skip
+    """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
+    call goes on after the last whole row. `prefix` goes before the names of the verdict's fields.
+
+    Raises `InputError` for a fault of the whole file, `RunStopped` when interrupted.
+    """
+    if not limit_s > 0 or (workers is not None and workers < 1):
+        found = f"a limit of {limit_s:g} s and {workers or 'as many workers as cores'}"
+        raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
+    fields = Fields(gold=gold, prediction=prediction, finish=finish, prefix=prefix)
+    with (
+        MathVerifier(workers or os.cpu_count() or 1, limit_s) as verifier,
+        metered("verify", quiet=quiet) as meter,
+    ):
+        return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

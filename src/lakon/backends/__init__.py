@@ -1,0 +1,1 @@
+"""The world outside, behind `core.protocols`: endpoints, checkpoints, training, data sets, recorded traces."""

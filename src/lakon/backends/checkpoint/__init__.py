@@ -1,0 +1,1 @@
+"""Models in a folder, sampled in worker processes."""

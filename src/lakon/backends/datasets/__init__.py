@@ -1,0 +1,1 @@
+"""Rows of data sets: Parquet files and the Hugging Face hub."""

@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: one window of requests over a whole step."""

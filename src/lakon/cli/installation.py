@@ -1,0 +1,25 @@
+"""`lakon version`: Lakon and what it stands on."""
+
+from __future__ import annotations
+
+import typer
+
+from lakon.cli.options import JsonOpt
+from lakon.cli.output import print_json
+
+
+def version(as_json: JsonOpt = False) -> None:
+    """Print the version of Lakon and of what it stands on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    from lakon import __version__
+
+    found = {"lakon": __version__, "python": platform.python_version()}
+    for name in ("pyarrow", "pydantic", "math-verify", "torch", "transformers", "trl"):
+        try:
+            found[name] = version_of(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    print_json(found) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in found.items()))

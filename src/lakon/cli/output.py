@@ -1,0 +1,158 @@
+"""How what `api` returns looks on a terminal: lines for people, JSON for scripts.
+
+Invariant: what models or servers wrote goes through `printable` before it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from lakon.core.score_text import clock, counted
+
+_LISTED = 8
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON that a script can read."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_faults(study: str, faults: list[Any]) -> None:
+    """Faults, then warnings, numbered; to stderr, so that a pipe gets none of them."""
+    if all(fault.level == "warning" for fault in faults):
+        typer.echo(f"{study}: no fault found")
+    for level in ("fault", "warning"):
+        found = [fault for fault in faults if fault.level == level]
+        if found:
+            typer.echo(f"{study} has {len(found)} {level}{'s' if len(found) != 1 else ''}:", err=True)
+        for number, fault in enumerate(found, 1):
+            typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
+
+
+def print_unseen(rows: list[Any]) -> None:
+    """What a check left to a pilot or a run, and which command looks at it."""
+    if rows:
+        typer.echo("not looked at, since check asks nobody and fetches nothing:")
+    for row in rows:
+        typer.echo(printable(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
+
+
+def print_run(done: Any, as_json: bool, look: str) -> None:
+    """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
+    if as_json:
+        kept = ("study", "report", "executed", "steps", "seconds", "store", "notes")
+        print_json({name: getattr(done, name) for name in kept})
+        return
+    for line in done.summary:
+        typer.echo(line)
+    for note in done.notes:
+        typer.echo(f"warning: {printable(note)}", err=True)
+    did = (
+        f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
+        if done.executed
+        else f"nothing to do: all {done.steps} steps are in the store"
+    )
+    where = f"report: {done.report}" if done.report else f"a look at it: {look}"
+    typer.echo(f"\n{did}\nstore: {done.store}\n{where}")
+
+
+def print_status(facts: dict[str, Any]) -> None:
+    """Where a run of the study stands; where there was none, the last run of another study of its name."""
+    if facts["state"] != "never run":
+        _print_standing(facts)
+    elif facts["of_its_name"] is None:
+        typer.echo(f"{facts['study']}: never run in this store")
+    else:
+        typer.echo(f"{facts['study']}: never run as it stands; before a change, or another study of this name:")
+        _print_standing(facts["of_its_name"])
+    typer.echo(f"store: {facts['store']}")
+
+
+def _print_standing(facts: dict[str, Any]) -> None:
+    of = "" if facts["what"] == "run" else f" of `{facts['what']}`"
+    done, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
+    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {clock(spent)}")
+    if facts["why"]:
+        typer.echo(f"  why: {printable(facts['why'])}")
+    for row in facts["running"]:
+        typer.echo(f"  {row['step']}: {row['text']}")
+    if facts["left"] and facts["state"] != "running":
+        more = len(facts["left"]) - _LISTED
+        named = ", ".join(facts["left"][:_LISTED]) + (f" and {more} more" if more > 0 else "")
+        typer.echo(f"  left: {counted(len(facts['left']), 'step')} of the study: {named}")
+
+
+def print_look(rows: list[dict[str, Any]]) -> None:
+    """Rows of a view: the first value as a heading, the others below it."""
+    for row in rows:
+        name, *rest = row.items()
+        typer.echo(name[1])
+        for key, value in rest:
+            if value not in (None, "", [], {}):
+                typer.echo(f"  {key}: {printable(_look_value(value))}")
+
+
+def _look_value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {n:,}" for key, n in value.items())
+    if isinstance(value, list):
+        mean, low, high = value
+        return f"{mean:,.4g} [{low:,.4g}, {high:,.4g}]"
+    return f"{value:,.6g}" if isinstance(value, (int, float)) else str(value)
+
+
+def cell(value: object) -> str:
+    """A value of a table, at most 60 characters of it."""
+    text = f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", " ")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: str) -> str:
+    """What models write may hold terminal escapes: control characters but newline and tab are shown, not sent."""
+    return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def print_side_by_side(value: dict[str, Any]) -> None:
+    """One problem with what every author wrote, in panels."""
+    from rich.columns import Columns
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    console = Console()
+    problem = value["problem"]
+    if value["matches"] > 1:
+        typer.echo(f"{value['matches']:,} problems have ids that begin so; this is the first: give more of an id")
+    console.print(
+        Panel(
+            Text(f"{printable(problem['prompt'])}\n\nreference: {printable(problem['reference'])}"),
+            title=problem["problem_id"],
+        )
+    )
+    panels = [
+        Panel(
+            Text(printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
+            title=f"{t['author']}: {t['outcome']}, {t['n_reasoning'] + t['n_answer']} tokens",
+            width=max(40, console.width // 2 - 2),
+        )
+        for t in value["traces"]
+    ]
+    console.print(Columns(panels))
+
+
+def print_verified(done: Any) -> None:
+    """Outcomes and methods of a graded file, as tables."""
+    width = max(map(len, ("outcome", *done.outcomes, *done.methods)))
+    for title, counts in (("outcome", done.outcomes), ("method", done.methods)):
+        typer.echo(f"{title:<{width}}  {'rows':>12}   share")
+        for name, n in counts.items():
+            typer.echo(f"{name:<{width}}  {n:>12,}  {n / done.rows:>6.1%}")
+        typer.echo("")
+    new = done.rows - done.kept
+    before = f", {done.kept:,} were graded before" if done.kept else ""
+    typer.echo(f"{done.rows:,} rows: {new:,} graded in {done.seconds:.1f} s, {done.rows_per_s:,.0f} rows/s{before}")
+    typer.echo(f"{done.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
+    typer.echo(f"written to {done.out}")

@@ -1,0 +1,136 @@
+"""How a plan looks on a terminal: each step, what it takes, the sums, and whether the budget has room for them.
+
+Which tokens a figure counts is said where it stands: ledgers and estimates count completions, a budget both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from lakon.cli.output import print_json
+from lakon.core.score_text import counted, money
+from lakon.outputs.run_notes import lost_line
+from lakon.pipeline.budget import Funds
+from lakon.pipeline.cost import Work, total
+
+_UNITS = {"train": "example", "judge": "judgement"}
+_PAID = ("ask", "judge")
+
+
+def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
+    """The steps of a plan, their sums, the budget, and where it was looked; `bill` is `api.Bill`."""
+    if as_json:
+        rows = [{"step": s.step.name, "state": s.state, "key": s.key} for s in bill.states]
+        steps = [
+            {**row, "work": asdict(bill.works[row["step"]]) if row["step"] in bill.works else None} for row in rows
+        ]
+        budget = [{**asdict(each), "left": each.left, "fits": each.fits} for each in bill.funds]
+        print_json({
+            "steps": steps, "pilot": [asdict(each) for each in pilots], "budget": budget, "lost": bill.lost,
+            "store": bill.store,
+        })  # fmt: skip
+        return
+    for each in pilots:
+        typer.echo(_pilot_line(each))
+    works, width = bill.works, max(len(state.step.name) for state in bill.states)
+    for state in bill.states:
+        work = works.get(state.step.name)
+        typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {_work_line(work) if work else ''}".rstrip())
+    kinds = ("cached", "owed", "missing", "waiting")
+    counts = {kind: sum(state.state == kind for state in bill.states) for kind in kinds}
+    typer.echo(f"\n{counted(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    for line in (*_sums(works), *map(_funds_line, bill.funds), *map(lost_line, bill.lost, bill.lost.values())):
+        typer.echo(line)
+    waiting = {state.step.name for state in bill.states if state.state == "waiting"}
+    if any(work.kind == "ask" and name in waiting for name, work in works.items()):
+        typer.echo("what a waiting step asks for is an upper bound: problems may go, and a ledger may hold replies")
+    if any(work.kind == "ask" and work.tokens is None for work in works.values()):
+        typer.echo("run.prices.NAME.tokens_per_trace states tokens that no ledger shows yet: or try --pilot 50")
+    typer.echo(f"store: {bill.store}")
+
+
+def _sums(works: dict[str, Work]) -> list[str]:
+    named = {
+        "read": "to read", "ask": "to ask for", "judge": "to judge", "sample": "to sample", "train": "to train on",
+    }  # fmt: skip
+    lines: list[str] = []
+    for kind, what in named.items():
+        whole = total(list(works.values()), kind)
+        if whole.rows:
+            lines.append(f"{what}: {_work_line(whole)}{_uncounted(works) if kind == 'ask' and whole.money else ''}")
+    return lines
+
+
+def _uncounted(works: dict[str, Work]) -> str:
+    """Whom a sum of money leaves out, and why."""
+    paid = {step.partition("/")[2]: work for step, work in works.items() if work.kind == "ask" and work.rows != 0}
+    unpriced = [name for name, work in paid.items() if work.money is None and work.tokens is not None]
+    unknown = [name for name, work in paid.items() if work.tokens is None]
+    parts = [f"no price for {', '.join(unpriced)}"] if unpriced else []
+    parts += [f"tokens unknown for {', '.join(unknown)}"] if unknown else []
+    return f" ({'; '.join(parts)}: not counted)" if parts else ""
+
+
+def _funds_line(funds: Funds) -> str:
+    """`budget: 1,200 of 50 million tokens ... left; what is owed is about 60 million: it does not fit`."""
+    if funds.unit == "tokens":
+        spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
+        unit = " tokens (prompt and completion)"
+    else:
+        spent, limit, left, owed = map(money, (funds.spent, funds.limit, funds.left, funds.owed))
+        unit = " in the stated currency"
+    said = f"budget: {spent} of {limit}{unit} spent, {left} left"
+    if not funds.owed and not funds.unknown:
+        return said
+    if not funds.owed:
+        return f"{said}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
+    fits = "it fits" if funds.fits else "it does not fit" if not funds.at_most else "it may not fit"
+    without = f", {', '.join(funds.unknown)} not counted" if funds.unknown else ""
+    return f"{said}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
+
+
+def _pilot_line(pilot: Any) -> str:
+    """What one endpoint did in a pilot."""
+    parts = [f"{pilot.correct} of {pilot.asked} right"]
+    if pilot.errors:
+        parts.append(f"{pilot.errors} failed")
+    if pilot.truncated:
+        parts.append(f"{pilot.truncated} cut off")
+    if pilot.asked:
+        parts.append(f"{pilot.completion_tokens / pilot.asked:,.0f} completion tokens and {pilot.seconds:,.1f} s each")
+    return f"pilot of {pilot.teacher}: {', '.join(parts)}"
+
+
+def _work_line(work: Work) -> str:
+    """What a step will take, in one line. All of it is a bound where its rows are one: samples that stop at the first
+    correct one are mostly fewer."""
+    unit = _UNITS.get(work.kind, "trace")
+    rows = f"an unknown number of {unit}s" if work.rows is None else counted(work.rows, unit)
+    most = "at most " if work.at_most else ""
+    parts = [rows if work.rows is None else f"{most}{rows}"]
+    if work.kept:
+        parts[0] += f" owed, {work.kept:,} in the ledger ({_short(work.spent.completion)} completion tokens)"
+    if work.tokens:
+        between = (
+            f" ({_short(work.low)} to {_short(work.high)})" if work.low is not None and work.high is not None else ""
+        )
+        parts.append(f"{most}about {_short(work.tokens)} {'completion ' if work.kind in _PAID else ''}tokens{between}")
+    if work.gpu_hours:
+        parts.append(f"{most}{work.gpu_hours:,.1f} GPU hours")
+    if work.money:
+        bounds = [money(n) for n in (work.money_low, work.money_high) if n is not None]
+        between = f" ({' to '.join(bounds)})" if bounds else ""
+        parts.append(f"{most}{money(work.money)}{between} in the stated currency")
+    return ", ".join(parts)
+
+
+def _short(n: int) -> str:
+    """`1.05 billion`, `4.2 million`, `8,100`."""
+    for size, name in ((10**9, "billion"), (10**6, "million")):
+        if n >= size:
+            return f"{n / size:,.3g} {name}"
+    return f"{n:,}"

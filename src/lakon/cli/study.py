@@ -1,0 +1,67 @@
+"""Commands for writing a study: what is shipped, what may stand in a file, and what is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakon.cli.options import JsonOpt, SetOpt, StudyArg, changes, pasteable
+from lakon.cli.output import print_faults, print_json, print_unseen
+
+
+def studies(as_json: JsonOpt = False) -> None:
+    """List the shipped studies."""
+    from lakon import api
+
+    found = api.studies()
+    if as_json:
+        print_json(found)
+        return
+    width = max(map(len, found))
+    for name, title in found.items():
+        typer.echo(f"{name:<{width}}  {title}")
+
+
+def new(
+    file: Annotated[Path, typer.Argument(help="The study file to write.")],
+    source: Annotated[str, typer.Option("--from", help="The shipped study to copy.")] = "miniature",
+) -> None:
+    """Copy a shipped study to a file of your own, to edit."""
+    from lakon import api
+
+    path = api.new(file, source=source)
+    typer.echo(f"wrote {path}: edit it, then `lakon check {path}`")
+
+
+def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
+    """Say everything that is wrong with a study, before anything is paid for."""
+    from lakon import api
+
+    changed = changes(overrides)
+    faults = api.check(study, overrides=changed)
+    if as_json:
+        print_json([fault._asdict() for fault in faults])
+    else:
+        print_faults(study, faults)
+        print_unseen([row._replace(how=pasteable(row.how)) for row in api.unchecked(study, overrides=changed)])
+    if any(fault.level == "fault" for fault in faults):
+        raise typer.Exit(1)
+
+
+def fields(
+    section: Annotated[str | None, typer.Argument(help="One table: teachers, curate, run ...")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the tables of docs/study.md.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say what may stand in a study file: every field, its type, its default and what it means."""
+    from dataclasses import asdict
+
+    from lakon.study.reference import as_markdown, as_text, sections
+
+    found = sections(section)
+    if as_json:
+        print_json([{**asdict(each), "rows": [row._asdict() for row in each.rows]} for each in found])
+    else:
+        typer.echo(as_markdown(found) if markdown else "\n".join(as_text(found)), nl=False)

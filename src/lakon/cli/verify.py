@@ -1,0 +1,45 @@
+"""`lakon verify`: a file of answers, graded without a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakon.cli.options import JsonOpt
+from lakon.cli.output import print_json, print_verified
+
+
+def verify(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE.jsonl", help="One JSON object a line, or .jsonl.gz; - is stdin.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where graded rows go. Default: FILE.verified.jsonl beside it.")
+    ] = None,
+    gold: Annotated[
+        str, typer.Option("--field-gold", help="The field of the right answer; dots lead inside.")
+    ] = "gold",
+    prediction: Annotated[str, typer.Option("--field-prediction", help="The field of what is graded.")] = "prediction",
+    finish: Annotated[
+        str | None, typer.Option("--field-finish", help="The field of the finish reason: `length` is truncated.")
+    ] = None,
+    prefix: Annotated[
+        str,
+        typer.Option(help="Goes before the verdict's fields: `graded_` for rows that have an `outcome` of their own."),
+    ] = "",
+    workers: Annotated[int | None, typer.Option(help="Processes for algebra. Default: one a core.")] = None,
+    limit: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 5.0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Grade a file of answers against references, without a study; run it again to go on."""
+    from dataclasses import asdict
+
+    from lakon import api
+
+    done = api.verify_file(
+        file, out=out, gold=gold, prediction=prediction, finish=finish, prefix=prefix, workers=workers, limit_s=limit,
+        quiet=as_json,
+    )  # fmt: skip
+    print_json(asdict(done)) if as_json else print_verified(done)

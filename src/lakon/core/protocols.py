@@ -1,0 +1,256 @@
+"""What stages need from the outside, typed: authors, verifiers, trainers, tokenizers, engines, ledgers.
+
+Stages take these as arguments; only `plan/` chooses implementations. So a stage's test passes a few lines of
+its own instead of patching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar, runtime_checkable
+
+from lakon.core.records import Example, Loss, Outcome
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One thing to ask an author: a prompt and which sample of it this is."""
+
+    key: str
+    """The call's key: problem, author, template, sampling and sample index, but not the token cap."""
+    problem_id: str
+    prompt: str
+    sample_index: int
+    seed: int
+    max_tokens: int
+    system: str = ""
+    """What stands before the prompt as a system message, for authors that a study shows one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An author's reply in one schema, whatever the wire format was. `error` is set when there is none."""
+
+    reasoning: str = ""
+    answer: str = ""
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    served_model: str | None = None
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    error: str | None = None
+
+
+ABSENT = "absent"
+"""The `error` of a reply that was never there to be had (a recorded teacher without this problem): no trace at all."""
+
+Payload = Mapping[str, object]
+"""A raw response as plain JSON values: what the ledger keeps, so that a better parser can be applied later."""
+
+
+class Reader(Protocol):
+    """What reads an author's raw responses."""
+
+    def parse(self, payload: Payload) -> Reply:
+        """One raw response in the common schema; never raises on any payload that the author wrote."""
+        ...
+
+
+class Author(Reader, Protocol):
+    """Something that writes traces: a procedure, a recorded data set, an endpoint, a checkpoint."""
+
+    @property
+    def identity(self) -> object:
+        """Plain values that say who writes, for the keys of calls; never a URL or a key."""
+        ...
+
+    @property
+    def paid(self) -> bool:
+        """Whether a reply costs money or GPU time, so that each goes through the ledger."""
+        ...
+
+    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+        """Ask every request and hand each raw response to `put(key, payload)` as soon as it is there.
+
+        A request that fails puts a payload with an `error`; raising is for faults of the whole (`AuthorError`).
+        """
+        ...
+
+
+@runtime_checkable
+class LiveAuthor(Author, Protocol):
+    """An author that can be given requests while it works on others."""
+
+    def ask_live(self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None]) -> None:
+        """As `ask`, with requests from `more()`: those that may be asked now, an empty list when some will become
+        known without a reply, None when only a reply that is still to come can bring more."""
+        ...
+
+
+@runtime_checkable
+class ReplayingAuthor(Reader, Protocol):
+    """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
+
+    paid: Literal[False]
+    unused: Mapping[str, int]
+    """How many rows no request took, by why, and for how many problems there was none; whole once `replies` has been
+    read to its end."""
+
+    @property
+    def identity(self) -> object:
+        """As of an `Author`."""
+        ...
+
+    def replies(self, prompts: Iterable[str], samples: int) -> Iterator[tuple[int, int, Payload]]:
+        """What there is for any of `samples` of each prompt, in whatever order it lies: which of the prompts, which of
+        its samples, and the raw response. The prompts are read once and not kept."""
+        ...
+
+
+class CallLog(Protocol):
+    """The ledger as a stage sees it: durable raw responses by call key."""
+
+    def __contains__(self, key: str, /) -> bool:
+        """Whether there is a payload under `key`, as far as that is known without reading it."""
+        ...
+
+    def get(self, key: str) -> Payload | None:
+        """The newest payload under `key`, or None."""
+        ...
+
+    def sound(self, key: str) -> bool:
+        """Whether there is a payload under `key` that can be read, found as cheaply as the log can."""
+        ...
+
+    def note(self, key: str) -> int | None:
+        """The note that was put with the newest payload under `key`, without reading it: also when that turned out to
+        be damaged, for it was paid. None when there is none."""
+        ...
+
+    def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
+        """Append; a killed process loses at most one group-commit window, and after `flush` nothing does."""
+        ...
+
+    def flush(self) -> None:
+        """Return when everything put so far is on the disk."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """A verifier's decision about one answer."""
+
+    outcome: Outcome
+    extracted: str | None = None
+    method: str = ""
+    explanation: str = ""
+    disputed: bool = False
+    """Whether another method would have said otherwise, so that a judge should look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a verifier may see of a trace: its final answer text, and how it ended. Never the reasoning."""
+
+    reference: str
+    answer: str
+    finish_reason: str | None = None
+    prompt: str = ""
+
+
+class Verifier(Protocol):
+    """Decides whether answers equal references. Grades every row, whatever happens to one of them."""
+
+    @property
+    def version(self) -> str:
+        """`name@version`; a new version makes a new verdict table."""
+        ...
+
+    def grade(self, rows: Iterable[Answered]) -> Iterator[Grading]:
+        """One grading a row, in order; never raises for a row, and bounded in time for each."""
+        ...
+
+
+class Jury(Protocol):
+    """How an LLM judge is asked about an answer, how its replies are read, and how votes become a decision."""
+
+    @property
+    def version(self) -> str:
+        """`name@version`; a new version makes a new verdict table."""
+        ...
+
+    @property
+    def votes(self) -> int:
+        """How many judgements an answer gets."""
+        ...
+
+    def prompt(self, row: Answered) -> str:
+        """What the judge is shown: problem, reference and final answer."""
+        ...
+
+    def read(self, reply: str, finish_reason: str | None) -> bool | None:
+        """Whether the judge called the answer right; None when the reply holds no judgement."""
+        ...
+
+    def decide(self, votes: Sequence[bool | None]) -> bool | None:
+        """What the votes come to; None when they settle nothing."""
+        ...
+
+
+class TokenCounter(Protocol):
+    """The one tokenizer in which all authors of a study are counted."""
+
+    @property
+    def name(self) -> str: ...
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens not counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a training run has to say beside the checkpoint that it wrote."""
+
+    losses: list[Loss]
+    dropped: list[Example]
+    """Examples longer than the maximal length: left out, and said so."""
+    facts: dict[str, object] = field(default_factory=dict[str, object])
+    """Steps, tokens, seconds, precision, versions: recorded, never hashed."""
+
+
+class Engine(Protocol):
+    """Where row work and heavy work run: a process pool on one machine, Ray on many."""
+
+    @property
+    def slots(self) -> int:
+        """How many calls run at the same time."""
+        ...
+
+    def map(self, function: Callable[[S], T], batches: Iterable[S]) -> Iterator[T]:
+        """`function` over `batches` in worker processes; results come in the order in which they finish."""
+        ...
+
+    def call(self, function: Callable[..., T], *args: object, on_event: Callable[[object], None] | None = None) -> T:
+        """One call in a worker; it may report events, which arrive in this process."""
+        ...
+
+
+class Progress(Protocol):
+    """Where a step says how far it is. `start` may be called again as more becomes known."""
+
+    def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None: ...
+
+    def advance(self, n: int = 1, **figures: float) -> None:
+        """`n` more are done; figures (tokens, errors, cost) are added up and shown."""
+        ...
+
+    def show(self, **figures: float) -> None:
+        """Figures of this moment (requests in flight), which replace those shown before."""
+        ...

@@ -1,0 +1,222 @@
+"""The records: frozen, slotted, keyed by content. Later stages add tables; nobody adds columns to an earlier one.
+
+A trace is a trace: what a teacher wrote for the corpus and what a student wrote in an evaluation are the same
+record, made by the same code. Each record's Arrow schema is derived from its annotations in `store.tables`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lakon.core.digest import digest
+
+
+class Outcome(StrEnum):
+    """What a verifier found. A failure of the grader is an outcome of its own, never charged to the model."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNPARSED = "unparsed"
+    """There is an answer but no method could decide about it."""
+    TRUNCATED = "truncated"
+    """The author ran out of tokens before it answered."""
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """The author or its provider declined (content filter, refusal)."""
+    ERROR = "error"
+    """No trace to judge (the call failed), or the grader itself broke."""
+
+
+UNGRADED = frozenset({Outcome.UNPARSED, Outcome.TIMEOUT, Outcome.ERROR})
+"""Outcomes that say nothing about the author; they are counted apart, with bounds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One problem with its reference answer. `tags` are `name=value` strings, for instance `steps=5`."""
+
+    problem_id: str
+    prompt: str
+    reference: str
+    domain: str
+    source: str
+    tags: tuple[str, ...] = ()
+    duplicate_group: str | None = None
+
+    @staticmethod
+    def of(
+        prompt: str, reference: str, *, domain: str = "math", source: str = "", tags: tuple[str, ...] = ()
+    ) -> Problem:
+        """A problem under its content key: the digest of domain, prompt and reference."""
+        key = digest([domain, prompt, reference])
+        return Problem(problem_id=key, prompt=prompt, reference=reference, domain=domain, source=source, tags=tags)
+
+    def tag(self, name: str) -> str | None:
+        """The value of the tag `name`, or None."""
+        prefix = f"{name}="
+        return next((tag[len(prefix) :] for tag in self.tags if tag.startswith(prefix)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What one author wrote for one problem, once. `error` is set when there is nothing else."""
+
+    trace_id: str
+    problem_id: str
+    author: str
+    sample_index: int
+    reasoning: str = ""
+    answer: str = ""
+    finish_reason: str | None = None
+    """`stop`, `length`, `content_filter`, another of the provider's, or None when it is not known."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    """The provider's own count, reasoning included."""
+    reasoning_tokens: int | None = None
+    n_reasoning: int = 0
+    """Tokens of `reasoning` in the study's common tokenizer."""
+    n_answer: int = 0
+    served_model: str | None = None
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    """Until the first token; known of streamed replies."""
+    error: str | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """Reasoning and answer in the study's common tokenizer."""
+        return self.n_reasoning + self.n_answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a verifier says of a trace, and which of its methods said so."""
+
+    trace_id: str
+    problem_id: str
+    sample_index: int
+    outcome: str
+    extracted: str | None
+    method: str
+    explanation: str
+    verifier: str
+    judge_tokens: int | None = None
+    """Tokens that a judge generated about this answer; none when the replies about an equal answer were used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """Something that was left out, and the rule that left it out."""
+
+    subject: str
+    """The id of the problem or trace."""
+    arm: str
+    """The arm it was left out of; empty when it was left out of the whole study."""
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A teacher's part in a problem that can be compared; each of these problems has one row a teacher."""
+
+    problem_id: str
+    teacher: str
+    trace_id: str | None
+    """The correct trace that stands for the teacher; None where it has none."""
+    rate: float | None
+    """Share of the teacher's graded samples that are right; None where none was graded."""
+    pass_rate: float
+    """The same over all teachers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One training example: what the student is shown, and the text on which it is trained."""
+
+    arm: str
+    problem_id: str
+    trace_id: str
+    teacher: str
+    style: str
+    prompt: str
+    completion: str
+    phase: int = 0
+    """Curricula train phase 0 first, then phase 1, and so on."""
+    repeats: int = 1
+    """How often the example occurs in one epoch (more than once when arms are matched by tokens)."""
+    n_tokens: int = 0
+    """Tokens of the completion in the study's common tokenizer."""
+    system: str = ""
+    """The system message before the prompt, for instance `Reasoning effort: low`; empty for none."""
+    n_prompt: int = 0
+    """Tokens of system message and prompt in the study's common tokenizer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How a trace reasons, counted by keywords and structure (`stages/profile.py`)."""
+
+    trace_id: str
+    problem_id: str
+    n_tokens: int
+    """Of reasoning and answer, in the study's common tokenizer."""
+    steps: int
+    """Paragraphs of the reasoning."""
+    backtracks: int
+    self_checks: int
+    restatements: int
+    branches: int
+    """Changes of approach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """One optimizer step of a training run."""
+
+    step: int
+    n_tokens: int
+    """Tokens trained on so far."""
+    loss: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One figure of the comparison with its interval, and what it rests on."""
+
+    benchmark: str
+    author: str
+    metric: str
+    at: float | None = None
+    """The k of pass@k or the token budget of an accuracy under a budget."""
+    baseline: str | None = None
+    """The other author, for a difference or a ratio."""
+    group: str | None = None
+    """A tag such as `steps=5` when the figure is about part of the benchmark."""
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    method: str = ""
+    n_problems: int
+    n_samples: int
+    """Samples behind the figure, over all problems."""
+    n_ungraded: int = 0
+    """Samples that the verifier could not grade; they are counted as wrong here."""
+
+
+RECORDS: dict[str, type] = {
+    "problems": Problem,
+    "traces": Trace,
+    "gradings": Verdict,
+    "verdicts": Verdict,
+    "exclusions": Exclusion,
+    "pool": Paired,
+    "examples": Example,
+    "profiles": Profile,
+    "losses": Loss,
+    "scores": Score,
+}
+"""Table name to record type: the tables of a store. `gradings` are what the rules said before a judge was heard."""

@@ -1,0 +1,178 @@
+"""The final answer in what an author wrote, and the rule that found it.
+
+Invariant: only text outside reasoning counts. Reasoning that was never closed hides everything after its opening,
+and of near boxes the last one is the answer; boxes are read together only when nothing but "and", "or" or a comma
+joins them. Every scan is linear in the length of the text, which no rule sees with its runs of white space: patterns
+with several optional spaces take cubic time over those. Read next: `prose.py`, for texts without a mark.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lakon.domains.math.extract.prose import Extracted, in_prose, innermost, spaced, trim
+
+LONGEST = 400_000
+"""Characters of an answer that are looked at, from its end."""
+ENDING = 16_000
+"""Characters in which an answer that no mark sets apart is looked for, from the end."""
+_REASONING = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<thought>", "</thought>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+)
+_TURN_ENDS = re.compile(
+    r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|return|end|start)\|>|<｜end▁of▁sentence｜>|</s>|<end_of_turn>"
+)
+_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
+_BARE_HARMONY = re.compile(r"\A\s*analysis(?=[A-Z\"'\s]).*?assistant\s*final", re.S)
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,80}\])?)(?![A-Za-z])\s*")
+_JOINT = re.compile(
+    r"(?:[\s$.,;]|\\[()\[\],;!]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\(?:land|lor)\b"
+    r"|[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=(?!=)){1,40}"
+)
+_JOINING_WORD = re.compile(r"\band\b|\bor\b|,|\\land|\\lor")
+_HASHES = re.compile(r"^[ \t]*#{4}[ \t]*(\S.*)$", re.M)
+_HEADING = re.compile(
+    r"[*_]{0,2}(?:step|case|part|method|final|answer|solution|conclusion|verification|check)\b"
+    r"|[^\n]{0,400}?(?<![A-Za-z])[A-Za-z]{3,}+\s+(?:\w+\s+)?[A-Za-z]{2,}|[^\n]{1,400}:[*_\s]*\Z",
+    re.I,
+)
+"""A heading of the fourth level; what marks an answer is followed by the answer alone."""
+LONGEST_HEADING = 500
+"""Characters of a line in which `_HEADING` looks for one: it tries every word, so that its time is their square."""
+_ANSWER_TAG = re.compile(r"<(?:final_?)?answer>((?:(?!answer>).){0,20000}?)</(?:final_?)?answer>", re.S | re.I)
+
+
+_ANSWER_MARK = re.compile(r"\[(ANS(?:WER)?)\]:?((?:(?!\[ANS)[^\n])*?)(?:\[/\1\]|$|(?=\[ANS))", re.M)
+"""`[ANS] 10`, closed by `[/ANS]`, by the next one or by the end of its line."""
+
+
+def extract(answer_text: str) -> Extracted:
+    """The final answer of `answer_text`; its text is None when there is none. Never raises."""
+    text = spaced(visible(answer_text[-LONGEST:].replace("\x00", "")))
+    if not text:
+        return Extracted(None, "empty")
+    for rule in (_boxed, _hashed, _tagged):
+        found = rule(text)
+        if found is not None:
+            return found
+    return in_prose(text[-ENDING:])
+
+
+def visible(text: str) -> str:
+    """`text` without reasoning, harmony channels that are not final, and anything after the end of the turn."""
+    text = _final_channel(text)
+    for start, end in _REASONING:
+        closed = text.rfind(end)
+        if closed >= 0:
+            text = text[closed + len(end) :]
+        opened = text.find(start)
+        if opened >= 0:
+            text = text[:opened]
+    cut = _TURN_ENDS.search(text)
+    while cut and not text[: cut.start()].strip():
+        text = text[cut.end() :]
+        cut = _TURN_ENDS.search(text)
+    return text[: cut.start()] if cut else text
+
+
+def has_open_reasoning(text: str) -> bool:
+    """Whether reasoning was begun and never closed, so that the author never came to its answer."""
+    if "<|channel|>" in text and not _FINAL_CHANNEL.search(text):
+        return True
+    return any(text.rfind(start) > text.rfind(end) for start, end in _REASONING if start in text)
+
+
+def _final_channel(text: str) -> str:
+    if "<|channel|>" in text:
+        finals = list(_FINAL_CHANNEL.finditer(text))
+        return text[finals[-1].end() :] if finals else ""
+    bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") else None
+    return text[bare.end() :] if bare else text
+
+
+def _boxed(text: str) -> Extracted | None:
+    starts = list(_BOX.finditer(text))
+    if not starts:
+        return None
+    closing = _closing_braces(text)
+    spans: list[tuple[int, int, str]] = []
+    position = 0
+    for match in starts:
+        if match.start() < position:
+            continue  # a box in a box
+        end, content = _box_content(text, match.end(), closing)
+        if content is None and text[match.end() : match.end() + 1] == "{":
+            spans.clear()  # never closed: nothing before it is the final answer
+        if content is not None:
+            position = end
+            if content.strip():
+                spans.append((match.start(), end, _unboxed(content)))
+    return _last_box(text, spans) if spans else Extracted(None, "unbalanced-box")
+
+
+def _last_box(text: str, spans: list[tuple[int, int, str]]) -> Extracted:
+    """The last box, with those before it that only a conjunction joins to it."""
+    first = len(spans) - 1
+    while first > 0 and _joined(text[spans[first - 1][1] : spans[first][0]]):
+        first -= 1
+    contents = list(dict.fromkeys(content.strip() for _, _, content in spans[first:]))
+    if len(contents) == 1:
+        return Extracted(contents[0], "boxed")
+    return Extracted(", ".join(contents), "boxes")
+
+
+def _joined(between: str) -> bool:
+    return len(between) < 80 and bool(_JOINING_WORD.search(between)) and bool(_JOINT.fullmatch(between))
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Where each opening brace is closed; an opening brace that is not closed is left out."""
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for brace in _BRACES.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
+    return closing
+
+
+def _box_content(text: str, start: int, closing: dict[int, int]) -> tuple[int, str | None]:
+    """The argument of a box whose brace (or single token) begins at `start`, and where it ends."""
+    if text[start : start + 1] == "{":
+        end = closing.get(start)
+        return (len(text), None) if end is None else (end + 1, text[start + 1 : end])
+    token = _TOKEN.match(text, start)
+    return (token.end(), token[0]) if token else (start, None)
+
+
+_BRACES = re.compile(r"\\.|[{}]", re.S)
+_TOKEN = re.compile(r"\\[A-Za-z]+|[-+]?[\w.]{1,200}")
+
+
+def _unboxed(content: str) -> str:
+    match = _BOX.search(content)
+    if not match:
+        return content
+    end, inner = _box_content(content, match.end(), _closing_braces(content))
+    return content if inner is None else content[: match.start()] + inner + content[end:]
+
+
+def _hashed(text: str) -> Extracted | None:
+    for content in reversed(_HASHES.findall(text)):
+        if not _HEADING.match(content[:LONGEST_HEADING]):
+            return Extracted(trim(content), "hashes")
+    return None
+
+
+def _tagged(text: str) -> Extracted | None:
+    found = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
+    found = found or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
+    return Extracted(trim(innermost(found[-1])), "answer-tag") if found else None

@@ -1,0 +1,1 @@
+"""From text to structure: brackets, numbers, units, expressions. Nothing here compares."""

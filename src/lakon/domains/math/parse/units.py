@@ -1,0 +1,271 @@
+"""Units after (or before) a number: which say the same, which convert, and which contradict each other.
+
+Invariant: a unit that only one side writes never decides; units that both sides write must agree, after conversion
+when both measure the same thing. An unknown word after a number is a unit that agrees with everything.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from lakon.domains.math.parse.clean import FUNCTIONS, UNITS_LIKE_FUNCTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is measured (`length`, `currency`, ...; empty when unknown), its size, its power and its own name."""
+
+    name: str
+    measures: str = ""
+    size: Fraction = Fraction(1)
+    power: int = 1
+
+
+_TABLE: dict[str, tuple[str, Fraction]] = {}
+
+
+def _define(measures: str, size: str, names: str) -> None:
+    for name in names.split():
+        _TABLE[name] = (measures, Fraction(size))
+
+
+for _row in (
+    ("length", "1", "m meter meters metre metres 米 公尺"),
+    ("length", "1/100", "cm centimeter centimeters centimetre centimetres cms 厘米 公分"),
+    ("length", "1/1000", "mm millimeter millimeters millimetre millimetres 毫米"),
+    ("length", "1000", "km kilometer kilometers kilometre kilometres 千米 公里"),
+    ("length", "0.0254", "inch inches"),
+    ("length", "0.3048", "ft foot feet"),
+    ("length", "0.9144", "yd yard yards"),
+    ("length", "1609.344", "mi mile miles"),
+    ("mass", "1", "g gram grams 克"),
+    ("mass", "1000", "kg kilogram kilograms 千克 公斤"),
+    ("mass", "1000000", "吨"),
+    ("mass", "453.59237", "lb lbs pound pounds"),
+    ("mass", "28.349523125", "oz ounce ounces"),
+    ("time", "1/1000", "ms millisecond milliseconds 毫秒"),
+    ("time", "1/1000000", "us microsecond microseconds"),
+    ("time", "1/1000000000", "ns nanosecond nanoseconds"),
+    ("time", "1", "秒 秒钟 s sec secs second seconds"),
+    ("time", "60", "min mins minute minutes 分钟"),
+    ("time", "3600", "h hr hrs hour hours 小时"),
+    ("time", "86400", "day days 天"),
+    ("time", "604800", "week weeks 周 星期"),
+    ("month", "1", "month months 个月 月"),
+    ("month", "12", "year years yr yrs 年"),
+    ("volume", "1", "l liter liters litre litres 升"),
+    ("volume", "1/1000", "ml milliliter milliliters 毫升"),
+    ("currency", "1", "usd dollar dollars bucks 美元"),
+    ("currency", "1/100", "cent cents 美分"),
+    ("euro", "1", "euro euros 欧元"),
+    ("yuan", "1", "yuan rmb 元 人民币"),
+    ("yen", "1", "yen 円 日元"),
+    ("won", "1", "won 원 韩元"),
+    ("celsius", "1", "celsius"),
+    ("fahrenheit", "1", "fahrenheit"),
+    ("data", "1", "byte bytes"),
+    ("data", "1000", "kb kilobyte kilobytes"),
+    ("data", "1000000", "mb megabyte megabytes"),
+    ("data", "1000000000", "gb gigabyte gigabytes"),
+    ("data", "1000000000000", "tb terabyte terabytes"),
+    ("energy", "1", "j joule joules"),
+    ("energy", "1000", "kj kilojoule kilojoules"),
+    ("pressure", "1", "pa pascal pascals"),
+    ("pressure", "1000", "kpa kilopascal kilopascals"),
+    ("angle", "1", "degree degrees deg circ 度"),
+    ("radian", "1", "rad radian radians"),
+    ("percent", "1", "percent pct percentage"),
+):
+    _define(*_row)
+
+_TOGETHER = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
+_TOGETHER |= {"hz": "s^-1", "hertz": "s^-1", "khz": "ms^-1", "mhz": "us^-1", "ghz": "ns^-1"}
+_CURRENCY = re.compile(r"\\usd\s*")
+_DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:(?:\\text\{\s*)?(?P<scale>[CF])(?![a-z])\s*\}?)?\s*\Z")
+_TEMPERATURES = {"C": "celsius", "F": "fahrenheit"}
+_DEGREES_OF = re.compile(r"degrees? (?=(?:celsius|fahrenheit)\Z)")
+_RATE = re.compile(
+    r"\s*(?:/\s*(?:\\text\s*\{)?|(?:\\text\s*\{)?\s*(?:per|an?|each|every)\s)\s*(?P<what>[A-Za-z]+)\s*\}?\s*\.?\s*\Z"
+)
+_PARTS = {"halves": 2, "thirds": 3, "fourths": 4, "fifths": 5, "sixths": 6, "sevenths": 7, "eighths": 8, "ninths": 9}
+_PARTS |= {"tenths": 10, "hundredths": 100, "thousandths": 1000}
+"""Names of fractions that are no units; quarters are left out, which are coins and parts of a year as well."""
+_IN_PARTS = re.compile(
+    rf"(?<![\d.,/^_])(\d{{1,20}})[\s-]*(?:\\text\s*\{{\s*)?(?:-\s*)?({'|'.join(_PARTS)})\s*\}}?\s*\Z"
+)
+_HAN_SQUARED = re.compile(r"(平方|立方)(?=.)")
+_HAN_SCALE = re.compile(r"[百千万萬亿億](?![克米])")
+_MINUTES = re.compile(r"(\d{1,4})\s*\^\s*\{\s*\\circ\s*\}\s*(\d{1,2})\s*'\s*(?:(\d{1,2})\s*(?:''|\"))?")
+_TRIGONOMETRIC = re.compile(r"(?:sin|cos|tan|cot|sec|csc|cis)(?![a-z])")
+_PERCENT = re.compile(r"\s*\\?%\s*\Z")
+_WRAPPED = re.compile(r"\s*\\text\s*\{(?P<words>[^{}]*)\}\s*(?:\^\s*\{?\s*(?P<power>-?\d)\s*\}?)?\s*\.?\s*\Z")
+_BARE = re.compile(
+    r"(?<=[\d}).!])\s*(?P<words>(?:per\s+|square\s+|sq\.?\s*|cubic\s+)?[A-Za-z]{2,}(?:[\s./-]+[A-Za-z.]+)*)\s*(?:\^\s*\{?\s*(?P<power>\d)\s*\}?)?\s*\.?\s*\Z"
+)
+_QUOTIENT = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}\s*(?:\^\s*\{?\s*(\d)\s*\}?)?\s*\}\s*\Z"
+)
+_FACTOR_IN_TEXT = r"\\text\s*\{[^{}]*\}\s*+(?:\^\s*(?:-?\d|\{\s*-?\d\s*\})\s*+)?"
+_FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
+_FACTOR = re.compile(
+    r"(?:(square|sq|cubic|cu) )?([a-z]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?"
+)
+_RAISED = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm st nd rd th"
+_SHORT_UNITS = frozenset(_SHORT_LISTED.split())
+_HAN = re.compile(r"(?<=[\d})])\s*(?P<words>[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,6})(?P<power>)\s*\Z")
+_JOINING = "pi theta alpha beta infty mod base and or if for where when"
+_NOT_UNITS = FUNCTIONS | set(_JOINING.split())
+
+
+def split_unit(text: str) -> tuple[str, Unit | None]:
+    """A cleaned scalar without its unit, and the unit; None when it has none."""
+    if "\\usd" in text:
+        body = _CURRENCY.sub("", text).strip()
+        rate = _RATE.search(body)
+        if rate and rate["what"].lower() in _TABLE and body[: rate.start()].strip():
+            return body[: rate.start()].strip(), unit_of(f"usd/{rate['what']}", 1)
+        rest, after = split_unit(body)
+        cents = after is not None and after.measures == "currency"
+        return rest, after if cents else Unit("usd", "currency")
+    minutes = _MINUTES.fullmatch(text)
+    if minutes:
+        return f"{minutes[1]}+{minutes[2]}/60+{minutes[3] or 0}/3600", unit_of("degree", 1)
+    if text.count("^{\\circ}") > 1 and not _TRIGONOMETRIC.search(text) and "\\pi" not in text:
+        return text.replace("^{\\circ}", " "), unit_of("degree", 1)
+    for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
+        match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
+        if match and text[: match.start()].strip():
+            of = match.groupdict().get("scale")
+            return text[: match.start()].strip(), unit_of(_TEMPERATURES[of] if of else name, 1)
+    text = _written_together(text) if text.count("\\text") > 1 else text
+    for pattern in (_WRAPPED, _BARE, _HAN):
+        match = pattern.search(text)
+        if match and pattern is _BARE and _may_be_product(match[0]):
+            continue
+        if match and _is_unit(match["words"]) and re.search(r"[\d}\w)]", text[: match.start()]):
+            return text[: match.start()].strip(), unit_of(match["words"], int(match["power"] or 1))
+    return text, None
+
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*([A-Za-z]{1,12})\s*(?:\\?and\b\s*)?\}?")
+_BETWEEN_QUANTITIES = re.compile(r"(?:\s|\\and\b)*")
+
+
+def compound(text: str) -> tuple[str, Unit] | None:
+    """A quantity written in descending units of one measure, such as feet and inches, in the last of them."""
+    parts: list[tuple[Fraction, Unit]] = []
+    position = 0
+    while position < len(text) and len(parts) < 4:
+        found = _QUANTITY.match(text, position)
+        if not found:
+            return None
+        parts.append((Fraction(found[1]), unit_of(found[2], 1)))
+        between = _BETWEEN_QUANTITIES.match(text, found.end())
+        position = between.end() if between else found.end()
+    units = [unit for _, unit in parts]
+    descending = all(a.size > b.size for a, b in itertools.pairwise(units))
+    if position < len(text) or len(parts) < 2 or not units[0].measures or not descending:
+        return None
+    if any(unit.measures != units[0].measures for unit in units):
+        return None
+    total = sum((number * unit.size for number, unit in parts), Fraction(0)) / units[-1].size
+    return (str(total.numerator) if total.denominator == 1 else f"{total.numerator}/{total.denominator}"), units[-1]
+
+
+def _written_together(text: str) -> str:
+    """`\\frac{\\text{m}}{\\text{s}}`, `\\text{m}/\\text{s}` and `\\text{m} \\text{s}^{-1}` in one `\\text`."""
+    text = _QUOTIENT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{f'^{m[3]}' if m[3] else ''}}}", text)
+    found = _FACTORS.search(text)
+    if not found:
+        return text
+    inside = re.sub(r"[{}]", "", re.sub(r"\\text\s*\{([^{}]*)\}", r" \1", found[0]))
+    together = re.sub(r"\s*([/*^])\s*", r"\1", inside).strip()
+    return f"{text[: found.start()]}\\text{{{together}}}"
+
+
+def _may_be_product(written: str) -> bool:
+    """`15xy` and `15 xy` are products of unknowns; `15cm`, `15 men` and `15apples` are not."""
+    word = re.sub(r"[^A-Za-z].*", "", written.strip())
+    short = len(word) <= 2 if written[:1].isspace() else len(word) <= 3
+    return short and word.lower() not in _TABLE and word.lower() not in _SHORT_UNITS
+
+
+def in_parts(text: str) -> str:
+    """`5 \\text{ halves}` as a fraction."""
+    return _IN_PARTS.sub(lambda m: rf"\frac{{{m[1]}}}{{{_PARTS[m[2]]}}}", text)
+
+
+def _is_unit(words: str) -> bool:
+    if _HAN_SCALE.match(words.strip()):
+        return False  # a part of the number
+    found = re.findall(r"[A-Za-z]+", words)
+    named = found[:-1] if found and found[-1] in UNITS_LIKE_FUNCTIONS else found
+    return not any(word in _NOT_UNITS for word in named) and len(found) <= 6
+
+
+def unit_of(words: str, power: int) -> Unit:
+    """The unit that the words name: one of the table, or a product and quotient of such."""
+    text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
+    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", _TOGETHER.get(text, _DEGREES_OF.sub("", text)))
+    raised = _HAN_SQUARED.match(text)
+    if raised:
+        return unit_of(text[raised.end() :], 2 if raised[1] == "平方" else 3)
+    above, *below = text.split("/")
+    found: list[tuple[str, int]] = []
+    for sign, part in ((1, above), *((-1, part) for part in below)):
+        factors = _factors(part)
+        if factors is None:
+            return Unit(text, "", Fraction(1), power)
+        found.extend((name, raised * sign) for name, raised in factors)
+    if power != 1:
+        found[-1] = (found[-1][0], found[-1][1] * power)
+    return _multiplied(found)
+
+
+def _factors(text: str) -> list[tuple[str, int]] | None:
+    """The factors of one side of a quotient with their powers; None when a word is not in the table."""
+    factors: list[tuple[str, int]] = []
+    position = 0
+    while position < len(text):
+        match = _FACTOR.match(text, position)
+        name = "inch" if match and match[2] == "in" else match[2] if match else ""
+        if not match or name not in _TABLE:
+            return None
+        factors.append((name, _RAISED.get(match[1] or match[3] or "", int(match[4] or 1))))
+        position = match.end()
+        while position < len(text) and text[position] in " *":
+            position += 1
+    return factors or None
+
+
+def _multiplied(factors: list[tuple[str, int]]) -> Unit:
+    name, power = factors[0]
+    if len(factors) == 1:
+        return Unit(name, *_TABLE[name], power)
+    size = Fraction(1)
+    for other, raised in factors:
+        size *= _TABLE[other][1] ** raised
+    return Unit(name, " ".join(sorted(f"{_TABLE[other][0]}^{raised}" for other, raised in factors)), size)
+
+
+def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
+    """What the second number must be multiplied by to be in the first one's unit; None when they contradict."""
+    if ours is None or theirs is None or not ours.measures or not theirs.measures:
+        return Fraction(1)
+    if ours.measures != theirs.measures:
+        if {ours.measures, theirs.measures} in ({"angle", "celsius"}, {"angle", "fahrenheit"}):
+            return Fraction(1)  # degrees of no named scale
+        return Fraction(1) if _slip(ours, theirs) or _slip(theirs, ours) else None
+    if ours.power != theirs.power:  # "15 cm" for an area is a slip of the unit, "15 cm^3" is another answer
+        slip = ours.size == theirs.size and 1 in (ours.power, theirs.power) and min(ours.power, theirs.power) > 0
+        return Fraction(1) if slip else None
+    return (theirs.size / ours.size) ** ours.power
+
+
+def _slip(short: Unit, long: Unit) -> bool:
+    """Whether one is the other without its denominator: `\\$15` for 15 dollars per hour."""
+    return short.power == 1 and _TABLE[long.name] == (short.measures, short.size)

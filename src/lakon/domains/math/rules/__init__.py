@@ -1,0 +1,1 @@
+"""Whether two parsed answers are equal, one rule a file."""

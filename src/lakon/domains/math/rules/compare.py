@@ -1,0 +1,302 @@
+"""Whether two answers are the same answer: shape against shape, down to scalars.
+
+Invariant: every decision carries the method that made it; `equal` None means that nothing could decide. Shapes that
+differ are unequal unless a rule below says otherwise: a value against `x = value`, a set against a bare list, an
+interval against an inequality, a column vector against a tuple, braces that LaTeX does not show against any of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lakon.domains.math.parse.clean import clean, compact
+from lakon.domains.math.parse.read import read
+from lakon.domains.math.parse.shapes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
+from lakon.domains.math.rules import math_verify as symbolic
+from lakon.domains.math.rules import sets
+from lakon.domains.math.rules.congruences import same_classes
+from lakon.domains.math.rules.decision import Decision, matching
+from lakon.domains.math.rules.families import renamed_constants, without_parameters
+from lakon.domains.math.rules.lists import matrices, several, unknowns_of
+from lakon.domains.math.rules.ratios_and_times import colons
+from lakon.domains.math.rules.relations import (
+    compatible,
+    in_order_of,
+    is_out_of_order,
+    turned_round,
+    unknowns,
+    values_of,
+)
+from lakon.domains.math.rules.restated import is_step, spellings
+from lakon.domains.math.rules.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
+from lakon.domains.math.rules.vectors import as_vector, in_basis, same_line
+from lakon.domains.math.rules.words import words
+from lakon.domains.math.values import scalars
+
+LONGEST = 6_000
+"""Characters of an answer that are parsed; longer ones are compared as strings only."""
+
+
+def decide(reference: str, candidate: str) -> Decision:
+    """Compare two answers as they were written. What is spelt twice is equal when every spelling is: one that differs
+    is never made good by the other, unless it is a step on the way to it."""
+    ours, theirs = clean(reference), clean(candidate)
+    if compact(ours) == compact(theirs):
+        return Decision(True, "string")
+    if max(len(ours), len(theirs)) > LONGEST:
+        return Decision(None, "too-long")
+    pairs = [(a, b) for a in spellings(ours) for b in spellings(theirs)]
+    if len(pairs) == 1:
+        return _decide(ours, theirs)
+    found = [compact(a) == compact(b) or _decide(a, b).equal for a, b in pairs]
+    if all(found):
+        return Decision(True, "restated")
+    decision = _decide(ours, theirs)
+    steps = (is_step(a, b) or is_step(b, a) for a, b in pairs)
+    differ = any(equal is False and not step for equal, step in zip(found, steps, strict=True))
+    return Decision(False, "restated") if decision.equal and differ else decision
+
+
+def _decide(ours: str, theirs: str) -> Decision:
+    """Compare two cleaned answers."""
+    ours, theirs, by_parameter = without_parameters(ours, theirs)
+    if by_parameter is not None:
+        return Decision(by_parameter, "family" if by_parameter else "veto-domain")
+    veto = contradiction(ours, theirs)
+    if veto is not None:
+        return Decision(False, veto)
+    congruent = same_classes(ours, theirs)
+    if congruent is not None:
+        return Decision(congruent, "residues")
+    if decimal_comma(ours, theirs):
+        return Decision(True, "decimal-comma")
+    theirs = with_unit(ours, without_letter(ours, theirs))
+    return compare(read(ours), read(theirs), ours, theirs)
+
+
+def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") -> Decision:
+    """Compare two shapes; the texts, when given, are the last resort."""
+    if ours == theirs:
+        return Decision(True, "structure")
+    rule = _rule(ours, theirs)
+    if rule is not None and rule.equal is not None:
+        return rule
+    if our_text and their_text and same_text(our_text, their_text):
+        return Decision(True, "words")
+    if our_text and their_text and (rule is None or rule.method == "unread"):
+        verdict = symbolic.equal(our_text, their_text)
+        if verdict is True and _veto(ours, theirs):
+            return Decision(False, "veto-shape")
+        if verdict is False and "\\ldots" in our_text + their_text:
+            return Decision(None, "ellipsis")
+        if verdict is not None:
+            return Decision(verdict, "math-verify")
+    return rule or Decision(False, "shape")
+
+
+def _rule(ours: Node, theirs: Node) -> Decision | None:
+    for rule in _RULES:
+        decision = rule(ours, theirs)
+        if decision is not None:
+            return decision
+    return None
+
+
+def _veto(ours: Node, theirs: Node) -> bool:
+    """Shapes that math-verify likes to confuse: a relation with a value, brackets with none."""
+    return isinstance(ours, Chain) != isinstance(theirs, Chain) or isinstance(ours, Many) != isinstance(theirs, Many)
+
+
+def _shapes(ours: Node, theirs: Node) -> Decision | None:
+    """Different shapes, both understood: a matrix is no interval, and neither is a polynomial."""
+    if type(ours) is type(theirs) or any(
+        isinstance(n, Scalar) and scalars.tree(n.text) is None for n in (ours, theirs)
+    ):
+        return None
+    return Decision(False, "shape")
+
+
+def _scalars(ours: Node, theirs: Node) -> Decision | None:
+    if not (isinstance(ours, Scalar) and isinstance(theirs, Scalar)):
+        return None
+    decision = Decision(*scalars.compare(ours, theirs))
+    if decision.equal is False and "\\ldots" in ours.text + theirs.text:
+        return Decision(None, "ellipsis")
+    if decision.equal is False and renamed_constants(ours.text, theirs.text):
+        return Decision(True, "constants")
+    return decision
+
+
+def _bases(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Based) and isinstance(theirs, Based):
+        return Decision(ours == theirs, "base")
+    if isinstance(ours, Based) or isinstance(theirs, Based):
+        other = theirs if isinstance(ours, Based) else ours
+        if isinstance(other, Chain) and other.relations[-1] == "=":
+            return None
+        return Decision(False, "veto-base")
+    return None
+
+
+def _chains(ours: Node, theirs: Node) -> Decision | None:
+    if isinstance(ours, Chain) and isinstance(theirs, Chain):
+        return _both_chains(ours, theirs)
+    if not (isinstance(ours, Chain) or isinstance(theirs, Chain)):
+        return None
+    chain, other = (ours, theirs) if isinstance(ours, Chain) else (theirs, ours)
+    assert isinstance(chain, Chain)
+    values = values_of(chain)
+    if is_out_of_order(chain):
+        return Decision(False, "veto-order")
+    if len(unknowns_of(other)) > 1 and not unknowns(chain.terms[0]):
+        return Decision(False, "count")  # of two unknowns, against one
+    if not values:
+        return (
+            None
+            if sets.is_set_like(other) or set(chain.relations) & {"<", ">", "<=", ">=", "!="}
+            else Decision(False, "veto-equation")
+        )
+    decisions = [compare(other, read(value)) for value in values]
+    best = next((d for d in decisions if d.equal), decisions[0])
+    return Decision(best.equal, f"assigned-{best.method}" if best.equal else best.method)
+
+
+def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
+    if set(ours.relations) | set(theirs.relations) <= {"=", "~", "=="}:
+        return _both_equations(ours, theirs)
+    if (
+        sets.region(ours) is not None
+        and sets.region(theirs) is not None
+        and sets.variable(ours) == sets.variable(theirs)
+    ):
+        return None
+    for candidate in (theirs, turned_round(theirs)):
+        if candidate.relations == ours.relations and len(candidate.terms) == len(ours.terms):
+            pairs = zip(ours.terms, candidate.terms, strict=True)
+            if all(compare(read(a), read(b)).equal for a, b in pairs):
+                return Decision(True, "relation")
+    return Decision(*scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations))
+
+
+def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
+    theirs = in_order_of(ours, theirs)
+    if is_out_of_order(ours) != is_out_of_order(theirs):
+        return Decision(False, "veto-order")
+    our_values, their_values = values_of(ours), values_of(theirs)
+    undecided = not (our_values and their_values)
+    if our_values and their_values and compatible(ours.terms[0], theirs.terms[0]):
+        decision = compare(read(our_values[0]), read(their_values[-1]))
+        if decision.equal:
+            return decision
+        undecided = decision.equal is None
+    if len(ours.terms) == 2 and len(theirs.terms) == 2:
+        verdict, method = scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations)
+        if verdict is not None:
+            return Decision(verdict, method)
+    pairs = list(zip(ours.terms, theirs.terms, strict=False))
+    same = len(ours.terms) == len(theirs.terms) and all(compare(read(a), read(b)).equal for a, b in pairs)
+    return (
+        Decision(True, "equation")
+        if same
+        else Decision(None if undecided else False, "unread" if undecided else "equation")
+    )
+
+
+def _pieces(ours: Node, theirs: Node) -> Decision | None:
+    """Functions in pieces: the same values under the same conditions, the one that is left otherwise."""
+    if not (isinstance(ours, Pieces) or isinstance(theirs, Pieces)):
+        return None
+    if not (isinstance(ours, Pieces) and isinstance(theirs, Pieces)):
+        chain = theirs if isinstance(ours, Pieces) else ours
+        return None if isinstance(chain, Chain) else Decision(None, "pieces")
+    left = list(theirs.rows)
+    open_rows: list[tuple[Node, Node | None]] = []
+    for value, condition in ours.rows:
+        same = next((row for row in left if _same_condition(condition, row[1])), None)
+        if same is None:
+            open_rows.append((value, condition))
+            continue
+        left.remove(same)
+        decision = compare(value, same[0])
+        if not decision.equal:
+            return Decision(decision.equal, "pieces")
+    if len(open_rows) == len(left) == 1 and None in (open_rows[0][1], left[0][1]):
+        verdict = compare(open_rows[0][0], left[0][0]).equal
+        named = theirs if open_rows[0][1] is None else ours
+        rest = left[0][1] if named is theirs else open_rows[0][1]
+        covered = sets.is_rest([row[1] for row in named.rows if row[1] is not rest], rest)
+        return Decision(verdict and covered, "pieces")
+    if not open_rows and not left:
+        return Decision(True, "pieces")
+    values = matching([value for value, _ in ours.rows], [value for value, _ in theirs.rows], compare)
+    return Decision(None if values.equal else values.equal, "pieces")
+
+
+def _same_condition(ours: Node | None, theirs: Node | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return bool(compare(ours, theirs).equal)
+
+
+def _vectors(ours: Node, theirs: Node) -> Decision | None:
+    for vector, other in ((ours, theirs), (theirs, ours)):
+        if isinstance(vector, Matrix) and isinstance(other, Span):
+            listed = as_vector(other)
+            return compare(listed, vector) if listed != other else Decision(False, "shape")
+        written = in_basis(vector, other)
+        if written is not None:
+            return Decision(written, "basis")
+    return Decision(True, "line") if same_line(ours, theirs) else None
+
+
+def _sets(ours: Node, theirs: Node) -> Decision | None:
+    strong = (Span, SetOf)
+    relational = [n for n in (ours, theirs) if isinstance(n, Chain) or (isinstance(n, Many) and _inequalities(n))]
+    if not (
+        isinstance(ours, strong)
+        or isinstance(theirs, strong)
+        or relational
+        or any(map(sets.is_real_line, (ours, theirs)))
+    ):
+        return None
+    if (isinstance(ours, Many) and ours.kind in ("list", "square")) != (
+        isinstance(theirs, Many) and theirs.kind in ("list", "square")
+    ):
+        plain = ours if isinstance(ours, Many) else theirs
+        if isinstance(plain, Many) and not _intervals_or_relations(plain):
+            return Decision(False, "veto-brackets")
+    a, b = sets.region(ours), sets.region(theirs)
+    if a is not None and b is not None:
+        return Decision(sets.same_region(a, b), "interval")
+    if isinstance(ours, Span) and isinstance(theirs, Span):
+        ends = (ours.low_closed, ours.high_closed) == (theirs.low_closed, theirs.high_closed)
+        inner = compare(read(ours.low), read(theirs.low)).equal and compare(read(ours.high), read(theirs.high)).equal
+        return Decision(ends and bool(inner), "interval")
+    if isinstance(ours, Span) != isinstance(theirs, Span):
+        return Decision(False, "veto-brackets")
+    return None
+
+
+def _inequalities(node: Many) -> bool:
+    return any(isinstance(item, Chain) and set(item.relations) & {"<", ">", "<=", ">=", "!="} for item in node.items)
+
+
+def _intervals_or_relations(node: Many) -> bool:
+    return any(isinstance(item, (Span, Chain, SetOf)) for item in node.items)
+
+
+_RULES: tuple[Callable[[Node, Node], Decision | None], ...] = (
+    partial(words, compare=compare),
+    _pieces,
+    _bases,
+    colons,
+    _chains,
+    _vectors,
+    _sets,
+    partial(several, compare=compare),
+    partial(matrices, compare=compare),
+    _scalars,
+    _shapes,
+)
+"""In this order: the first that has something to say decides."""

@@ -1,0 +1,100 @@
+"""Several answers at once: lists, sets, tuples, vectors, matrices, and unknowns with their values."""
+
+from __future__ import annotations
+
+import itertools
+
+from lakon.domains.math.parse.clean import compact
+from lakon.domains.math.parse.read import read
+from lakon.domains.math.parse.shapes import Based, Chain, Colon, Many, Matrix, Node, Scalar, Words
+from lakon.domains.math.rules.decision import Compare, Decision, all_of, matching, pairwise
+from lakon.domains.math.rules.relations import is_name, values_of
+
+
+def several(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
+    """Where one of the two is several answers."""
+    if isinstance(ours, Many) and isinstance(theirs, Many):
+        return _both_several(ours, theirs, compare)
+    many, other = (ours, theirs) if isinstance(ours, Many) else (theirs, ours)
+    if not isinstance(many, Many):
+        return None
+    if isinstance(other, Matrix):
+        return _vector(many, other, compare)
+    if many.kind == "tuple" or not isinstance(other, (Scalar, Words, Chain, Colon, Based)):
+        return Decision(False, "shape")
+    if not many.items:
+        return Decision(False, "shape")
+    found = [compare(item, other) for item in many.items]
+    if all(d.equal for d in found):
+        return Decision(True, "repeated")
+    return Decision(
+        None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count"
+    )
+
+
+_ORDERED = frozenset(("tuple", "vector", "square"))
+_LOOSE = frozenset(("list", "set"))
+
+
+def _both_several(ours: Many, theirs: Many, compare: Compare) -> Decision:
+    kinds = {ours.kind, theirs.kind}
+    our_names, their_names = _assigned(ours), _assigned(theirs)
+    if our_names and their_names and set(our_names) == set(their_names):
+        return all_of([compare(our_names[name], their_names[name]) for name in our_names], "assignments")
+    for names, other in ((our_names, theirs), (their_names, ours)):
+        if names and other.kind in ("tuple", "vector"):
+            return pairwise(list(names.values()), list(other.items), "assignments", compare)
+    a, b = _flat(ours), _flat(theirs)
+    if "brace" not in kinds and kinds & _ORDERED and kinds & _LOOSE:
+        if (len(a) == 1 and len(b) != 1) or (len(b) == 1 and len(a) != 1):
+            return Decision(False, "count")
+        return Decision(False, "veto-brackets")
+    if kinds <= _ORDERED or kinds == {"brace", "tuple"}:
+        return pairwise(a, b, "tuple", compare)
+    return matching(a, b, compare)
+
+
+def _assigned(many: Many) -> dict[str, Node] | None:
+    """`x = 1, y = 2` by name, in the order of the text; None unless every part assigns another unknown."""
+    if many.kind not in _LOOSE or not all(isinstance(item, Chain) and is_name(item.terms[0]) for item in many.items):
+        return None
+    chains = [item for item in many.items if isinstance(item, Chain) and item.relations == ("=",)]
+    named = {compact(chain.terms[0]): read(chain.terms[1]) for chain in chains}
+    return named if len(named) == len(many.items) > 1 else None
+
+
+def unknowns_of(node: Node) -> set[str]:
+    """The names to which a list assigns values, without subscripts: `x_1 = 5, x_2 = 5` has one."""
+    items = node.items if isinstance(node, Many) and node.kind in _LOOSE else ()
+    first = [item.terms[0] for item in items if isinstance(item, Chain) and is_name(item.terms[0])]
+    return {compact(name).partition("_")[0] for name in first}
+
+
+def _flat(many: Many) -> list[Node]:
+    """The answers one by one: `1 \\pm \\sqrt 5, -2` are three, and `x = 1, x = 2` are two."""
+    if many.kind in _ORDERED:
+        return list(many.items)
+    flat: list[Node] = []
+    for item in many.items:
+        value = read(item.terms[-1]) if isinstance(item, Chain) and values_of(item) else item
+        flat.extend(value.items if isinstance(value, Many) and value.kind == "list" else [value])
+    return flat
+
+
+def matrices(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
+    """Two matrices, entry by entry."""
+    if isinstance(ours, Matrix) and isinstance(theirs, Matrix):
+        if ours.bars != theirs.bars or [len(row) for row in ours.rows] != [len(row) for row in theirs.rows]:
+            return Decision(False, "matrix")
+        return pairwise(list(itertools.chain(*ours.rows)), list(itertools.chain(*theirs.rows)), "matrix", compare)
+    return None
+
+
+def _vector(many: Many, matrix: Matrix, compare: Compare) -> Decision:
+    if many.kind not in _ORDERED and many.kind != "brace":
+        return Decision(False, "shape")
+    if len(matrix.rows) == 1:
+        return pairwise(many.items, matrix.rows[0], "vector", compare)
+    if all(len(row) == 1 for row in matrix.rows):
+        return pairwise(many.items, [row[0] for row in matrix.rows], "vector", compare)
+    return Decision(False, "shape")

@@ -1,0 +1,102 @@
+"""What an equation or a chain of relations says: a name and its value, or a relation that no value can stand for."""
+
+from __future__ import annotations
+
+import re
+
+from lakon.domains.math.parse.brackets import enclosed, split
+from lakon.domains.math.parse.clean import compact
+from lakon.domains.math.parse.read import read
+from lakon.domains.math.parse.shapes import Chain, Colon
+from lakon.domains.math.parse.units import split_unit
+from lakon.domains.math.values import scalars
+
+_NAME = re.compile(
+    r"\\?[A-Za-z]+'*(?:_(?:\{[^{}]*\}|\w))?'*(?:\^\s*(?:\{\s*(?:-1|\(\w\))\s*\}|-1))?'*(?:\s*\([^()=]*\))?|\([\sA-Za-z_,{}\d]*[A-Za-z][\sA-Za-z_,{}\d]*\)"
+    r"|(?:\\text\s*\{[^{}]*\}|\s|[A-Za-z]|\\(?:m|angle|triangle|overline|overrightarrow|vec|measuredangle)(?![a-z])|[{}()'|^\\circ])++"
+    r"|\|[A-Z]{2}\||\[[A-Z]{3,}\]|[A-Z]{2}\^(?:\{2\}|2)"
+)
+
+
+_UNKNOWN = re.compile(
+    r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|epsilon|theta|kappa|lambda|mu|nu|rho|sigma|tau|phi|psi|omega)(?![a-z]))(?:_\{?\w{1,3}\}?)?'*"
+)
+_USUAL_ORDERS = (
+    ("x", "y"), ("x", "y", "z"), ("a", "b"), ("a", "b", "c"), ("a", "b", "c", "d"), ("r", "\\theta"),
+    ("r", "\\theta", "z"), ("r", "\\theta", "\\phi"), ("\\rho", "\\theta", "\\phi"),
+)  # fmt: skip
+"""Names whose values are given in this order, unless an answer says otherwise."""
+_UNIT = re.compile(r"\\text\s*\{[^{}]*\}(?:\s*\^\s*\{?\s*-?\d\s*\}?)?|\\usd(?![a-z])|\^\s*\{\s*\\circ\s*\}|\\?%")
+
+
+def is_name(term: str) -> bool:
+    """Whether a term names what is asked for: `x`, `f(x)`, `(r, \\theta)`, `\\angle ABC`, `\\text{Area}`."""
+    if re.fullmatch(r"\\?(?:pi|e|i)", term.strip()):
+        return False
+    return bool(_NAME.fullmatch(term.strip())) or bool(unknowns(term))
+
+
+def unknowns(term: str) -> tuple[str, ...]:
+    """The names in `(r, \\theta)`, in order; none in what is no tuple of names."""
+    inner = enclosed(term.strip(), "(", ")") if "," in term else None
+    names = tuple(compact(part.strip()) for part in split(inner, (",",))) if inner else ()
+    return names if all(map(_UNKNOWN.fullmatch, names)) else ()
+
+
+def is_out_of_order(chain: Chain) -> bool:
+    """Whether a tuple's names say that its values stand in another order than a bare tuple's: `(y, x) = ...`."""
+    names = unknowns(chain.terms[0])
+    return any(names != order and sorted(names) == sorted(order) for order in _USUAL_ORDERS)
+
+
+def in_order_of(ours: Chain, theirs: Chain) -> Chain:
+    """`(y, x) = (3, 2)` as `(x, y) = (2, 3)`, where the first chain has its names in that order."""
+    our_names, their_names = unknowns(ours.terms[0]), unknowns(theirs.terms[0])
+    if our_names == their_names or sorted(our_names) != sorted(their_names) or len(set(our_names)) != len(our_names):
+        return theirs
+    inner = enclosed(theirs.terms[-1].strip(), "(", ")")
+    values = split(inner, (",",)) if inner else []
+    if len(values) != len(our_names):
+        return Chain((ours.terms[0], ""), ("=",))  # nothing that these names could stand for
+    named = dict(zip(their_names, values, strict=True))
+    return Chain((ours.terms[0], f"({','.join(named[name] for name in our_names)})"), ("=",))
+
+
+def is_quantity(term: str) -> bool:
+    """Whether a term is an expression without unknowns, whatever its units: `12 \\text{ cm} * 5 \\text{ cm}`."""
+    return scalars.is_constant(term) or scalars.is_constant(_UNIT.sub(" ", split_unit(term)[0]).strip())
+
+
+def values_of(chain: Chain) -> list[str]:
+    """What a chain of equalities says that the answer is; empty for an equation or an inequality."""
+    if set(chain.relations) - {"=", "~", "=="}:
+        return []
+    first, last = chain.terms[0], chain.terms[-1]
+    if "~" in chain.relations:
+        at = chain.relations.index("~")
+        exact, rounded = chain.terms[at], chain.terms[at + 1]
+        return [rounded] if is_name(exact) and not scalars.is_constant(exact) else [exact, rounded]
+    if is_name(first) and (not scalars.is_constant(first)):
+        return [last]
+    if all(map(is_quantity, chain.terms)) or len(chain.terms) > 2:
+        return [last]
+    if scalars.is_constant(last) and scalars.tree(compact(first)) is None:
+        return [last]
+    if isinstance(read(last), Colon) and ":" in first:
+        return [last]
+    if is_name(last) and is_quantity(first) and not is_quantity(last):
+        return [first]
+    return []
+
+
+def compatible(a: str, b: str) -> bool:
+    """Names that may stand for the same thing: equal ones, and a function's value for a plain letter."""
+    a, b = compact(a), compact(b)
+    single = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?")
+    return a == b or not (single.fullmatch(a) and single.fullmatch(b)) or a.lower() == b.lower()
+
+
+def turned_round(chain: Chain) -> Chain:
+    """The same chain read from its end."""
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+    return Chain(chain.terms[::-1], tuple(turned.get(r, r) for r in chain.relations[::-1]))

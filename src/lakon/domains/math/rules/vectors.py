@@ -1,0 +1,118 @@
+"""Vectors against what else may mean one: a column, `2\\mathbf{i} - \\mathbf{j}`, a line under another parameter.
+
+Invariant: a sum of basis vectors is one only beside a vector; alone it is an expression like any other.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from lakon.domains.math.parse.expression import Tree
+from lakon.domains.math.parse.shapes import Many, Matrix, Node, Scalar, Span
+from lakon.domains.math.values import evaluate as evaluator
+from lakon.domains.math.values import sample_points as numeric
+from lakon.domains.math.values import scalars
+
+_BASIS: tuple[Tree, ...] = (("const", "i"), ("sym", "j"), ("sym", "k"))
+_SAMPLES = tuple(map(Fraction, ("0", "1", "3", "-2", "1/2", "-5/3")))
+"""Where a line must be straight: on both sides of zero, for `|t|`, and between whole numbers."""
+_PARAMETERS = frozenset(("t", "s", "u", "r", "\\lambda", "\\mu", "\\tau"))
+
+
+def components(node: Node) -> list[Node] | None:
+    """The components of a vector in whatever brackets, rows or columns."""
+    if isinstance(node, Many) and node.kind in ("tuple", "vector", "square"):
+        return list(node.items)
+    if isinstance(node, Matrix) and not node.bars:
+        if len(node.rows) == 1:
+            return list(node.rows[0])
+        return [row[0] for row in node.rows] if all(len(row) == 1 for row in node.rows) else None
+    return None
+
+
+def in_basis(vector: Node, written: Node) -> bool | None:
+    """Whether a sum of i, j and k is this vector; None when the other is no such sum."""
+    parts = components(vector)
+    found = scalars.tree(written.text) if isinstance(written, Scalar) else None
+    if parts is None or found is None or len(parts) not in (2, 3) or not numeric.symbols(found) & {"j", "k"}:
+        return None
+    trees = [scalars.tree(part.text) if isinstance(part, Scalar) else None for part in parts]
+    try:
+        rest = numeric.same(_at(found, (0, 0, 0)), ("num", Fraction(0)))
+        total = numeric.same(_at(found, (1, 1, 1)), _sum([_at(found, unit) for unit in _UNITS]))
+        if not rest or not total:
+            return None
+        padded = [*trees, ("num", Fraction(0))][:3]
+        return all(
+            tree is not None and bool(numeric.same(tree, _at(found, unit)))
+            for tree, unit in zip(padded, _UNITS, strict=True)
+        )
+    except (ArithmeticError, KeyError, TypeError, AttributeError):
+        return None
+
+
+_UNITS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+def _sum(trees: list[Tree]) -> Tree:
+    total = trees[0]
+    for tree in trees[1:]:
+        total = ("add", total, tree)
+    return total
+
+
+def _at(tree: Tree, where: tuple[int, ...]) -> Tree:
+    if tree in _BASIS:
+        return ("num", Fraction(where[_BASIS.index(tree)]))
+    return tuple(_at(part, where) if isinstance(part, tuple) else part for part in tree)
+
+
+def same_line(ours: Node, theirs: Node) -> bool:
+    """Whether two vectors, each linear in a parameter of its own name, run along the same line."""
+    a, b = _line(ours), _line(theirs)
+    if a is None or b is None or a[0] == b[0] or len(a[1]) != len(b[1]):
+        return False
+    (_, start, along), (_, other, across) = a, b
+    between = [x - y for x, y in zip(start, other, strict=True)]
+    return _parallel(along, across) and _parallel(along, between)
+
+
+def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
+    trees = [scalars.tree(part.text) if isinstance(part, Scalar) else None for part in components(node) or []]
+    known = [tree for tree in trees if tree is not None]
+    names = frozenset[str]().union(*(numeric.symbols(tree) for tree in known))
+    if len(known) != len(trees) or len(known) < 2 or len(names) != 1 or not names <= _PARAMETERS:
+        return None
+    (name,) = names
+    try:
+        points = [[numeric.values(_with(tree, name, k))[0] for tree in known] for k in _SAMPLES]
+    except (ArithmeticError, KeyError, TypeError, AttributeError):
+        return None
+    if any(value is None or not evaluator.is_real(value) for point in points for value in point):
+        return None
+    zero, one, *others = ([value.real for value in point] for point in points)
+    along = [y - x for x, y in zip(zero, one, strict=True)]
+    straight = all(
+        abs(z - x - (k.numerator * d) / k.denominator) < 1e-30
+        for k, point in zip(_SAMPLES[2:], others, strict=True)
+        for x, d, z in zip(zero, along, point, strict=True)
+    )
+    return (name, zero, along) if straight and any(abs(d) > 1e-30 for d in along) else None
+
+
+def _with(tree: Tree, name: str, number: Fraction) -> Tree:
+    if tree == ("sym", name):
+        return ("num", number)
+    return tuple(_with(part, name, number) if isinstance(part, tuple) else part for part in tree)
+
+
+def _parallel(a: list[Any], b: list[Any]) -> bool:
+    return all(abs(a[i] * b[j] - a[j] * b[i]) < 1e-25 for i in range(len(a)) for j in range(i))
+
+
+def as_vector(node: Node) -> Node:
+    """`[1, 2]` beside a column is a vector, though alone it is an interval."""
+    if isinstance(node, Span) and node.low_closed and node.high_closed:
+        return Many("square", (Scalar(node.low), Scalar(node.high)))
+    return node

@@ -1,0 +1,64 @@
+"""Answers in words: names, choices, the empty set, and words against what is no word."""
+
+from __future__ import annotations
+
+from lakon.domains.math.parse.number_words import folded
+from lakon.domains.math.parse.read import read
+from lakon.domains.math.parse.shapes import Chain, Many, Node, Scalar, Words
+from lakon.domains.math.rules import sets
+from lakon.domains.math.rules.decision import Compare, Decision
+from lakon.domains.math.values import scalars
+
+
+def words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
+    """Where one of the two is in words."""
+    if not (isinstance(ours, Words) or isinstance(theirs, Words)):
+        return None
+    if isinstance(ours, Words) and isinstance(theirs, Words):
+        return _both_words(ours, theirs)
+    said, other = (ours, theirs) if isinstance(ours, Words) else (theirs, ours)
+    assert isinstance(said, Words)
+    if sets.is_real_line(said):
+        return None
+    if isinstance(other, Scalar):
+        if other.text == said.text:
+            return Decision(True, "words")
+        if not said.marked:
+            return Decision(*scalars.compare(Scalar(said.text), other))
+        return Decision(False, "words-against-value")
+    if said.text == "\\emptyset" and isinstance(other, Many):
+        return Decision(other.kind in ("set", "brace") and not other.items, "empty-set")
+    if isinstance(other, Chain) and other.relations == ("=",):
+        return compare(said, read(other.terms[1]))
+    return Decision(False, "words-against-value")
+
+
+def _both_words(ours: Words, theirs: Words) -> Decision:
+    if len(ours.text) == 1 or len(theirs.text) == 1:
+        return Decision(ours.text == theirs.text, "choice")
+    if sets.is_real_line(ours) and sets.is_real_line(theirs):
+        return Decision(True, "words")
+    if ours.text.isupper() and theirs.text.isupper() and " " not in ours.text:
+        return Decision(ours.text == theirs.text, "letters")  # BCA is an order of points, not a product
+    if not ours.marked and not theirs.marked and max(len(ours.text), len(theirs.text)) <= 3:
+        return Decision(*scalars.compare(Scalar(ours.text), Scalar(theirs.text)))
+    a, b = folded(ours.text), folded(theirs.text)
+    return Decision(a == b or _same_stem(a, b), "words")
+
+
+_FILLERS_LISTED = """
+    function functions number numbers it its is are curve graph shape day answer student person s
+    solution solutions triangle line sequence series color colour
+    """
+_FILLERS = frozenset(_FILLERS_LISTED.split())
+
+
+def _same_stem(a: str, b: str) -> bool:
+    """`the curve is an ellipse` against `ellipse`, but never `not even` against `even`."""
+    short, long = sorted((a.split(), b.split()), key=len)
+    if not short or len(long) - len(short) > 8 or {"not", "no", "or", "neither"} & set(long):
+        return False
+    if long[-len(short) :] == short and {"is", "are"} & set(long):
+        return True
+    starts = [i for i in range(len(long)) if long[i : i + len(short)] == short]
+    return len(starts) == 1 and set(long[: starts[0]] + long[starts[0] + len(short) :]) <= _FILLERS

@@ -1,0 +1,1 @@
+"""What expressions are worth, exactly or at sample points."""

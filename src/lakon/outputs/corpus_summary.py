@@ -1,0 +1,131 @@
+"""Looks at a study from the terminal: the funnel, lengths, profiles and examples of what is in the store so far.
+
+Each look is a function from the finished steps to rows of plain values; the command line prints them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from lakon.core.records import UNGRADED, Example, Exclusion, Outcome, Problem, Profile, Trace, Verdict
+from lakon.stages.curate.profile import summarise
+from lakon.stages.report.funnel import left_of_recordings
+from lakon.store.artifacts import Artifact
+from lakon.study.schema import Study
+
+Found = Mapping[str, Artifact]
+"""Step name to artifact, for the steps that are done."""
+Rows = list[dict[str, Any]]
+
+_EXCERPT = 400
+_COUNTED = {
+    "problems": "problems", "decontaminate": "problems", "generate": "traces", "screen": "profiles",
+    "curate": "examples",
+}  # fmt: skip
+
+
+def needed(study: Study, view: str) -> str:
+    """The stage after which a view shows all that it can, without a student."""
+    return "screen" if view == "profile" or not study.arms else "curate"
+
+
+def funnel(study: Study, found: Found) -> Rows:
+    """Rows of every step on the way to examples, what each left out by rule, and what verification said of traces."""
+    rows: Rows = []
+    for name, artifact in found.items():
+        stage, _, label = name.partition("/")
+        if stage == "verify" and label in study.teachers:
+            rows.append({"step": name, **_verified(artifact)})
+        of_corpus = label == "problems" or label in study.teachers or stage == "curate"
+        if stage in _COUNTED and of_corpus:
+            left = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
+            n = artifact.manifest.rows.get(_COUNTED[stage])
+            if n is None:
+                n = artifact.manifest.facts.get("problems", 0)
+            if stage == "screen" and (traces := found.get(f"generate/{label}")) is not None:
+                n = traces.manifest.rows["traces"] - sum(left.values())  # its own rows are profiles, of a sample
+            rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
+    return rows
+
+
+def _verified(verdicts: Artifact) -> dict[str, Any]:
+    """How many traces came to which outcome; those that say nothing about their author are summed up as well."""
+    light = verdicts.read("verdicts", Verdict, without=("extracted", "explanation"))
+    counts = Counter(verdict.outcome for verdict in light)
+    ungraded = sum(counts[outcome] for outcome in UNGRADED)
+    outcomes = {str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]}
+    return {"rows": counts.total(), "left_out": {}, "outcomes": outcomes, "ungraded": ungraded}
+
+
+def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]:
+    teacher = study.teachers.get(label)
+    return left_of_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
+
+
+def lengths(study: Study, found: Found) -> Rows:
+    """Tokens of every teacher's traces and every arm's examples: mean, quantiles, sum."""
+    rows: Rows = []
+    for name, artifact in found.items():
+        stage, _, label = name.partition("/")
+        if stage == "generate" and label in study.teachers:
+            tokens = [t.n_tokens for t in artifact.read("traces", Trace, without=("reasoning", "answer"))]
+            rows.append(_lengths(name, tokens))
+        elif stage == "curate" and label != "pool":
+            light = artifact.read("examples", Example, without=("prompt", "completion"))
+            rows.append(_lengths(name, [n for e in light for n in [e.n_tokens] * e.repeats]))
+    return rows
+
+
+def _lengths(name: str, tokens: list[int]) -> dict[str, Any]:
+    if not tokens:
+        return {"step": name, "rows": 0}
+    cuts = statistics.quantiles(tokens, n=20, method="inclusive") if len(tokens) > 1 else tokens * 19
+    shares = {"p5": cuts[0], "p50": cuts[9], "p95": cuts[18]}
+    return {
+        "step": name,
+        "rows": len(tokens),
+        "mean": sum(tokens) / len(tokens),
+        **shares,
+        "max": max(tokens),
+        "sum": sum(tokens),
+    }
+
+
+def profiles(study: Study, found: Found) -> Rows:
+    """The teachers' profiles: mean, low and high of each pattern."""
+    rows: Rows = []
+    for name in study.teachers:
+        artifact = found.get(f"screen/{name}")
+        row = summarise(name, artifact.read("profiles", Profile), study.evaluate.confidence) if artifact else None
+        if row is not None:
+            rows.append({"teacher": name, "traces": row.n_traces, **{k: list(v) for k, v in row.means.items()}})
+    return rows
+
+
+def examples(study: Study, found: Found) -> Rows:
+    """The first example of every arm, cut to what a terminal can hold, with the row that its problem was read from and
+    the fields that are kept of it."""
+    arms = {name: step for name, step in found.items() if name.startswith("curate/") and name != "curate/pool"}
+    firsts = {name: first for name, step in arms.items() if (first := next(step.read("examples", Example), None))}
+    problems = _problems(found, {first.problem_id for first in firsts.values()})
+    rows: Rows = []
+    for name, first in firsts.items():
+        problem = problems[first.problem_id]
+        about = {"source": problem.source, "tags": ", ".join(problem.tags)}
+        said = {"system": first.system, "prompt": _cut(first.prompt), "completion": _cut(first.completion)}
+        rows.append({"step": name, "teacher": first.teacher, "tokens": first.n_tokens, **about, **said})
+    return rows
+
+
+def _problems(found: Found, ids: set[str]) -> dict[str, Problem]:
+    table = found.get("decontaminate/problems") or found.get("problems/problems")
+    assert table is not None or not ids, "examples are made of problems"
+    rows = table.read("problems", Problem, without=("prompt", "reference")) if table is not None and ids else ()
+    return {problem.problem_id: problem for problem in rows if problem.problem_id in ids}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]} ... ({len(text) - _EXCERPT:,} more characters)"

@@ -1,0 +1,48 @@
+"""What a run has to say of itself beside its report: rows that failed, and records that were damaged on the disk.
+
+It is read from the facts of steps, so that a run that was resumed says the same as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from lakon.core.score_text import counted
+from lakon.store.runner import RunResult
+
+
+def run_notes(result: RunResult) -> list[str]:
+    """A line for each step that was executed now, or whose rows are still owed, and has something to tell."""
+    return [
+        line
+        for step, artifact in result.artifacts.items()
+        if step.stage == "generate" and (step.name in result.executed or artifact.manifest.facts.get("owed"))
+        for line in _of_author(step.label, artifact.manifest.facts, executed=step.name in result.executed)
+    ]
+
+
+def lost_line(name: str, n: int) -> str:
+    """What is said of records that were paid for and cannot be read."""
+    again = "their checksum: they are asked again" if n > 1 else "its checksum: it is asked again"
+    return f"{counted(n, 'record')} of {name}'s ledger failed {again}"
+
+
+def _of_author(name: str, facts: Mapping[str, object], *, executed: bool) -> Iterator[str]:
+    lost, errors, owed = (int(str(facts.get(key, 0))) for key in ("lost", "errors", "owed"))
+    if lost and executed:
+        yield lost_line(name, lost)
+    if errors:
+        kinds = cast("Mapping[str, int]", facts.get("failed", {}))
+        which = f" ({_kinds(kinds)})" if kinds else ""
+        again = "asked again by the next run" if owed else "not asked again, unless with --mode retry"
+        if 0 < owed < errors:
+            again = f"{owed:,} asked again by the next run, the others only with --mode retry"
+        yield f"{counted(errors, 'row')} of {name} failed{which}: {again}"
+
+
+def _kinds(kinds: Mapping[str, int]) -> str:
+    """`bad_request`, or `3 timeout, 1 server_error`."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return ", ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))

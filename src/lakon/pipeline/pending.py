@@ -1,0 +1,104 @@
+"""What a run of a plan would ask of endpoints, what is better left unasked, and what was spent already.
+
+Read from where the steps stand (`store.runner.inspect`); nothing here asks or pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lakon.core.spending import Spent
+from lakon.pipeline.plan import Plan
+from lakon.pipeline.resources import Wiring
+from lakon.pipeline.spent import lacking
+from lakon.stages.generate.generate import EndpointTeacher
+from lakon.store.artifacts import Store
+from lakon.store.runner import Mode, StepState
+from lakon.store.step import Step
+from lakon.study.schema import JUDGE
+
+
+def asking(
+    plan: Plan, states: Sequence[StepState], store: Store, mode: Mode = "cached", forced: frozenset[str] = frozenset()
+) -> list[str]:
+    """The endpoints that a run may ask: those of steps that are missing and, in the other modes, of steps that ask
+    again and all that stands on them. What a cached run asks again may be left as it is: see `left_alone`."""
+    steps = {state.step for state in states if state.artifact is None}
+    for state in states:
+        if mode != "cached" and state.artifact is not None and _again(plan, state, states, store, mode, forced):
+            steps |= _with_users(state.step, states)
+    return _endpoints(plan, steps)
+
+
+def _again(
+    plan: Plan, state: StepState, states: Sequence[StepState], store: Store, mode: Mode, forced: frozenset[str]
+) -> bool:
+    """Whether a finished step would ask an endpoint again: about rows that failed, or for replies that are gone."""
+    assert state.artifact is not None
+    facts = state.artifact.manifest.facts
+    if mode == "retry":
+        return bool(facts.get("owed") or facts.get("errors"))
+    if forced and not forced & {state.step.name, state.step.stage}:
+        return False
+    return bool(facts.get("owed") or _gone(plan, _endpoints(plan, {state.step}), states, store))
+
+
+def _endpoints(plan: Plan, steps: Collection[Step]) -> list[str]:
+    """Whom these steps ask: teachers by their traces, the judge by verdicts."""
+    names = [name for name, (traces, _) in plan.teachers.items() if traces in steps]
+    names += [JUDGE] if any(step.stage == "verify" for step in steps) else []
+    return [name for name in names if name in plan.study.served]
+
+
+def _with_users(step: Step, states: Sequence[StepState]) -> set[Step]:
+    """A step and all that stands on it."""
+    found = {step}
+    for other in states:  # inputs come before users
+        if found.intersection(other.step.inputs.values()):
+            found.add(other.step)
+    return found
+
+
+def left_alone(plan: Plan, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
+    """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
+    endpoint that this would come to cannot be asked, or would be paid again for what is made."""
+    left: dict[str, str] = {}
+    for step, names in _owing(plan, states).items():
+        if faults := wiring.endpoint_faults(names):
+            left[step] = f"{faults[0].where}: {faults[0].found}"
+        elif gone := _gone(plan, names, states, store):
+            left[step] = f"{gone}, which would be paid again; --mode retry asks"
+    return left
+
+
+def _owing(plan: Plan, states: Sequence[StepState]) -> dict[str, list[str]]:
+    """Steps of which only failed rows would be asked again, each with the endpoints that this may come to: its own,
+    and those of all that stands on it, since what is new there is asked about as well."""
+    owing: dict[str, list[str]] = {}
+    for state in states:
+        if state.state == "owed":
+            step = state.step
+            names = _endpoints(plan, _with_users(step, states))
+            owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(names)
+    return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
+
+
+def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+    """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
+    made = {state.step: state.artifact for state in states if state.artifact is not None}
+    for name in names:
+        steps = [plan.teachers[name][0]] if name in plan.teachers else [s for s in made if s.stage == "verify"]
+        held = [made[step] for step in steps if step in made]
+        if n := lacking(plan.study, name, held, store):
+            return f"the ledger of {name} lacks {n} of the replies that are in use"
+    return ""
+
+
+def spent_in(plan: Plan, states: Sequence[StepState]) -> dict[str, Spent]:
+    """What the finished steps of endpoints took: teacher to tokens."""
+    facts = {state.step: state.artifact.manifest.facts for state in states if state.artifact is not None}
+    return {
+        name: Spent(int(str(made["prompt_tokens"])), int(str(made["completion_tokens"])))
+        for name, (traces, _) in plan.teachers.items()
+        if isinstance(plan.study.teachers[name], EndpointTeacher) and (made := facts.get(traces)) is not None
+    }

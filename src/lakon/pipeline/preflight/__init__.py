@@ -1,0 +1,1 @@
+"""What `lakon check` finds in files before anything is paid for."""

@@ -1,0 +1,63 @@
+"""What `check` does not look at, because it asks nobody and fetches nothing, and the command that does.
+
+A study without faults can still name a data set that is not there, or an endpoint that does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeGuard
+
+from lakon.pipeline.authors import model_path
+from lakon.stages.generate.generate import CheckpointTeacher, EndpointTeacher, RecordedTeacher
+from lakon.stages.problems.sources import HuggingFaceProblems, ParquetProblems, ProblemSource
+from lakon.study.schema import Study
+
+
+class Unseen(NamedTuple):
+    """Things of one kind that were not looked at."""
+
+    what: str
+    names: tuple[str, ...]
+    how: str
+    """Who looks at them: a command, with STUDY for the study."""
+
+
+def unseen(study: Study) -> list[Unseen]:
+    """What of a study only a pilot or a run looks at."""
+    sources = [study.problems, *map(study.benchmark, study.evaluate.benchmarks)]
+    asked = any(isinstance(teacher, EndpointTeacher) for teacher in study.teachers.values())
+    how = "`lakon plan STUDY --pilot 3` asks teachers about three problems" if asked else "`lakon run STUDY` asks them"
+    found = [
+        Unseen("endpoints", tuple(study.served), how),
+        Unseen(
+            "data sets of the hub", tuple(source.path for source in sources if _is_on_hub(source)),
+            "`lakon run STUDY --until problems` reads them",
+        ),
+        Unseen(
+            "references in Parquet files", tuple(s.path for s in sources if isinstance(s, ParquetProblems)),
+            "`lakon run STUDY --until problems` reads them",
+        ),
+        Unseen("recorded traces in data sets of the hub", tuple(_recorded(study)), "a run reads them"),
+        Unseen("models of the hub", tuple(_models(study)), "a run fetches them"),
+    ]  # fmt: skip
+    return [each._replace(names=tuple(dict.fromkeys(each.names))) for each in found if each.names]
+
+
+def _is_on_hub(source: ProblemSource) -> TypeGuard[HuggingFaceProblems]:
+    return isinstance(source, HuggingFaceProblems) and not Path(source.path).exists()
+
+
+def _recorded(study: Study) -> Iterator[str]:
+    """Teachers whose traces stand in the rows of the problems' own source."""
+    for name, teacher in study.teachers.items():
+        if isinstance(teacher, RecordedTeacher) and teacher.path is None and _is_on_hub(study.problems):
+            yield name
+
+
+def _models(study: Study) -> Iterator[str]:
+    teachers = [teacher.path for teacher in study.teachers.values() if isinstance(teacher, CheckpointTeacher)]
+    for name in (*teachers, *(student.base for student in study.students)):
+        if not Path(model_path(name)).exists():
+            yield name

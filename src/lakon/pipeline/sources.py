@@ -1,0 +1,118 @@
+"""From a source's spec to its rows: which adapter reads it, and at which commit of a data set on the hub.
+
+Problems and recorded traces are read here, so that both have the same kinds of source. Only `wiring.py` and `plan/`
+use it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from lakon.core.digest import digest, file_digest
+from lakon.core.errors import InputError, LakonError
+from lakon.core.plugins import lookup
+from lakon.core.records import Exclusion, Problem
+from lakon.stages.generate.generate import RecordedTeacher
+from lakon.stages.problems.rows import Rows, read_jsonl
+from lakon.stages.problems.sources import (
+    HuggingFaceProblems,
+    JsonlProblems,
+    ParquetProblems,
+    ProblemSource,
+    SyntheticProblems,
+    problems_of_rows,
+    synthetic,
+)
+
+WORD_PROBLEMS = {"word-problems": "lakon.miniature.problems:generate"}
+REVISION = "revision"
+"""The fact of a manifest that holds the commit that was read."""
+
+
+def revision_of(source: ProblemSource) -> str | None:
+    """The commit that is read now; None for what is not on the hub. Raises `InputError` when it cannot be had."""
+    if not isinstance(source, HuggingFaceProblems):
+        return None
+    from lakon.backends.datasets import huggingface
+
+    return huggingface.commit(source.path, source.revision)
+
+
+def revision_in(facts: Mapping[str, object]) -> str | None:
+    """The commit that the facts of a manifest name."""
+    named = facts.get(REVISION)
+    return str(named) if named is not None else None
+
+
+def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Problem | Exclusion]:
+    """A source's rows as problems; those that are none are exclusions."""
+    if isinstance(source, SyntheticProblems):
+        path = WORD_PROBLEMS.get(source.generator, source.generator)
+        return synthetic(source, lookup(path, {}, "generator"))
+    return problems_of_rows(_rows(source, source.fields, revision), source)
+
+
+def trace_rows(
+    teacher: RecordedTeacher, source: ProblemSource, revision: str | None
+) -> tuple[Callable[[], Rows], str]:  # fmt: skip
+    """A way to read a recorded teacher's rows, and what they are: the digest of their files or the data set's name."""
+    if teacher.path is not None:
+        return functools.partial(_of_path, Path(teacher.path), teacher.fields), files_digest(teacher.path)
+    if isinstance(source, SyntheticProblems):
+        raise LakonError(
+            "a recorded teacher without a path, and problems that are synthetic",
+            "files of traces",
+            "give the teacher a path = ...",
+        )
+    named = (source.config, source.split, source.revision) if isinstance(source, HuggingFaceProblems) else ()
+    who = files_digest(source.path) or digest([source.path, *named])
+    return functools.partial(_rows, source, teacher.fields, revision), who
+
+
+def _rows(
+    source: JsonlProblems | ParquetProblems | HuggingFaceProblems, fields: Sequence[str], revision: str | None
+) -> Rows:
+    if not isinstance(source, HuggingFaceProblems):
+        return _of_path(Path(source.path), fields, kind=source.kind)
+    from lakon.backends.datasets import huggingface
+
+    return huggingface.rows(
+        source.path, config=source.config, split=source.split, revision=revision or source.revision, fields=fields
+    )
+
+
+def _of_path(path: Path, fields: Sequence[str], kind: str | None = None) -> Rows:
+    """Files as their kind says, or as their names do. Columns that are not in `fields` are not read from Parquet."""
+    if (kind or ("parquet" if path.is_dir() or path.suffix == ".parquet" else "jsonl")) == "jsonl":
+        return read_jsonl(path)
+    from lakon.backends.datasets import parquet
+
+    return parquet.rows(path, fields)
+
+
+def files_digest(path: str) -> str:
+    """The digest of a file's bytes, or of all files of a folder; empty for what is not there."""
+    place = Path(path)
+    if not place.exists():
+        return ""
+    try:
+        if place.is_file():
+            return _digest(place)
+        return digest([[str(p.relative_to(place)), _digest(p)] for p in sorted(place.rglob("*")) if p.is_file()])
+    except OSError as error:
+        raise InputError(
+            str(error.strerror), "files that can be read", "check the path in the study", where=path
+        ) from error
+
+
+def _digest(file: Path) -> str:
+    found = file.stat()
+    return _digest_as_of(file, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_as_of(file: Path, inode: int, size: int, changed_ns: int) -> str:
+    """A file's digest, taken once for planning a run and making its authors: sources have many gigabytes."""
+    return file_digest(file)

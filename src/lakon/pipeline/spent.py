@@ -1,0 +1,92 @@
+"""What ledgers hold of a study's teachers: how much is answered, what it took, and what is still owed.
+
+Nothing is asked and nothing is locked: a plan can be made while a run is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakon.backends.endpoint.replies import reply_of
+from lakon.core.digest import digest
+from lakon.core.protocols import Payload, Reply
+from lakon.core.records import Problem, Trace
+from lakon.core.spending import NOTHING, Spent
+from lakon.stages.generate.call_state import is_owed, spent_of, spent_on_keys
+from lakon.stages.generate.generate import EndpointTeacher, requests
+from lakon.store.artifacts import Artifact, Store
+from lakon.store.ledger.ledger import Ledger
+from lakon.study.schema import JUDGE, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is in the ledger of one teacher for a study's problems."""
+
+    owed: int
+    """Requests that a run would ask."""
+    answers: tuple[Spent, ...]
+    """What each answered request took."""
+    lost: int = 0
+    """Of those owed: requests whose record in the ledger is damaged."""
+
+
+def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> Kept:
+    """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
+    teacher = study.teachers[name]
+    assert isinstance(teacher, EndpointTeacher)
+    who = teacher.identity()
+    asked = requests(problems, who, template=teacher.prompt, sampling=teacher.sampling, samples=teacher.samples)
+    path = store.ledger_path(name, digest(who))
+    if not path.exists():
+        return Kept(len(asked), ())
+    reader = _Reader(teacher.opened)
+    with Ledger.open(path, create=False, readonly=True) as ledger:
+        owed = [request for request in asked if is_owed(request, reader, ledger)]
+        notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
+        lost = ledger.lost_among([request.key for request in asked])
+    answers = tuple(took for note in notes if (took := spent_of(note)).completion)
+    return Kept(len(owed), answers, lost)
+
+
+def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> dict[str, Spent]:
+    """What each endpoint took so far: all that its ledger tells of, pilots and interrupted runs included, or what its
+    `finished` step says where the ledger is gone."""
+    spent: dict[str, Spent] = {}
+    for name, who in study.served.items():
+        kept, told = _in_ledger(store.ledger_path(name, digest(who.identity()))), finished.get(name, NOTHING)
+        spent[name] = Spent(max(kept.prompt, told.prompt), max(kept.completion, told.completion))
+    return spent
+
+
+def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
+    """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
+    of a teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
+    path = store.ledger_path(name, digest(study.served[name].identity()))
+    keys = set[str]()
+    if path.exists():
+        with Ledger.open(path, create=False, readonly=True) as ledger:
+            keys.update(ledger.keys())
+    if name == JUDGE:
+        return 0 if keys else sum(int(str(each.manifest.facts.get("asked", 0))) for each in made)
+    traces = (trace for each in made for trace in each.read("traces", Trace, without=("reasoning", "answer")))
+    return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
+
+
+def _in_ledger(path: Path) -> Spent:
+    if not path.exists():
+        return NOTHING
+    with Ledger.open(path, create=False, readonly=True) as ledger:
+        return spent_on_keys((*ledger.keys(), *ledger.lost()), ledger)
+
+
+class _Reader:
+    """As much of an endpoint's author as reading its ledger takes: no URL, no key."""
+
+    def __init__(self, opened: bool) -> None:
+        self._opened = opened
+
+    def parse(self, payload: Payload) -> Reply:
+        return reply_of(payload, opened=self._opened)

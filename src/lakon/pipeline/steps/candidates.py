@@ -1,0 +1,233 @@
+"""The pool as an arm's strategy sees it: candidates, each made when somebody looks at it, of columns that are read from
+the study's tables. Only `corpus.py` uses it.
+
+Memory holds what two million problems can afford: ids in bytes, numbers in arrays, and what takes a pass over verdicts
+or traces only where the arm needs it.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from lakon.core.columns import Column, Places, Texts, fingerprint
+from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, Problem, Trace, Verdict
+from lakon.stages.curate.arms import Candidate, Sample
+from lakon.store.artifacts import Artifact
+from lakon.study.schema import Study
+
+TEXTS = ("reasoning", "answer")
+"""The long columns of traces."""
+UNSAID = ("explanation",)
+"""The column of verdicts that is for people."""
+UNREAD = ("prompt", "reference", "source")
+"""The columns of problems that nothing here is chosen by."""
+_SEPARATOR = "\x1f"
+
+_Columns = Mapping[str, Sequence[Any]]
+"""Teacher to a value for each problem in order; what it has none of is as `_is_missing` says."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> Sequence[Candidate]:
+    """The candidates of an arm, in the order of the source."""
+    needs = study.arms[name].needs
+    pool = _pooled(study, name, inputs["pool"])
+    shown = _shown(pool.ids, inputs["problems"], everything="unpaired" in needs)
+    samples = {t: _samples(t, shown.ids, inputs) for t in study.arms[name].teachers} if "samples" in needs else {}
+    return _Candidates(
+        shown, pool, samples,
+        lengths=_lengths(pool, inputs) if "lengths" in needs else {},
+        agreement=_agreement(study, shown.ids, inputs) if "agreement" in needs else (),
+    )  # fmt: skip
+
+
+def filtered(inputs: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
+    """Traces of a teacher that a filter left out, with its rule; none when no filter is on."""
+    screened = inputs.get(f"screen:{teacher}")
+    return {e.subject: e.rule for e in screened.read("exclusions", Exclusion)} if screened else {}
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The pool's table in columns."""
+
+    ids: Texts = field(default_factory=Texts)
+    pass_rate: array[float] = field(default_factory=lambda: array("d"))
+    chosen: dict[str, Texts] = field(default_factory=dict[str, Texts])
+    rates: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
+
+
+def _pooled(study: Study, name: str, table: Artifact) -> _Pool:
+    """Of teachers those that the arm's strategy may look at."""
+    arm, first = study.arms[name], next(iter(study.teachers))
+    seen = tuple(study.teachers) if arm.how in ("route", "strategy") else arm.teachers
+    pool = _Pool(chosen={t: Texts() for t in seen}, rates={t: array("d") for t in seen})
+    for row in table.read("pool", Paired):
+        if row.teacher == first:
+            pool.ids.append(row.problem_id)
+            pool.pass_rate.append(row.pass_rate)
+        if row.teacher in pool.chosen:
+            pool.chosen[row.teacher].append(row.trace_id or "")
+            pool.rates[row.teacher].append(math.nan if row.rate is None else row.rate)
+    return pool
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The problems that strategies see."""
+
+    ids: Texts
+    places: Sequence[int]
+    """Where each stands in the pool; -1 for one that is not there."""
+    tags: Texts
+
+
+def _shown(pool: Texts, source: Artifact, *, everything: bool) -> _Shown:
+    """The pool lies in the order of the source."""
+    ids, places, tags, at = Texts(), array("i"), Texts(), 0
+    for problem in source.read("problems", Problem, without=UNREAD):
+        paired = at < len(pool) and problem.problem_id == pool[at]
+        if paired or everything:
+            if everything:
+                ids.append(problem.problem_id)
+                places.append(at if paired else -1)
+            tags.append(_SEPARATOR.join(problem.tags))
+        at += paired
+    assert at == len(pool)
+    return _Shown(ids, places, tags) if everything else _Shown(pool, range(len(pool)), tags)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates(Column[Candidate]):
+    shown: _Shown
+    pool: _Pool
+    samples: Mapping[str, _Samples]
+    """By the number of the candidate, as `agreement`; all else is by its place in the pool."""
+    lengths: _Columns
+    agreement: Sequence[float]
+
+    def __len__(self) -> int:
+        return len(self.shown.ids)
+
+    def made(self, at: int) -> Candidate:
+        place, tags = self.shown.places[at], self.shown.tags.made(at)
+        return Candidate(
+            problem_id=self.shown.ids[at], tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
+            pass_rate=0.0 if place < 0 else self.pool.pass_rate[place], traces=_of(self.pool.chosen, place),
+            rates=_of(self.pool.rates, place), lengths=_of(self.lengths, place),
+            agreement=self.agreement[at] if self.agreement else math.nan,
+            samples=_of(self.samples, at), paired=place >= 0,
+        )  # fmt: skip
+
+
+class _Of(Mapping[str, Any]):
+    """Teacher to value for one problem, seen in the columns that hold all problems."""
+
+    __slots__ = ("_at", "_columns")
+
+    def __init__(self, columns: _Columns, at: int) -> None:
+        self._columns, self._at = columns, at
+
+    def __getitem__(self, teacher: str) -> Any:
+        value = self._columns[teacher][self._at]
+        if _is_missing(value):
+            raise KeyError(teacher)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, values in self._columns.items() if not _is_missing(values[self._at]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _of(columns: _Columns, at: int) -> Mapping[str, Any]:
+    return _NOTHING if at < 0 or not columns else _Of(columns, at)
+
+
+def _is_missing(value: object) -> bool:
+    """No id, no rate, no length, no samples."""
+    return value in ("", -1, []) or value != value
+
+
+def _tags(tags: Iterable[str]) -> Mapping[str, str]:
+    return {name: value for name, _, value in (tag.partition("=") for tag in tags)}
+
+
+def _lengths(pool: _Pool, inputs: Mapping[str, Artifact]) -> dict[str, array[int]]:
+    """Tokens of the chosen traces."""
+    found: dict[str, array[int]] = {}
+    for name, ids in pool.chosen.items():
+        lengths, places = array("i", [-1]) * len(ids), Places(pool.ids)
+        for trace in inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS):
+            at = places.find(trace.problem_id)
+            if at is not None and ids[at] == trace.trace_id:
+                lengths[at] = trace.n_tokens
+        found[name] = lengths
+    return found
+
+
+def _agreement(study: Study, ids: Texts, inputs: Mapping[str, Artifact]) -> Sequence[float]:
+    """The share of all teachers' graded answers to each problem that equal the most frequent one; NaN without any."""
+    at, answers = array("q"), array("Q")
+    for name in study.teachers:
+        places = Places(ids)
+        for verdict in inputs[f"verdicts:{name}"].read("verdicts", Verdict, without=UNSAID):
+            place = places.find(verdict.problem_id) if verdict.outcome not in UNGRADED else None
+            if place is not None:
+                at.append(place)
+                answers.append(fingerprint(verdict.extracted or ""))
+    keys = np.empty(len(at), dtype=[("at", np.int64), ("answer", np.uint64)])
+    keys["at"], keys["answer"] = at, answers
+    found, counts = np.unique(keys, return_counts=True)
+    most = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(most, found["at"], counts)
+    total = np.bincount(keys["at"], minlength=len(ids))
+    return array("d", np.where(total > 0, most / np.maximum(total, 1), np.nan))
+
+
+class _Samples(Column[list[Sample]]):
+    """A teacher's usable traces by problem: those that failed, said nothing or were filtered are not there."""
+
+    def __init__(self, n: int, rows: Iterable[tuple[int, Trace, bool]]) -> None:
+        self._ids, self._right = Texts(), bytearray()
+        place, self._sample, self._tokens = array("q"), array("I"), array("I")
+        for at, trace, right in rows:
+            place.append(at)
+            self._ids.append(trace.trace_id)
+            self._sample.append(trace.sample_index)
+            self._tokens.append(trace.n_tokens)
+            self._right.append(right)
+        at = np.asarray(place)
+        self._order = np.argsort(at, kind="stable")
+        self._starts = np.searchsorted(at[self._order], np.arange(n + 1))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def made(self, at: int) -> list[Sample]:
+        return [
+            Sample(self._ids[row], self._sample[row], self._tokens[row], bool(self._right[row]))
+            for row in self._order[self._starts[at] : self._starts[at + 1]].tolist()
+        ]
+
+
+def _samples(teacher: str, ids: Texts, inputs: Mapping[str, Artifact]) -> _Samples:
+    left, places = filtered(inputs, teacher), Places(ids)
+
+    def rows() -> Iterator[tuple[int, Trace, bool]]:
+        traces = inputs[f"traces:{teacher}"].read("traces", Trace, without=TEXTS)
+        verdicts = inputs[f"verdicts:{teacher}"].read("verdicts", Verdict, without=UNSAID)
+        for trace, verdict in zip(traces, verdicts, strict=True):
+            at = places.find(trace.problem_id)
+            if at is not None and trace.error is None and trace.n_tokens and trace.trace_id not in left:
+                yield at, trace, verdict.outcome == Outcome.CORRECT
+
+    return _Samples(len(ids), rows())

@@ -1,0 +1,104 @@
+"""One self-contained HTML page: no request leaves it, and nothing that a model wrote can act in it.
+
+Three walls, each enough by itself: jinja2 escapes every value; the Content-Security-Policy lets only the
+scripts run whose hashes it names; and figures travel as inert JSON that our own script hands to
+plotly as data. Plotly itself travels packed, a third of its size; unpacked, it is the script that the policy names.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lakon.core.report_data import ReportData
+from lakon.render.blocks import Figure, Sample, Table, unbroken, visible
+from lakon.render.outline import IN_WORDS, scope, sections
+
+POLICY = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
+    " base-uri 'none'; form-action 'none'"
+)
+"""`style-src` has to allow inline styles because plotly writes its own; no model text reaches a style."""
+
+
+def html_page(data: ReportData) -> str:
+    """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
+    made = sections(data)
+    drawn = any(isinstance(part, Figure) for section in made for part in section.parts)
+    library = _packed() if drawn else ""
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        data=data,
+        headline=[sentence for sentence in data.verdict if not sentence.detail],
+        details=[sentence for sentence in data.verdict if sentence.detail],
+        in_words=IN_WORDS,
+        scope=scope(data),
+        sections=made,
+        style=Markup(_file("page.css")),
+        library=Markup(library),
+        script=Markup(_file("page.js")),
+        policy=_policy([_library(), _file("page.js")] if drawn else []),
+        library_size=f"{len(library) / 1e6:.1f} MB",
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lakon.render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = visible
+    environment.filters["unbroken"] = unbroken
+    environment.filters["inert_json"] = inert_json
+    environment.filters["slug"] = slug
+    environment.tests["table"] = lambda part: isinstance(part, Table)
+    environment.tests["figure"] = lambda part: isinstance(part, Figure)
+    environment.tests["sample"] = lambda part: isinstance(part, Sample)
+    return environment
+
+
+def inert_json(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in, nor open a comment in it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def slug(text: str) -> str:
+    """A name that can stand in an `id`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "figure"
+
+
+def _policy(scripts: list[str]) -> str:
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return POLICY.format(scripts=hashes or "'none'")
+
+
+@cache
+def _file(name: str) -> str:
+    return (resources.files("lakon.render") / "templates" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+@cache
+def _library() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
+
+
+@cache
+def _packed() -> str:
+    """The library as `page.js` unpacks it; nothing in it depends on when it was packed."""
+    return base64.b64encode(gzip.compress(_library().encode(), mtime=0)).decode()

@@ -1,0 +1,1 @@
+"""Which traces are trained on: filters, pool, arms, styles, matching."""

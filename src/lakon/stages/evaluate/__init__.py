@@ -1,0 +1,1 @@
+"""From graded traces to scores."""

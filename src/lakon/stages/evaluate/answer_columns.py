@@ -1,0 +1,154 @@
+"""What one author did on one benchmark, in columns: traces and verdicts as records would be most of what scoring
+300,000 problems keeps in memory.
+
+Invariant: a row is a trace with its verdict, and rows keep the order in which they came, because figures that are sums
+depend on it in their last digits.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lakon.core.columns import Places, Texts, thin
+from lakon.core.records import UNGRADED, Outcome, Problem, Trace, Verdict
+from lakon.stats import Samples
+from lakon.stats.ragged import Ragged
+from lakon.stats.samples import BoolArray, FloatArray
+
+Row = tuple[int, Trace, Verdict]
+"""Training seed, trace, verdict."""
+
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roll:
+    """What scores need of the problems of a benchmark, in its order."""
+
+    ids: Texts
+    groups: tuple[str | None, ...] | None
+    """Near-duplicate groups; None where no problem is in one."""
+    _tags: Texts
+
+    @staticmethod
+    def of(problems: Iterable[Problem]) -> Roll:
+        """The problems are read once and not kept."""
+        ids, groups, tags = Texts(), list[str | None](), Texts()
+        for problem in problems:
+            ids.append(problem.problem_id)
+            groups.append(problem.duplicate_group)
+            tags.append(_SEPARATOR.join(problem.tags))
+        return Roll(ids, tuple(groups) if any(group is not None for group in groups) else None, tags)
+
+    def tag(self, place: int, name: str) -> str | None:
+        """The value of the tag `name` of the problem at `place`, or None."""
+        prefix = f"{name}="
+        found = (tag[len(prefix) :] for tag in self._tags[place].split(_SEPARATOR) if tag.startswith(prefix))
+        return next(found, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """Traces with their verdicts, one entry a trace in each column."""
+
+    problem: NDArray[np.uint32]
+    """Where its problem stands in the benchmark's roll."""
+    seed: NDArray[np.uint16]
+    """Which of `seeds`."""
+    seeds: tuple[int, ...]
+    """Training seeds in the order of their first rows."""
+    sample: NDArray[np.uint32]
+    outcome: NDArray[np.uint8]
+    """Which of `outcomes`."""
+    outcomes: tuple[str, ...]
+    """The outcomes that occur, in the order of their first rows."""
+    n_reasoning: NDArray[np.uint32]
+    n_answer: NDArray[np.uint32]
+    provider_tokens: NDArray[np.int64]
+    """Of those rows for which the provider told them."""
+    latency_s: FloatArray
+    """Of those rows for which it was measured."""
+
+    @staticmethod
+    def of(rows: Iterable[Row], roll: Roll) -> Work:
+        """The rows in columns; they are read once and not kept. Raises `KeyError` for a problem that is not on the
+        roll."""
+        places, seeds, outcomes = Places(roll.ids), dict[int, int](), dict[str, int]()
+        problem, sample, n_reasoning, n_answer = (array("I") for _ in range(4))
+        seed, outcome, tokens, latency = array("H"), array("B"), array("q"), array("d")
+        for trained, trace, verdict in rows:
+            problem.append(places[trace.problem_id])
+            seed.append(seeds.setdefault(trained, len(seeds)))
+            sample.append(trace.sample_index)
+            outcome.append(outcomes.setdefault(verdict.outcome, len(outcomes)))
+            n_reasoning.append(trace.n_reasoning)
+            n_answer.append(trace.n_answer)
+            if trace.completion_tokens is not None:
+                tokens.append(trace.completion_tokens)
+            if trace.latency_s is not None:
+                latency.append(trace.latency_s)
+        return Work(
+            problem=np.asarray(problem), seed=thin(np.asarray(seed)), seeds=tuple(seeds),
+            sample=thin(np.asarray(sample)), outcome=np.asarray(outcome), outcomes=tuple(outcomes),
+            n_reasoning=np.asarray(n_reasoning), n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens),
+            latency_s=np.asarray(latency),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.problem)
+
+    def having(self, *outcomes: str) -> BoolArray:
+        """Whether each row has one of these outcomes."""
+        return np.isin(self.outcome, [i for i, name in enumerate(self.outcomes) if name in outcomes])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """One author's work on one benchmark, from one or several training seeds."""
+
+    author: str
+    benchmark: str
+    work: Work
+    family: str = ""
+    """Authors are compared within a family: students of one base under one matching rule, or teachers."""
+
+
+def samples_of(work: Work, roll: Roll, *, seed: int | None = None) -> Samples:
+    """The work, or that of one training seed, as ragged samples by problem in the order of the benchmark."""
+    rows = np.arange(len(work)) if seed is None else np.flatnonzero(work.seed == work.seeds.index(seed))
+    seeds = np.asarray(work.seeds, dtype=np.int64)
+    # What is equal stays as it came.
+    rows = rows[np.lexsort((work.sample[rows], seeds[work.seed[rows]], work.problem[rows]))]
+    counts = np.bincount(work.problem[rows], minlength=len(roll.ids))
+    ids, groups = roll.ids, roll.groups
+    if not counts.all():
+        places: list[int] = np.flatnonzero(counts).tolist()
+        counts = counts[places]
+        ids = Texts(ids[at] for at in places)
+        groups = tuple(groups[at] for at in places) if groups is not None else None
+    return Samples(
+        problem_ids=ids,
+        correct=Ragged(work.having(Outcome.CORRECT)[rows], counts),
+        tokens=Ragged(work.n_reasoning[rows].astype(np.int64) + work.n_answer[rows], counts),
+        finished=Ragged((~work.having(Outcome.TRUNCATED))[rows], counts),
+        graded=Ragged((~work.having(*UNGRADED))[rows], counts),
+        seed_index=Ragged(thin(seeds[work.seed[rows]]), counts),
+        clusters=groups,
+    )
+
+
+def outcomes(sheets: Iterable[Sheet]) -> dict[str, dict[str, int]]:
+    """`author / benchmark` to outcome to number of traces."""
+    counted: dict[str, dict[str, int]] = {}
+    for sheet in sheets:
+        row = counted.setdefault(f"{sheet.author} / {sheet.benchmark}", {})
+        numbers = np.bincount(sheet.work.outcome, minlength=len(sheet.work.outcomes)).tolist()
+        for outcome, n in zip(sheet.work.outcomes, numbers, strict=True):
+            row[outcome] = row.get(outcome, 0) + n
+    return counted

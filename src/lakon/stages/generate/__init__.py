@@ -1,0 +1,1 @@
+"""Asking authors for traces."""

@@ -1,0 +1,368 @@
+"""Traces from authors: teachers for the corpus, students for the evaluation, through the same code.
+
+Invariant: the raw response is durable before anything parses it, and a call that was paid for is never made
+again: what an author has answered already comes from the ledger. A failed call is a trace with an `error`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lakon.core.digest import derive_seed, digest
+from lakon.core.errors import RunStopped
+from lakon.core.protocols import (
+    ABSENT,
+    Author,
+    CallLog,
+    LiveAuthor,
+    Payload,
+    Progress,
+    ReplayingAuthor,
+    Reply,
+    Request,
+    TokenCounter,
+)
+from lakon.core.records import Problem, Trace
+from lakon.core.spec import Name, PluginPath, Sampling, Spec
+from lakon.core.spending import Rate, Spent
+from lakon.stages.generate.call_state import is_owed, reply_to, to_keep
+from lakon.stages.generate.until_correct import Chains, Correct
+from lakon.stages.problems import presets
+
+VERSION = 2
+
+_Samples = Annotated[int, Field(ge=1, le=1024)]
+
+
+class _Teacher(Spec):
+    samples: _Samples = 1
+    """Traces for each problem."""
+    after: Name | None = None
+    """Another teacher, a cheaper one: this one is asked only for the problems which that one got right. The corpus is
+    the same where every teacher must be right, and the rest is not paid for."""
+
+
+class _Asked(_Teacher):
+    until: Literal["correct"] | None = None
+    """`correct`: draw a problem's samples one after the other until the first that is right, at most `samples`."""
+    prompt: str = "{problem}"
+    """What the teacher is shown; `{problem}` stands for the problem's text. A model that states none is shown the
+    study's `prompt`."""
+
+
+class ProceduralTeacher(_Asked):
+    """A function that writes traces: `(prompt, rng, error_rate) -> (reasoning, answer)`."""
+
+    kind: Literal["procedural"] = "procedural"
+    """A function."""
+    procedure: Literal["verbose", "concise"] | PluginPath
+    """One of the miniature's own, or one of your own."""
+    error_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of traces whose final answer is wrong."""
+
+
+class RecordedTeacher(_Teacher):
+    """Traces that exist already, in files or in the data set that the problems come from."""
+
+    kind: Literal["recorded"] = "recorded"
+    """Traces that exist."""
+    path: str | None = None
+    """A JSONL file, a Parquet file or a folder of Parquet shards, relative to the study; unless given, the rows
+    of the problems' own source."""
+    preset: Annotated[str | None, Field(exclude=True)] = None
+    """A public data set whose fields fill what is left out here: `nemotron-v1`, `s1k-1.1` ...
+    (`lakon fields presets`)."""
+    where: dict[str, str] = {}
+    """Only rows in which these fields have these values."""
+    problem_field: str = "problem"
+    """The field whose text equals the problem's prompt."""
+    reasoning_field: str | None = None
+    """Where the reasoning stands, beside an `answer_field`."""
+    answer_field: str | None = None
+    """Where the answer text stands apart from the reasoning."""
+    text_field: str | None = None
+    """Reasoning and answer in one text (`<think>` tags, harmony channels): used when there is no `answer_field`."""
+    messages_field: str | None = None
+    """A chat, as a list or as JSON text: the assistant's last message is the trace, its reasoning in any form that
+    endpoints have (`reasoning_content`, `<think>` tags, parts ...)."""
+    opened: bool = False
+    """Texts begin inside the thinking, without an opening tag."""
+    finish_field: str | None = None
+    """The finish reason: `length` is truncated."""
+    tokens_field: str | None = None
+    """The provider's count of completion tokens."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The cap the traces were made with; a row whose provider count reaches it is a truncated one."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The dotted paths that are read."""
+        named = (
+            self.problem_field, self.reasoning_field, self.answer_field, self.text_field, self.messages_field,
+            self.finish_field, self.tokens_field, *self.where,
+        )  # fmt: skip
+        return tuple(name for name in named if name is not None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, raw: object) -> object:
+        return presets.of_traces(raw)
+
+    @model_validator(mode="after")
+    def _some_text(self) -> RecordedTeacher:
+        named = (self.answer_field or self.reasoning_field, self.text_field, self.messages_field)
+        if sum(field is not None for field in named) != 1 or (self.reasoning_field and not self.answer_field):
+            raise ValueError(
+                "found no field or several for its text; expected answer_field (and reasoning_field), or text_field, "
+                "or messages_field; name where its text stands"
+            )
+        return self
+
+
+class EndpointTeacher(_Asked):
+    """A model behind an OpenAI-compatible endpoint; its URL and key's variable stand in `run.endpoints`."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    """A server."""
+    model: str
+    """The model's name, as the server knows it."""
+    api: Literal["chat", "responses"] = "chat"
+    """`/chat/completions` or `/responses`."""
+    system: str | None = None
+    """A system message."""
+    opened: bool = False
+    """The server's chat template writes the opening think tag, so that replies begin inside of it."""
+    seeded: bool = False
+    """Send each sample's own seed, for servers that honour it."""
+    sampling: Sampling = Sampling()
+    """How it is sampled."""
+
+    def identity(self) -> dict[str, object]:
+        """Who writes, for the keys of calls: the model and what it is told; never a URL."""
+        who: dict[str, object] = {"model": self.model, "system": self.system, "api": self.api}
+        return {**who, "seeded": True} if self.seeded else who
+
+
+class CheckpointTeacher(_Asked):
+    """A model in a local folder (or on the hub), sampled in this process's workers."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    """A local model."""
+    path: str
+    """The model's folder, relative to the study, or its hub id."""
+    sampling: Sampling = Sampling()
+    """How it is sampled."""
+
+
+Teacher = Annotated[
+    ProceduralTeacher | RecordedTeacher | EndpointTeacher | CheckpointTeacher, Field(discriminator="kind")
+]
+
+
+def render(template: str, problem: Problem) -> str:
+    """The prompt for a problem. Only `{problem}` is replaced: other braces are LaTeX."""
+    return problem.prompt if template == "{problem}" else template.replace("{problem}", problem.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Every request that a step stands for, sample 0 of all problems first; each is made when it is looked at, so that
+    a step may pass over those of two million problems. `who` says who is asked."""
+
+    problems: Callable[[], Iterable[Problem]]
+    """The problems in order, as often as they are asked for."""
+    n_problems: int
+    identity: object
+    template: str
+    sampling: Sampling
+    samples: int
+    system: str = ""
+
+    def __len__(self) -> int:
+        return self.n_problems * self.samples
+
+    def __iter__(self) -> Iterator[Request]:
+        system = [self.system] if self.system else []
+        who = digest([self.identity, self.template, self.sampling.identity(), *system])
+        for index in range(self.samples):
+            for problem in self.problems():
+                key = digest([problem.problem_id, who, index])
+                yield Request(
+                    key=key, problem_id=problem.problem_id, prompt=render(self.template, problem), sample_index=index,
+                    seed=derive_seed(key), max_tokens=self.sampling.max_tokens, system=self.system,
+                )  # fmt: skip
+
+
+def requests(
+    problems: Iterable[Problem], identity: object, *, template: str, sampling: Sampling, samples: int, system: str = ""
+) -> list[Request]:
+    """Every request that a step stands for, in a list."""
+    listed = list(problems)
+    return list(Asking(lambda: listed, len(listed), identity, template, sampling, samples, system))
+
+
+def generate(
+    asked: Sequence[Request],
+    author: Author,
+    *,
+    label: str,
+    log: CallLog,
+    counter: TokenCounter,
+    progress: Progress,
+    stop: threading.Event,
+    retry: bool = False,
+    correct: Correct | None = None,
+    rate: Rate | None = None,
+) -> Iterator[Trace]:
+    """The traces of `asked`, in that order; owed ones are asked first, into the ledger.
+
+    With `correct`, a problem's samples are drawn one after the other until the first that it finds right. `rate`
+    turns tokens into the cost that is shown. Raises `RunStopped` when `stop` was set before everything was
+    asked: the step stays unfinished, the ledger keeps what came.
+    """
+    put = _putter(author, log, progress, rate, rows=1 if correct is None else 0)
+    if correct is None:
+        _ask_all(asked, author, log, put, progress, retry)
+    else:
+        asked = _ask_until(asked, author, log, put, progress, retry, correct)
+    log.flush()
+    missing = sum(request.key not in log for request in asked)
+    if missing:
+        reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
+        raise RunStopped(
+            f"{reason}: {missing} of {len(asked)} traces of {label!r} are owed",
+            "everything that was answered is in the ledger",
+            "run the same command again to go on from here",
+            where="" if stop.is_set() else f"generate/{label}",
+        )
+    return _traces(((request, _reply(author, log, request)) for request in asked), label, counter)
+
+
+Put = Callable[[str, Payload], None]
+
+
+def _ask_all(asked: Sequence[Request], author: Author, log: CallLog, put: Put, progress: Progress, retry: bool) -> None:
+    owed = [request for request in asked if is_owed(request, author, log, retry=retry)]
+    progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
+    if owed:
+        author.ask(owed, put)
+
+
+def _ask_until(
+    asked: Sequence[Request], author: Author, log: CallLog, put: Put, progress: Progress, retry: bool, correct: Correct
+) -> list[Request]:
+    """Ask for each problem until a sample is right; the requests that turned out to be needed, in order."""
+    progress.start(len({request.problem_id for request in asked}), unit="problems")
+
+    def keep(key: str, payload: Payload) -> None:
+        put(key, payload)
+        chains.came(key)
+
+    with Chains(asked, author, log, correct, retry=retry, ended=progress.advance) as chains:
+        if isinstance(author, LiveAuthor):
+            author.ask_live(chains.more, keep)
+        else:
+            for batch in chains.rounds():
+                author.ask(batch, keep)
+    return [request for request in asked if chains.is_drawn(request)]
+
+
+def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None, *, rows: int) -> Put:
+    def keep(key: str, payload: Payload) -> None:
+        reply = author.parse(payload)
+        failed = reply.error not in (None, ABSENT)
+        payload, note = to_keep(key, payload, reply, author, log)
+        log.put(key, payload, note=note)
+        figures: dict[str, float] = {"tokens": reply.completion_tokens or 0}
+        if failed:
+            figures |= {"errors": 1, f"error: {(reply.error or '').partition(':')[0]}": 1}
+        if rate is not None:
+            figures["cost"] = rate.cost(Spent(reply.prompt_tokens or 0, reply.completion_tokens or 0))
+        progress.advance(rows, **figures)
+
+    return keep
+
+
+def replay(
+    asked: Asking, author: ReplayingAuthor, *, label: str, log: CallLog, counter: TokenCounter, progress: Progress,
+    stop: threading.Event,
+) -> Iterator[Trace]:  # fmt: skip
+    """The traces of `asked`, in that order, from replies that exist already. Raises `RunStopped` at the next row once
+    `stop` is set."""
+    progress.start(len(asked), unit="traces")
+    return _traces(_replayed(asked, author, log, progress, label, stop), label, counter)
+
+
+def _replayed(
+    asked: Asking, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
+) -> Iterator[tuple[Request, Reply]]:
+    """What lies in the order of the requests, as most files do, goes on at once; what comes before its turn waits in
+    the log."""
+    rows = author.replies((render(asked.template, problem) for problem in asked.problems()), asked.samples)
+    lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
+    lying = _until_stopped(lying, label, stop)
+    for place, request in enumerate(asked):
+        reply = author.parse(log.get(_place(place)) or {"error": ABSENT})
+        while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
+            found, payload = next_one
+            if found == place:
+                reply = author.parse(payload)
+            else:
+                log.put(_place(found), payload)
+        progress.advance(1, tokens=reply.completion_tokens or 0)
+        yield request, reply
+    for _ in lying:  # to its end, so that what nobody asked for is counted
+        pass
+
+
+def _place(number: int) -> str:
+    """Where a reply waits for its turn: keys of a log are digests, or look like them."""
+    return f"{number:032x}"
+
+
+def _until_stopped(
+    lying: Iterator[tuple[int, Payload]], label: str, stop: threading.Event
+) -> Iterator[tuple[int, Payload]]:
+    for row in lying:
+        if stop.is_set():
+            raise RunStopped(
+                f"stopped while the traces of {label!r} were read",
+                "nothing of this is paid for",
+                "run the same command again to read them from the start",
+            )
+        yield row
+
+
+def _reply(author: Author, log: CallLog, request: Request) -> Reply:
+    return reply_to(request, log.get(request.key) or {"error": ABSENT}, author)
+
+
+_CHUNK = 64
+"""Replies that are counted together: some megabytes, at the lengths of the paper's traces."""
+
+
+def _traces(replies: Iterator[tuple[Request, Reply]], label: str, counter: TokenCounter) -> Iterator[Trace]:
+    """A reply that was never there to be had is no trace."""
+    while chunk := list(islice(replies, _CHUNK)):
+        thought = counter.count([reply.reasoning for _, reply in chunk])
+        said = counter.count([reply.answer for _, reply in chunk])
+        for (request, reply), n_reasoning, n_answer in zip(chunk, thought, said, strict=True):
+            if reply.error != ABSENT:
+                yield _trace(request, reply, label, n_reasoning, n_answer)
+
+
+def _trace(request: Request, reply: Reply, label: str, n_reasoning: int, n_answer: int) -> Trace:
+    return Trace(
+        trace_id=request.key, problem_id=request.problem_id, author=label, sample_index=request.sample_index,
+        reasoning=reply.reasoning, answer=reply.answer, finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+        reasoning_tokens=reply.reasoning_tokens, n_reasoning=n_reasoning, n_answer=n_answer,
+        served_model=reply.served_model, latency_s=reply.latency_s, first_token_s=reply.first_token_s,
+        error=reply.error,
+    )  # fmt: skip

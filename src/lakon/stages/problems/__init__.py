@@ -1,0 +1,1 @@
+"""From rows to problems: sampling, near-duplicates, decontamination."""

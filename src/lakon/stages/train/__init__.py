@@ -1,0 +1,1 @@
+"""The specs of students and of their training."""

@@ -1,0 +1,1 @@
+"""From traces to verdicts: rules, judge, human rulings."""

@@ -1,0 +1,131 @@
+"""Verdicts: what the domain's verifier says of every trace, joined to the problem's reference.
+
+Invariant: one verdict a trace, whatever happens. The verifier sees the answer and how it ended, never the reasoning;
+a person's ruling wins over every method. Read next: `judge.py`, which comes after the rules where a study asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import tee
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from lakon.core.protocols import Answered, Grading, Progress, Verifier
+from lakon.core.records import Outcome, Problem, Trace, Verdict
+from lakon.core.spec import Sampling, Spec
+from lakon.stages.generate.generate import EndpointTeacher
+from lakon.stages.verify.overrides import NONE, Overrides
+
+VERSION = 2
+PLACES = ("{problem}", "{reference}", "{answer}")
+
+Observer = Callable[[Trace, Problem, Grading], None]
+"""Is told of every grading, in the order of the traces."""
+
+
+class Judge(Spec):
+    """A model behind an OpenAI-compatible endpoint that judges answers; its URL stands in `run.endpoints.judge`."""
+
+    model: str
+    """The model's name, as the server knows it."""
+    votes: Annotated[int, Field(ge=1, le=99)] = 1
+    """Judgements on each answer, an odd number; more than half of them decide."""
+    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=8_192)
+    """How it is sampled."""
+    template: str | None = None
+    """A prompt of one's own, with `{problem}`, `{reference}` and `{answer}` in it; Lakon's unless given."""
+    api: Literal["chat", "responses"] = "chat"
+    """`/chat/completions` or `/responses`."""
+    opened: bool = False
+    """The server's chat template writes the opening think tag, so that replies begin inside of it."""
+
+    @field_validator("votes")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"found {value}; expected an odd number, so that votes are never level; add or drop one")
+        return value
+
+    @field_validator("template")
+    @classmethod
+    def _places(cls, value: str | None) -> str | None:
+        missing = [place for place in PLACES if value is not None and place not in value]
+        if missing:
+            raise ValueError(f"found no {' and no '.join(missing)}; expected all of {', '.join(PLACES)}; add them")
+        return value
+
+    def as_teacher(self) -> EndpointTeacher:
+        """The judge as an author is described: who is asked, and how it is sampled."""
+        return EndpointTeacher(model=self.model, api=self.api, opened=self.opened, sampling=self.sampling)
+
+
+class Verify(Spec):
+    """How answers are verified."""
+
+    limit_s: Annotated[float, Field(gt=0)] = 5.0
+    """Seconds one answer may take before its worker is killed and the outcome is `timeout`."""
+    policy: Literal["rules", "judge", "rules-then-judge"] = "rules"
+    """Who decides: the rules alone; the judge about every answer that can be judged; or the judge only where the rules
+    are undecided or disagree."""
+    judge: Judge | None = None
+    """Needed by the other two policies and by an audit."""
+    audit: Annotated[int, Field(ge=0)] = 0
+    """How many of the rules' accepts, and how many of their rejects, the judge looks at as well, for each author and
+    benchmark. It changes no verdict: it measures the rules."""
+    overrides: str | None = None
+    """A JSONL file of human rulings, relative to the study; they win over every method."""
+
+    @model_validator(mode="after")
+    def _judge_and_use(self) -> Verify:
+        if self.judge is None and self.policy != "rules":
+            raise ValueError(f"found policy {self.policy!r} and no judge; expected a judge; add a table [verify.judge]")
+        if self.judge is None and self.audit:
+            raise ValueError("found an audit and no judge; expected a judge; add a table [verify.judge]")
+        if self.judge is not None and self.policy == "rules" and not self.audit:
+            use = 'add policy = "rules-then-judge" or audit = 100, or remove [verify.judge]'
+            raise ValueError(f"found a judge that nothing uses; expected a policy or an audit that does; {use}")
+        return self
+
+
+def verify(
+    asked: Iterable[tuple[Trace, Problem]],
+    verifier: Verifier,
+    *,
+    overrides: Overrides = NONE,
+    observe: Observer | None = None,
+    progress: Progress,
+    total: int,
+) -> Iterator[Verdict]:
+    """One verdict for each trace, in the order in which they come with the problems that they are about."""
+    progress.start(total, unit="verdicts")
+    to_grade, to_join = tee(asked)
+    gradings = verifier.grade(answered(trace, problem) for trace, problem in to_grade)
+    for (trace, problem), grading in zip(to_join, gradings, strict=True):
+        final = overrides.apply(trace, problem, _of_a_trace(trace, grading))
+        if observe is not None:
+            observe(trace, problem, final)
+        progress.advance(1)
+        yield _verdict(trace, final, verifier.version)
+
+
+def answered(trace: Trace, problem: Problem) -> Answered:
+    """What whoever decides may see of a trace."""
+    return Answered(
+        reference=problem.reference, answer=trace.answer, finish_reason=trace.finish_reason, prompt=problem.prompt
+    )
+
+
+def _of_a_trace(trace: Trace, grading: Grading) -> Grading:
+    if trace.error is None:
+        return grading
+    return Grading(outcome=Outcome.ERROR, method="no-trace", explanation=trace.error)
+
+
+def _verdict(trace: Trace, grading: Grading, version: str) -> Verdict:
+    return Verdict(
+        trace_id=trace.trace_id, problem_id=trace.problem_id, sample_index=trace.sample_index,
+        outcome=str(grading.outcome), extracted=grading.extracted, method=grading.method,
+        explanation=grading.explanation, verifier=version,
+    )  # fmt: skip

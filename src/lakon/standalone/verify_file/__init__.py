@@ -1,0 +1,1 @@
+"""`lakon verify`: a JSONL file graded without a study."""

@@ -1,0 +1,169 @@
+"""The estimate that every function returns, and the clustered intervals that they share.
+
+Invariant: an interval contains its estimate, stays inside the quantity's range, and never has width zero:
+where the data show no variation the width comes from how few clusters were seen (Clopper and Pearson 1934).
+Sources: clustered standard errors, Miller 2024 (arXiv 2411.00640); Wilson 1927 with an effective n, Dean and
+Pagano 2015. Read next: `accuracy`, `paired`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lakon.core.errors import InputError
+from lakon.stats.distributions import beta_quantile, t_cdf, t_quantile
+from lakon.stats.samples import FloatArray, IntArray
+
+_FLAT = 1e-12
+"""A standard error under this share of the scale is rounding, not variation."""
+_FEW = 15.0
+"""Fewer clusters' worth of successes or failures than this, and the t interval gives way to Wilson's.
+
+Simulated at 30 and 500 problems with 1 and 8 samples and means from 0.5 to 0.99: t alone covers 77-100%, with
+a threshold of 5 91-99%, with 15 92-98%, and at 30 problems Wilson's interval is the shorter one too.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure, its interval, how both were had, and what they rest on. An infinite bound means: no bound."""
+
+    value: float
+    low: float
+    high: float
+    method: str
+    n_problems: int
+    n_samples: int
+    p_value: float | None = None
+
+
+class ClusteredError(NamedTuple):
+    """The standard error of a mean over clustered problems."""
+
+    se: float
+    """NaN when there is only one cluster."""
+    df: int
+    n_clusters: int
+
+
+class Bounds(NamedTuple):
+    """An interval and the name of the method that gave it."""
+
+    low: float
+    high: float
+    method: str
+
+
+def clustered_error(values: FloatArray, clusters: IntArray) -> ClusteredError:
+    """The standard error of `values.mean()`: sqrt(G/(G-1) sum_g (sum_{i in g} (v_i - mean))^2) / n.
+
+    `values` and `clusters` have shape (n,). With a cluster a problem this is sd(ddof 1)/sqrt(n). Source: the
+    cluster-robust variance of Liang and Zeger 1986, as in Miller 2024, section 2.2.
+    """
+    sums = cluster_sums(values - values.mean(), clusters)
+    n_clusters = len(sums)
+    if n_clusters < 2:
+        return ClusteredError(math.nan, 0, n_clusters)
+    se = math.sqrt(n_clusters / (n_clusters - 1) * float(sums @ sums)) / len(values)
+    return ClusteredError(se, n_clusters - 1, n_clusters)
+
+
+def cluster_sums(values: FloatArray, clusters: IntArray) -> FloatArray:
+    """The sum of `values` in each cluster, shape (G,) for values (n,), (G, m) for values (n, m)."""
+    n_clusters = int(clusters.max()) + 1
+    sums = np.zeros((n_clusters, *values.shape[1:]))
+    np.add.at(sums, clusters, values)
+    return sums
+
+
+def is_flat(error: ClusteredError, scale: float = 1.0) -> bool:
+    """Whether the data show no variation, so that no standard error can be had from them."""
+    return not error.se > _FLAT * abs(scale)
+
+
+def t_bounds(value: float, error: ClusteredError, *, level: float) -> Bounds:
+    """value ± t(G-1) SE; the whole line when there is no variation to judge by."""
+    method = f"t on {error.n_clusters} clusters"
+    if is_flat(error, value or 1.0):
+        return Bounds(-math.inf, math.inf, f"{method}: no variation, no interval")
+    half = t_quantile(0.5 + check_level(level) / 2, error.df) * error.se
+    return Bounds(value - half, value + half, method)
+
+
+def bounded_bounds(value: float, error: ClusteredError, *, level: float, lower: float, upper: float) -> Bounds:
+    """As `t_bounds` for a mean of values in [lower, upper], with an honest width where all values are equal.
+
+    Then, with probability `level`, less than u = 1 - (alpha/2)^(1/G) of the population differs from what was
+    seen (Clopper-Pearson for none in G), and the rest may lie anywhere in the range.
+    """
+    if error.n_clusters < 2:
+        return Bounds(lower, upper, "one cluster: the whole range")
+    if is_flat(error):
+        u = 1.0 - ((1.0 - check_level(level)) / 2) ** (1.0 / error.n_clusters)
+        method = f"no variation: Clopper-Pearson on {error.n_clusters} clusters"
+        return Bounds(value + u * (lower - value), value + u * (upper - value), method)
+    low, high, method = t_bounds(value, error, level=level)
+    return Bounds(max(low, lower), min(high, upper), method)
+
+
+def proportion_estimate(values: FloatArray, clusters: IntArray, *, level: float, n_samples: int) -> Estimate:
+    """The mean of per-problem values in [0, 1] with its interval: t, Wilson near 0 and 1, or Clopper-Pearson.
+
+    `values` and `clusters` have shape (n,).
+    """
+    value = min(1.0, max(0.0, float(values.mean())))
+    bounds = proportion_bounds(value, clustered_error(values, clusters), level=level)
+    return Estimate(value, bounds.low, bounds.high, bounds.method, len(values), n_samples)
+
+
+def proportion_bounds(value: float, error: ClusteredError, *, level: float) -> Bounds:
+    """The interval of a proportion from its clustered error.
+
+    t(G-1) in the middle. Wilson's with the effective n = value(1-value)/SE² where the t interval would leave
+    [0, 1] or fewer than 15 clusters' worth of successes or failures stand behind it (so always on AIME's 30
+    problems). Clopper-Pearson on G where there is no variation.
+    """
+    if is_flat(error):
+        low, high = clopper_pearson(value * error.n_clusters, error.n_clusters, level=level)
+        return Bounds(low, high, f"Clopper-Pearson on {error.n_clusters} clusters")
+    low, high, method = t_bounds(value, error, level=level)
+    effective = value * (1.0 - value) / error.se**2
+    plenty = min(effective, error.n_clusters) * min(value, 1.0 - value) >= _FEW
+    if plenty and low >= 0.0 and high <= 1.0:
+        return Bounds(low, high, method)
+    critical = t_quantile(0.5 + level / 2, error.df)
+    return Bounds(*wilson(value, effective, critical), f"Wilson, effective n {effective:.1f}")
+
+
+def wilson(value: float, n: float, critical: float) -> tuple[float, float]:
+    """Wilson's score interval of a proportion from an effective `n` and a critical value (z or t)."""
+    square = critical**2 / n
+    centre = (value + square / 2) / (1 + square)
+    half = critical / (1 + square) * math.sqrt(value * (1 - value) / n + square / (4 * n))
+    return max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half))
+
+
+def clopper_pearson(successes: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
+    """The Clopper-Pearson interval; `successes` may be fractional (a mean of shares times n)."""
+    tail = (1.0 - check_level(level)) / 2
+    low = beta_quantile(tail, successes, n - successes + 1) if successes > 1e-9 else 0.0
+    high = beta_quantile(1 - tail, successes + 1, n - successes) if successes < n - 1e-9 else 1.0
+    return low, high
+
+
+def proportion_band(value: float, error: ClusteredError, *, critical: float) -> tuple[float, float]:
+    """The interval of a proportion for a critical value from elsewhere, such as a simultaneous one."""
+    level = max(0.5, 2 * t_cdf(critical, max(error.df, 1)) - 1)
+    bounds = proportion_bounds(value, error, level=level)
+    return bounds.low, bounds.high
+
+
+def check_level(level: float) -> float:
+    """`level` itself. Raises `InputError` unless it lies strictly between 0 and 1."""
+    if not 0.0 < level < 1.0:
+        raise InputError(f"a confidence level of {level!r}", "a number between 0 and 1", "pass 0.95 for 95%")
+    return level

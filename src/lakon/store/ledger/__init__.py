@@ -1,0 +1,1 @@
+"""The append-only file of raw responses that were paid for."""

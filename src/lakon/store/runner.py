@@ -1,0 +1,264 @@
+"""Runs a plan: what is missing, in order, independent steps side by side, and nothing twice.
+
+A step whose key is in the store is skipped. Keys become known as inputs finish, so the plan is walked while it runs.
+Two steps that turn out to have one key (an arm that two matching rules leave the same) are run once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from lakon.core import memory
+from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
+from lakon.core.protocols import Progress
+from lakon.store.artifacts import Artifact, Store, unwritable
+from lakon.store.locks import WriterLock
+from lakon.store.step import Step, StepContext, in_order
+
+Mode = Literal["cached", "force", "retry"]
+SIDE_BY_SIDE = 8
+HERE = 2
+"""Steps on tables in this process at a time: under one interpreter lock a third one saves no time, and each holds some
+batches of long texts and its ids."""
+_STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: a terminal, a status file, a test."""
+
+    def progress(self, step: Step) -> Progress: ...
+
+    def started(self, step: Step) -> None: ...
+
+    def finished(self, step: Step, artifact: Artifact, *, cached: bool, seconds: float) -> None: ...
+
+    def failed(self, step: Step, error: BaseException) -> None: ...
+
+    def left(self, step: str, why: str) -> None: ...
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run did: every step's artifact, and how many steps were executed."""
+
+    artifacts: dict[Step, Artifact] = field(default_factory=dict["Step", Artifact])
+    executed: list[str] = field(default_factory=list[str])
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """One row of a plan: whether the step is in the store, would run, or waits for inputs to be known. An `owed` one is
+    in the store with rows that failed and are asked again; until they are, what it made is used as it is."""
+
+    step: Step
+    state: Literal["cached", "owed", "missing", "waiting"]
+    key: str | None
+    artifact: Artifact | None
+
+
+def inspect(store: Store, targets: Sequence[Step]) -> list[StepState]:
+    """Where every step stands, without running anything."""
+    states: dict[Step, StepState] = {}
+    for step in in_order(list(targets)):
+        contents = _contents(step, {s: st.artifact for s, st in states.items() if st.artifact is not None})
+        if contents is None:
+            states[step] = StepState(step, "waiting", None, None)
+            continue
+        key = step.key(contents)
+        artifact = store.find(step.stage, step.label, key)
+        state = "missing" if artifact is None else "owed" if _owes_rows(artifact) else "cached"
+        states[step] = StepState(step, state, key, artifact)
+    return list(states.values())
+
+
+def _owes_rows(artifact: Artifact) -> bool:
+    """Whether some of its rows failed and have retries left, which the next run is to use."""
+    return bool(artifact.manifest.facts.get("owed"))
+
+
+def _contents(step: Step, done: dict[Step, Artifact]) -> dict[str, str] | None:
+    if any(source not in done for source in step.inputs.values()):
+        return None
+    return {name: done[source].content for name, source in step.inputs.items()}
+
+
+def run(
+    store: Store,
+    targets: Sequence[Step],
+    watcher: Watcher,
+    *,
+    mode: Mode = "cached",
+    forced: frozenset[str] = frozenset(),
+    left: frozenset[str] = frozenset(),
+    stop: threading.Event | None = None,
+) -> RunResult:
+    """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
+
+    `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
+    `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps and stages named in
+    `left` the failed rows are left as they are, and so are those that the author or the budget refuses.
+    """
+    result, began = RunResult(), time.perf_counter()
+    states = inspect(store, targets)
+    if mode == "cached" and all(state.state == "cached" for state in states):
+        for state in states:
+            assert state.artifact is not None
+            result.artifacts[state.step] = state.artifact
+            watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
+    else:
+        with locked(store):
+            _Run(store, watcher, mode, forced, left, stop or threading.Event(), result).walk([s.step for s in states])
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+@contextlib.contextmanager
+def locked(store: Store) -> Generator[None]:
+    """Hold the store: one run, or one clean-up, at a time. Raises `StoreError` naming who has it."""
+    lock = WriterLock.take(store.root / "run.lock", f"the store {store.root}")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Run:
+    """One walk over the steps; only this thread touches its state, workers return values."""
+
+    def __init__(
+        self,
+        store: Store,
+        watcher: Watcher,
+        mode: Mode,
+        forced: frozenset[str],
+        left: frozenset[str],
+        stop: threading.Event,
+        result: RunResult,
+    ) -> None:
+        self._store, self._watcher, self._result = store, watcher, result
+        self._mode, self._forced, self._left, self._stop = mode, forced, left, stop
+        self._running: dict[Future[Artifact], tuple[Step, str, float]] = {}
+        self._owing: dict[Step, Artifact] = {}
+        """What steps that ask failed rows again had made before."""
+        self._made: set[str] = set()
+        """Keys executed in this run: with `force`, a twin of such a step is not executed again."""
+        self._error: BaseException | None = None
+
+    def walk(self, steps: list[Step]) -> None:
+        pending = list(steps)
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="step") as pool:
+            while pending or self._running:
+                try:
+                    if self._error is None and not self._stop.is_set():
+                        pending = [step for step in pending if not self._advance(step, pool)]
+                    elif not self._running:
+                        break
+                    self._collect()
+                except KeyboardInterrupt:
+                    self._stop.set()
+        if self._error is not None:
+            raise self._error
+        if self._stop.is_set():
+            raise RunStopped(
+                f"interrupted with {len(steps) - len(self._result.artifacts)} of {len(steps)} steps to go",
+                "everything that had finished is kept",
+                "run the same command again to go on from here",
+            )
+
+    def _advance(self, step: Step, pool: ThreadPoolExecutor) -> bool:
+        """Skip or start `step` if its inputs are there; True when it needs no further look."""
+        contents = _contents(step, self._result.artifacts)
+        if contents is None:
+            return False
+        key = step.key(contents)
+        if any(key == running for _, running, _ in self._running.values()):
+            return False
+        artifact = self._store.find(step.stage, step.label, key)
+        if artifact is not None and (key in self._made or not self._again(step, artifact)):
+            self._result.artifacts[step] = artifact
+            self._watcher.finished(step, artifact, cached=True, seconds=0.0)
+            return True
+        if step.here and sum(other.here for other, _, _ in self._running.values()) >= HERE:
+            return False
+        if artifact is not None and self._mode == "cached":
+            self._owing[step] = artifact
+        self._watcher.started(step)
+        future = pool.submit(self._execute, step, key, contents)
+        self._running[future] = (step, key, time.perf_counter())
+        return True
+
+    def _again(self, step: Step, artifact: Artifact) -> bool:
+        if self._mode == "force":
+            return not self._forced or step.name in self._forced or step.stage in self._forced
+        if _owes_rows(artifact) and not {step.name, step.stage} & self._left:
+            return True
+        return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
+
+    def _execute(self, step: Step, key: str, contents: dict[str, str]) -> Artifact:
+        try:
+            out = self._store.begin(step.stage, step.label, key)
+            inputs = {name: self._result.artifacts[source] for name, source in step.inputs.items()}
+            progress = self._watcher.progress(step)
+            step.run(
+                StepContext(
+                    inputs=inputs, out=out, store=self._store, progress=progress, stop=self._stop,
+                    retry=self._mode == "retry",
+                )
+            )  # fmt: skip
+            return out.commit(
+                stage=step.stage, label=step.label, version=step.version, key=key, payload=step.payload, inputs=contents
+            )
+        except OSError as error:
+            if error.errno in _STORE_FAULTS:
+                raise unwritable(self._store.root, error) from error
+            raise
+        finally:
+            memory.release()
+
+    def _collect(self) -> None:
+        """Wait for any running step and file its result or its error."""
+        if not self._running:
+            return
+        finished, _ = wait(self._running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in finished:
+            step, key, began = self._running.pop(future)
+            try:
+                artifact = future.result()
+            except RunStopped as error:
+                if isinstance(error, BudgetSpent) and self._as_it_was(step, error):
+                    continue
+                self._stop.set()
+                if not isinstance(error.__cause__, KeyboardInterrupt) and error.where:
+                    self._fail(step, error)
+            except Exception as error:
+                if not (isinstance(error, AuthorError) and self._as_it_was(step, error)):
+                    self._fail(step, error)
+            else:
+                self._result.artifacts[step] = artifact
+                self._result.executed.append(step.name)
+                self._made.add(key)
+                self._watcher.finished(step, artifact, cached=False, seconds=time.perf_counter() - began)
+
+    def _as_it_was(self, step: Step, error: LakonError) -> bool:
+        """Go on with what a step had made before its failed rows were asked in vain; false when it had made nothing."""
+        before = self._owing.get(step)
+        if before is None:
+            return False
+        self._result.artifacts[step] = before
+        self._watcher.left(step.name, error.fault.found)
+        self._watcher.finished(step, before, cached=True, seconds=0.0)
+        return True
+
+    def _fail(self, step: Step, error: BaseException) -> None:
+        if not isinstance(error, LakonError):
+            error.add_note(f"in step {step.name}")
+        self._watcher.failed(step, error)
+        self._error = self._error or error

@@ -1,0 +1,1 @@
+"""What a study file may say, everything that can be wrong with one, and the shipped studies."""

@@ -1,0 +1,233 @@
+"""The study: a composition of the stages' specs. `Study` says what is computed; `Run` says where and how fast.
+
+Nothing of `Run` is ever part of a key. Read next: `loading.py`, which reads TOML and lists every fault at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from lakon.core.spec import Name, Spec
+from lakon.stages.curate.arms import Arm
+from lakon.stages.curate.pool import Curate
+from lakon.stages.evaluate.evaluate import Evaluate
+from lakon.stages.generate.generate import CheckpointTeacher, EndpointTeacher, Teacher
+from lakon.stages.problems.decontaminate import Decontaminate
+from lakon.stages.problems.sources import ProblemSource
+from lakon.stages.train.train import Student, Training
+from lakon.stages.verify.verify import Verify
+from lakon.study.benchmarks import BENCHMARKS
+
+JUDGE = "judge"
+"""The judge's name where endpoints and prices are given, beside those of the teachers."""
+SHIPPED = Path(__file__).parent / "shipped"
+
+
+class Endpoint(Spec):
+    """Where a teacher is served. Never part of any key."""
+
+    url: str | tuple[str, ...]
+    """One base URL ending in `/v1`, or several that share the load."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; the key itself never stands in a study."""
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Most requests in flight."""
+    timeout_s: Annotated[float, Field(gt=0)] = 3600
+    """For one request, from its start to the last byte."""
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 120
+    """Without a byte, once a stream has begun."""
+    retries: Annotated[int, Field(ge=0)] = 6
+    """Further attempts at a request that failed in a way that may pass."""
+    stream: bool = False
+    """Read replies as they are generated, so that a silent server is noticed early."""
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """The server's limit, if it has one: prompt and completion tokens."""
+
+    @field_validator("url")
+    @classmethod
+    def _whole_urls(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for url in [value] if isinstance(value, str) else value:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"found {url!r}; expected http://... or https://...; write the whole URL")
+        return value
+
+    @property
+    def urls(self) -> list[str]:
+        """All base URLs."""
+        return [self.url] if isinstance(self.url, str) else list(self.url)
+
+
+class Price(Spec):
+    """Stated rates for the plan. Never part of any key."""
+
+    input_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Money for a million prompt tokens."""
+    output_per_million: Annotated[float, Field(ge=0)] = 0.0
+    """Money for a million generated tokens."""
+    tokens_per_trace: Annotated[float, Field(gt=0)] | None = None
+    """Expected tokens of one trace, until a pilot or the ledger knows better."""
+
+    @property
+    def states_money(self) -> bool:
+        """Whether it says what tokens cost: zero is a price, silence is none."""
+        return bool(self.model_fields_set & {"input_per_million", "output_per_million"})
+
+
+class Spending(Spec):
+    """The most that the study's endpoints may take, all runs together. Never part of any key."""
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    """Prompt and completion tokens."""
+    money: Annotated[float, Field(gt=0)] | None = None
+    """In the currency of `run.prices`."""
+
+
+class Compute(Spec):
+    """Stated rates of the GPUs that train and sample students, for the plan. Never part of any key."""
+
+    peak_tflops: Annotated[float, Field(gt=0)]
+    """Of one GPU, dense, in the precision of training."""
+    utilisation: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the peak that training reaches."""
+    sampled_tokens_per_s: Annotated[float, Field(gt=0)] | None = None
+    """Of one GPU, all sequences together."""
+    money_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Of one GPU."""
+    parameters: dict[Name, Annotated[float, Field(gt=0)]] = {}
+    """Student to its number of parameters."""
+
+
+class Run(Spec):
+    """Where and how fast; nothing here is ever hashed."""
+
+    store: str | None = None
+    """The store's folder, relative to the study: one store, wherever the study is run from. Without it the store is
+    `.lakon` in the working folder; `--store` and `LAKON_STORE` come first."""
+    engine: Literal["local"] = "local"
+    """Where students are trained and sampled: worker processes on this machine."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Worker processes; one a core unless given."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of training; `auto` is what the hardware does well: fp32 on processors."""
+    endpoints: dict[Name, Endpoint] = {}
+    """Where each endpoint teacher, and the `judge`, is served, by its name."""
+    prices: dict[Name, Price] = {}
+    """What each of them costs, by its name."""
+    budget: Spending = Spending()
+    """Ends the run before it is exceeded; it can be raised and the run goes on."""
+    compute: Compute | None = None
+    """For the plan's GPU hours; without it the plan states tokens alone."""
+
+
+class Study(Spec):
+    """A whole study. `load_study("x.toml")` equals the `Study(...)` one would build in Python."""
+
+    name: Name
+    """Stands in the report's folder and in the status."""
+    title: str = ""
+    """The report's heading."""
+    description: str = ""
+    """One paragraph under it."""
+    caveats: tuple[str, ...] = ()
+    """What the study is not, in whole sentences; they stand on top of its report."""
+    seed: int = 0
+    """What every sample, shuffle and bootstrap is derived from."""
+    tokenizer: str | None = None
+    """The one tokenizer in which all authors are counted: `words`, `miniature`, a folder or a hub id. The first
+    student's own unless given; `words` when there is no student."""
+    prompt: str = "{problem}"
+    """What models are shown; `{problem}` stands for the problem's text. Students are shown it in training and in
+    evaluation; endpoints and checkpoints that teach are, unless they state a `prompt` of their own."""
+    problems: ProblemSource
+    """What teachers are asked."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Problems that copy one of a benchmark of the study are left out before any teacher is asked."""
+    teachers: dict[Name, Teacher]
+    """Who writes the traces, by name; at least one."""
+    verify: Verify = Verify()
+    """How answers are graded."""
+    curate: Curate = Curate()
+    """What may be compared, and how arms are made comparable."""
+    arms: dict[Name, Arm] = {}
+    """Training sets by name; without students they are only built."""
+    students: tuple[Student, ...] = ()
+    """Base models; each is fine-tuned on every arm."""
+    training: Training = Training()
+    """How students are fine-tuned."""
+    benchmarks: dict[Name, ProblemSource] = {}
+    """Benchmarks of the study's own, beside the known ones."""
+    evaluate: Evaluate = Evaluate()
+    """On what students are evaluated, and how."""
+    run: Run = Run()
+    """Where and how fast; part of no key."""
+
+    @field_validator("teachers")
+    @classmethod
+    def _some_teacher(cls, value: dict[str, object]) -> dict[str, object]:
+        if not value:
+            raise ValueError("found no teacher; expected at least one; add a table [teachers.NAME]")
+        return value
+
+    @field_validator("teachers")
+    @classmethod
+    def _inherit_the_prompt(cls, value: dict[str, Teacher], info: ValidationInfo) -> dict[str, Teacher]:
+        """A model that teaches is shown what students are shown. Procedures read the bare problem, so they are not."""
+        prompt = info.data.get("prompt", "{problem}")
+        return {
+            name: teacher.model_copy(update={"prompt": prompt})
+            if isinstance(teacher, EndpointTeacher | CheckpointTeacher) and "prompt" not in teacher.model_fields_set
+            else teacher
+            for name, teacher in value.items()
+        }
+
+    @property
+    def served(self) -> dict[str, EndpointTeacher]:
+        """Who is asked at an endpoint, by its name under `run.endpoints`: teachers, and the judge."""
+        teachers = {name: t for name, t in self.teachers.items() if isinstance(t, EndpointTeacher)}
+        return teachers if self.verify.judge is None else {**teachers, JUDGE: self.verify.judge.as_teacher()}
+
+    def benchmark(self, name: str) -> ProblemSource:
+        """The source of a benchmark: the study's own, else the known one."""
+        return self.benchmarks[name] if name in self.benchmarks else BENCHMARKS[name]
+
+    @property
+    def is_decontaminated(self) -> bool:
+        """Whether problems are compared with those of benchmarks."""
+        return self.decontaminate.enabled and bool(self.evaluate.benchmarks)
+
+    @property
+    def counting(self) -> str:
+        """The common tokenizer's name."""
+        if self.tokenizer is not None:
+            return self.tokenizer
+        return self.students[0].base if self.students else "words"
+
+
+def asking_order(teachers: Mapping[str, Teacher]) -> list[str]:
+    """The teachers' names, each after the one that it waits for. Those in a circle are left out."""
+    order: list[str] = []
+    waiting = list(teachers)
+    while ready := [name for name in waiting if teachers[name].after is None or teachers[name].after in order]:
+        order += ready
+        waiting = [name for name in waiting if name not in ready]
+    return order
+
+
+def resolved(study: Study) -> dict[str, Any]:
+    """The whole study with its defaults, as plain values: what stands beside every artifact."""
+    return cast("dict[str, Any]", _without_folders(study.model_dump(mode="json", exclude={"run"})))
+
+
+def _without_folders(value: Any) -> Any:
+    """Where files lie on this machine is nobody's business: of an absolute path the last part is kept."""
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in cast("list[Any]", value)]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") and "\n" not in value else value
