@@ -190,8 +190,9 @@ class Watch:
         peak = max(self.largest / 1e9, *(u.ru_maxrss / 1e6 for u in used))
         print(
             f"{what}: {seconds:.1f} s, {cpu:.1f} CPU s, peak {peak:.2f} GB in one process,"
-            f" {self.together / 1e9:.2f} GB in all", flush=True
-        )  # fmt: skip
+            f" {self.together / 1e9:.2f} GB in all",
+            flush=True,
+        )
         path.write_text(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak}), encoding="utf-8")
 
 

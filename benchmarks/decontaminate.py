@@ -47,9 +47,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0, help="seeds that nobody has looked at begin elsewhere")
     options = parser.parse_args()
-    held_out, math, gsm8k = (
-        read(options.data / f"{name}.jsonl") for name in ("math500", "math_train", "gsm8k_train")
-    )  # fmt: skip
+    held_out, math, gsm8k = (read(options.data / f"{name}.jsonl") for name in ("math500", "math_train", "gsm8k_train"))
     missing = TOTAL - len(held_out) - len(math) - len(gsm8k)
     made = [Problem.of(p.prompt, str(p.answer)) for p in generate(missing, seed=0, min_steps=2, max_steps=6)]
     others = {"MATH train": math, "GSM8K train": gsm8k, "generated": made}

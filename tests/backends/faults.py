@@ -26,10 +26,17 @@ class FaultServer:
     """Runs in a thread of its own; `seen` holds every request's body, in order of arrival."""
 
     def __init__(
-        self, *, delay_s: float = 0.0, models: Any = ("m",), key: str | None = None, parallel: int = 0,
-        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None, tls: ssl.SSLContext | None = None,
-        messages: Mapping[str, dict[str, object]] | None = None, together: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        delay_s: float = 0.0,
+        models: Any = ("m",),
+        key: str | None = None,
+        parallel: int = 0,
+        answers: Callable[[dict[str, Any], int], tuple[str, int]] | None = None,
+        tls: ssl.SSLContext | None = None,
+        messages: Mapping[str, dict[str, object]] | None = None,
+        together: int = 0,
+    ) -> None:
         self.delay_s = delay_s
         self.together = together
         """The first replies wait until so many requests are here at once, or 20 s."""

@@ -41,22 +41,39 @@ def hear(
     ]
     first = [
         Verdict(
-            trace_id=t.trace_id, problem_id=t.problem_id, sample_index=t.sample_index, outcome="unparsed",
-            extracted=None, method="unread", explanation="", verifier="math@1",
+            trace_id=t.trace_id,
+            problem_id=t.problem_id,
+            sample_index=t.sample_index,
+            outcome="unparsed",
+            extracted=None,
+            method="unread",
+            explanation="",
+            verifier="math@1",
         )
         for t in traces
-    ]  # fmt: skip
+    ]
     for each in traces:
         docket(each, PROBLEM, Grading(outcome=Outcome.UNPARSED, method="unread"))
     author = EndpointAuthor(
-        identity={"model": "m"}, model="m", urls=[url], api=api, opened=opened, retries=0, backoff_s=0.01,
-        sampling=spec.judge.sampling.identity(), connect_timeout_s=5,
-    )  # fmt: skip
+        identity={"model": "m"},
+        model="m",
+        urls=[url],
+        api=api,
+        opened=opened,
+        retries=0,
+        backoff_s=0.01,
+        sampling=spec.judge.sampling.identity(),
+        connect_timeout_s=5,
+    )
     with Ledger.open(ledger) as log:
         court = Court(
-            author=author, jury=LlmJury(votes=votes), sampling=spec.judge.sampling, ledger=log, progress=Silence(),
+            author=author,
+            jury=LlmJury(votes=votes),
+            sampling=spec.judge.sampling,
+            ledger=log,
+            progress=Silence(),
             stop=threading.Event(),
-        )  # fmt: skip
+        )
         verdicts, account, _ = judge(((t, PROBLEM) for t in traces), lambda: first, docket, court)
     return list(verdicts), account
 

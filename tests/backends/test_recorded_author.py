@@ -49,7 +49,7 @@ THOUGHT = {"role": "assistant", "reasoning_content": "2 and 2", "content": "It i
         [THOUGHT, {"role": "user", "content": "thanks"}],
         json.dumps([{"role": "user", "content": "2+2?"}, THOUGHT]),
     ],
-)  # fmt: skip
+)
 def test_the_last_message_of_the_assistant_is_the_trace(messages: object):
     (reply,) = replies(author([{"problem": "2+2?", "chat": messages}], messages="chat"), ("2+2?", 0))
     assert (reply.reasoning, reply.answer) == ("2 and 2", "It is 4.")
@@ -57,9 +57,22 @@ def test_the_last_message_of_the_assistant_is_the_trace(messages: object):
 
 @pytest.mark.parametrize(
     ("told", "n"),
-    [(512, 512), (512.0, 512), ("512", 512), (0, 0), (512.5, None), (-1, None), ("many", None), (1e30, None),
-     (None, None), ("inf", None), ("nan", None), (True, 1), ([512], None)],
-)  # fmt: skip
+    [
+        (512, 512),
+        (512.0, 512),
+        ("512", 512),
+        (0, 0),
+        (512.5, None),
+        (-1, None),
+        ("many", None),
+        (1e30, None),
+        (None, None),
+        ("inf", None),
+        ("nan", None),
+        (True, 1),
+        ([512], None),
+    ],
+)
 def test_a_count_is_a_whole_number_that_a_trace_can_have(told: object, n: int | None):
     rows = [{"problem": "q", "text": "4", "used": told}]
     (reply,) = replies(author(rows, text="text", tokens="used"), ("q", 0))

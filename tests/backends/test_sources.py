@@ -93,9 +93,13 @@ def test_a_preset_finds_the_trace(tmp_path: Path, name: str):
     teacher = RecordedTeacher.model_validate({"preset": name, "path": str(folder)})
     read, who = sources.trace_rows(teacher, ParquetProblems(path="none"), None)
     fields = Fields(
-        problem=teacher.problem_field, reasoning=teacher.reasoning_field, answer=teacher.answer_field,
-        text=teacher.text_field, messages=teacher.messages_field, where=teacher.where,
-    )  # fmt: skip
+        problem=teacher.problem_field,
+        reasoning=teacher.reasoning_field,
+        answer=teacher.answer_field,
+        text=teacher.text_field,
+        messages=teacher.messages_field,
+        where=teacher.where,
+    )
     author = RecordedAuthor(read, fields, split=split_reasoning, split_message=split_message, dig=dig, digest=who)
     ((_, _, payload),) = author.replies([ASKED], 1)
     reply = author.parse(payload)

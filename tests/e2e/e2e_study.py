@@ -78,9 +78,14 @@ def cli_in(folder: Path) -> Cli:
 
     def call(*args: str, expect: int = 0, timeout: float = 280) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "lakon", *args], cwd=folder, capture_output=True, text=True, timeout=timeout,
-            check=False, env=clean_environment(),
-        )  # fmt: skip
+            [sys.executable, "-m", "lakon", *args],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=clean_environment(),
+        )
         assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
         return done
 

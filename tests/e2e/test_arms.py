@@ -107,12 +107,18 @@ def test_a_look_tells_which_traces_a_filter_left_out_of_an_arm(lakon: Cli):
     assert "answer_in_reasoning" in lakon("show", "mine.toml", "funnel").stdout
     rows = shown(lakon, "examples", "boxes")
     assert [("Still" in r["completion"], r["prompt"]) for r in rows] == [
-        (False, "q11"), (True, "q12"), (False, "q13"), (False, "q14"),
-    ]  # fmt: skip
+        (False, "q11"),
+        (True, "q12"),
+        (False, "q13"),
+        (False, "q14"),
+    ]
 
 
 def test_a_strategy_of_ones_own_picks_what_an_arm_holds(lakon: Cli):
     rows = shown(lakon, "examples", "own")
     assert [(r["prompt"], r["teacher"], "well well" in r["completion"]) for r in rows] == [
-        ("q11", "prose", False), ("q12", "prose", False), ("q13", "prose", False), ("q14", "boxes", True),
-    ]  # fmt: skip
+        ("q11", "prose", False),
+        ("q12", "prose", False),
+        ("q13", "prose", False),
+        ("q14", "boxes", True),
+    ]

@@ -88,9 +88,12 @@ def test_a_killed_run_goes_on_without_asking_again(server: tuple[str, int], tmp_
     (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "served.toml").write_text(STUDY.format(model=model, port=port))
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "run", "served.toml", "-q"], cwd=tmp_path, env=clean_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "served.toml", "-q"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     ledger = _ledger_with_rows(tmp_path, run)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()

@@ -35,9 +35,14 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_where_there_is_room(tmp_path: 
         asked_study(tmp_path, ONE.format(extra="", cap=99), endpoint, questions(N))
         command = [sys.executable, "-m", "lakon", "run", "s.toml", "--store", "small", "-q"]
         full = subprocess.run(
-            ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *command], cwd=tmp_path,
-            env=clean_environment(), capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *command],
+            cwd=tmp_path,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         if full.returncode == 77 or "unshare" in full.stderr:
             pytest.skip(f"no file system of our own here: {full.stderr.strip()}")
         assert full.returncode == 1, full.stderr

@@ -44,9 +44,14 @@ def run(folder: Path, url: str, **environment: str) -> subprocess.CompletedProce
     asked_study(folder, ONE.format(extra="", cap=99), endpoint, [("4", "4"), ("5", "5")])
     clean = {name: value for name, value in clean_environment().items() if name.lower() not in PROXIES}
     return subprocess.run(
-        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"], cwd=folder, env={**clean, **environment},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_a_certificate_must_be_trusted_and_then_serves(server: FaultServer, certificate: Path, tmp_path: Path):

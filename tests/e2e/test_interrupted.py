@@ -25,9 +25,13 @@ def asking(folder: Path, server: FaultServer) -> Iterator[subprocess.Popen[str]]
     endpoint = f'endpoints.one = {{ url = "{server.url}", concurrency = {AT_ONCE} }}'
     asked_study(folder, ONE.format(extra="", cap=99), endpoint, questions(N))
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"], cwd=folder, env=clean_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "s.toml", "-q"],
+        cwd=folder,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 60
     while len(server.seen) < N // 4 and time.monotonic() < until:
         assert run.poll() is None, run.communicate()

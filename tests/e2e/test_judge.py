@@ -120,9 +120,12 @@ def test_a_study_with_a_judge_from_traces_to_report(study: Path, server: JudgeSe
     made = tables(study)["verify/first"]
     verdicts = list(made.read("verdicts", Verdict))
     assert [(v.outcome, v.method) for v in verdicts[:5]] == [
-        ("incorrect", "judge"), ("unparsed", "judge"), ("correct", "judge"),
-        ("truncated", "unfinished"), ("correct", "override"),
-    ]  # fmt: skip
+        ("incorrect", "judge"),
+        ("unparsed", "judge"),
+        ("correct", "judge"),
+        ("truncated", "unfinished"),
+        ("correct", "override"),
+    ]
     assert [v.outcome for v in verdicts[5:]] == ["correct" if i % 4 else "incorrect" for i in range(PLAIN)]
     assert [v.method for v in made.read("gradings", Verdict)][:3] == ["veto-base", "unread", "unread"]
     assert not any("guesses" in shown for shown in server.shown)
@@ -191,8 +194,9 @@ def test_calls_that_failed_are_asked_again_by_the_next_runs_and_nothing_else_is(
     run(study)
     verdicts = list(tables(study)["verify/first"].read("verdicts", Verdict))
     assert (verdicts[2].outcome, verdicts[2].explanation.partition(";")[0]) == (
-        "unparsed", "yes 0, no 0, without a judgement 2",
-    )  # fmt: skip
+        "unparsed",
+        "yes 0, no 0, without a judgement 2",
+    )
     assert states(study)["verify/first"] == "owed"
     assert api.bill(study, store=study.parent / "store")[1]["verify/first"].rows == 2, "the call, and the one after it"
     before = server.shown.copy()

@@ -25,9 +25,12 @@ def contents(folder: Path) -> dict[str, str]:
 def kill_at(folder: Path, steps: int, wait_s: float) -> None:
     """Start a run and kill it, workers and all, a moment after the store has so many finished steps."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"], cwd=folder, env=clean_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"],
+        cwd=folder,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while len(list((folder / ".lakon").glob("*/*/manifest.json"))) < steps:
         assert run.poll() is None, "the run was over before it could be killed"
         time.sleep(0.01)
@@ -65,9 +68,12 @@ def test_killed_runs_end_as_an_undisturbed_one(tmp_path: Path):
 def test_nothing_computes_on_after_its_run_was_killed(tmp_path: Path):
     (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"], cwd=tmp_path, env=clean_environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "small.toml", "-q"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     until = time.monotonic() + 60
     while len(workers_of(tmp_path)) < 3 and time.monotonic() < until:
         time.sleep(0.1)
@@ -84,9 +90,13 @@ def under_way(folder: Path) -> subprocess.Popen[str]:
     """A run that has come as far as its first verdicts."""
     (folder / "small.toml").write_text(SMALL, encoding="utf-8")
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "run", "small.toml"], cwd=folder, env=clean_environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "run", "small.toml"],
+        cwd=folder,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 60
     while not list((folder / ".lakon").glob("verify/*/manifest.json")) and time.monotonic() < until:
         time.sleep(0.1)

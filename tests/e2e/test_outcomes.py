@@ -62,12 +62,17 @@ def test_every_outcome_is_made_and_told_of(tmp_path: Path):
     assert cells == {
         "author / benchmark": "one / problems",
         **{str(o): "1" for o in ("correct", "incorrect", "truncated", "refused")},
-        **{f"{o} (not graded)": "1" for o in ("unparsed", "timeout", "error")}, "all": "7",
-    }  # fmt: skip
+        **{f"{o} (not graded)": "1" for o in ("unparsed", "timeout", "error")},
+        "all": "7",
+    }
     funnel = api.look(study, "funnel", store=tmp_path / "store")
     assert next(row for row in funnel if row["step"] == "verify/one") == {
-        "step": "verify/one", "rows": 7, "left_out": {}, "outcomes": {str(o): 1 for o in Outcome}, "ungraded": 3,
-    }  # fmt: skip
+        "step": "verify/one",
+        "rows": 7,
+        "left_out": {},
+        "outcomes": {str(o): 1 for o in Outcome},
+        "ungraded": 3,
+    }
     said = cli_in(tmp_path)("show", "outcomes.toml", "funnel", "--store", "store").stdout
     counts = "correct 1, incorrect 1, unparsed 1, truncated 1, timeout 1, refused 1, error 1"
     assert f"verify/one\n  rows: 7\n  outcomes: {counts}\n  ungraded: 3\n" in said

@@ -88,13 +88,17 @@ def nemotron(row: int) -> dict[str, Any]:
     told = {"expected_answer": "" if row == 7 else right(row), "problem_source": "aops_c4_high_school_math"}
     return {
         "uuid": f"00000000-0000-4000-8000-{10 if row == 11 else row:012}",
-        "license": "cc-by-4.0", "generator": "DeepSeek-R1-0528", "version": "v1", "category": "math", "reasoning": "on",
+        "license": "cc-by-4.0",
+        "generator": "DeepSeek-R1-0528",
+        "version": "v1",
+        "category": "math",
+        "reasoning": "on",
         "messages": [
             {"role": "user", "content": asked(row), "tool_calls": None},
             {"role": "assistant", "content": trace, "tool_calls": None},
         ],
         "metadata": "expected_answer: 10" if row == 3 else json.dumps(told),
-    }  # fmt: skip
+    }
 
 
 class GptOss(FaultServer):

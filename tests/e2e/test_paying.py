@@ -421,8 +421,11 @@ def test_a_budget_in_money_counts_both_directions_and_finished_steps(tmp_path: P
         run(study_in(tmp_path, tables, endpoint))
         assert len(server.seen) * each == pytest.approx(0.3684)
         second = ONE.format(extra="", cap=40).replace("one]", "two]").replace('"m"', '"m2"')
-        study = study_in(tmp_path, tables + second, f"{endpoint}\n{endpoint.replace('one', 'two').splitlines()[0]}\n"
-                         f"prices.two = {rates}")  # fmt: skip
+        study = study_in(
+            tmp_path,
+            tables + second,
+            f"{endpoint}\n{endpoint.replace('one', 'two').splitlines()[0]}\nprices.two = {rates}",
+        )
         with pytest.raises(BudgetSpent, match=r"0\.\d+ is spent"):
             run(study)
         assert 0.3684 < len(server.seen) * each <= 0.45

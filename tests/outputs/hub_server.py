@@ -100,8 +100,10 @@ class HubServer:
         return web.json_response({"warnings": [], "errors": [{"message": fault}] if fault else []})
 
     async def _preupload(self, request: web.Request) -> web.Response:
-        files = [{"path": f["path"], "uploadMode": self._mode(f["path"]), "shouldIgnore": False, "oid": None}
-                 for f in (await request.json())["files"]]  # fmt: skip
+        files = [
+            {"path": f["path"], "uploadMode": self._mode(f["path"]), "shouldIgnore": False, "oid": None}
+            for f in (await request.json())["files"]
+        ]
         return web.json_response({"files": files})
 
     def _mode(self, path: str) -> str:

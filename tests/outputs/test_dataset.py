@@ -182,7 +182,8 @@ def test_every_exported_row_says_where_its_problem_comes_from(place: Path, tmp_p
 
 def test_the_card_names_the_licence_of_each_data_set_that_is_known():
     raw = {
-        "name": "k", "tokenizer": "words",
+        "name": "k",
+        "tokenizer": "words",
         "problems": {"kind": "huggingface", "preset": "nemotron-v1"},
         "teachers": {
             "r1": {"kind": "recorded", "text_field": "messages.1.content", "problem_field": "messages.0.content"},
@@ -190,7 +191,7 @@ def test_the_card_names_the_licence_of_each_data_set_that_is_known():
         },
         "arms": {"r1": {"teacher": "r1"}},
         "curate": {"filters": {"language": {}, "repetition": 0.3}},
-    }  # fmt: skip
+    }
     said = card(parse_study(raw), {}, {}, [])
     assert "- problems: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
     assert "- teacher `r1`: `nvidia/Nemotron-Post-Training-Dataset-v1`: CC BY 4.0\n" in said
@@ -200,18 +201,23 @@ def test_the_card_names_the_licence_of_each_data_set_that_is_known():
 
 def test_the_card_says_who_was_asked_how_and_against_what_was_decontaminated():
     raw = {
-        "name": "k", "tokenizer": "words", "prompt": "{problem} Think.",
+        "name": "k",
+        "tokenizer": "words",
+        "prompt": "{problem} Think.",
         "problems": {"kind": "jsonl", "path": "p.jsonl"},
         "teachers": {
             "oss": {
-                "kind": "endpoint", "model": "openai/gpt-oss-120b", "samples": 4, "until": "correct",
+                "kind": "endpoint",
+                "model": "openai/gpt-oss-120b",
+                "samples": 4,
+                "until": "correct",
                 "sampling": {"temperature": 0, "max_tokens": 99},
             },
             "r1": {"kind": "endpoint", "model": "r1", "after": "oss", "prompt": "Now: {problem}", "system": "Be deep."},
         },
         "arms": {"r1": {"teacher": "r1"}},
         "evaluate": {"benchmarks": ["math-500", "gsm8k"]},
-    }  # fmt: skip
+    }
     said = card(parse_study(raw), {}, {}, [])
     oss = '`model = "openai/gpt-oss-120b"`, `samples = 4`, `until = "correct"`'
     assert f"- `oss`: endpoint, {oss}, `temperature = 0.0`, `top_p = 1.0`, `max_tokens = 99`\n" in said

@@ -42,9 +42,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(
-    folder: Path, *args: str, hub: HubServer | None = None, token: str = TOKEN, typed: str | None = None,
+    folder: Path,
+    *args: str,
+    hub: HubServer | None = None,
+    token: str = TOKEN,
+    typed: str | None = None,
     xet: bool = True,
-) -> subprocess.CompletedProcess[str]:  # fmt: skip
+) -> subprocess.CompletedProcess[str]:
     """`lakon ARGS...` in `folder`; what is `typed` comes from a terminal, else there is none."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "LAKON_STORE"))}
     env |= {"HF_HOME": str(folder / "hf"), "HF_TOKEN": token, "HF_ENDPOINT": hub.url if hub else "http://127.0.0.1:9"}
@@ -53,9 +57,15 @@ def command(
     try:
         os.write(ours, (typed or "").encode())
         return subprocess.run(
-            [sys.executable, "-m", "lakon", *args], cwd=folder, env=env, capture_output=True, text=True, timeout=120,
-            check=False, stdin=subprocess.DEVNULL if typed is None else theirs,
-        )  # fmt: skip
+            [sys.executable, "-m", "lakon", *args],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL if typed is None else theirs,
+        )
     finally:
         os.close(ours)
         os.close(theirs)

@@ -99,8 +99,9 @@ def test_benchmarks_of_the_study_are_checked_too_and_nothing_else_is_read(tmp_pa
     synthetic = SyntheticProblems(count=1, generator="no.such:generator")
     other = asked.model_copy(update={"problems": synthetic, "benchmarks": {"mine": asked.problems}})
     assert {fault.where.partition(":")[0] for fault in reference_faults(other)} == {
-        "benchmarks.mine", "benchmarks.mine.reference_field",
-    }  # fmt: skip
+        "benchmarks.mine",
+        "benchmarks.mine.reference_field",
+    }
 
 
 def test_a_file_that_is_not_what_it_says_is_a_fault(tmp_path: Path):
@@ -123,6 +124,8 @@ def test_every_field_that_a_row_lacks_is_told_of_at_once(tmp_path: Path):
     source = JsonlProblems(path=str(tmp_path / "p.jsonl"), tag_fields=("id",))
     faults = reference_faults(asked.model_copy(update={"problems": source}))
     assert [fault.where for fault in faults] == [
-        "problems.prompt_field", "problems.reference_field", "problems.tag_fields",
-    ]  # fmt: skip
+        "problems.prompt_field",
+        "problems.reference_field",
+        "problems.tag_fields",
+    ]
     assert all("p.jsonl:1 has no field" in fault.found for fault in faults)

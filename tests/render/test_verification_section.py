@@ -11,9 +11,14 @@ from lakon.stages.report.verification_summary import audit_figures
 from lakon.stats import Estimate
 
 COUNTS = AuditCounts(
-    n_accepts=900, n_rejects=100, accepts_right=97, accepts_wrong=3, rejects_right=2, rejects_wrong=88,
+    n_accepts=900,
+    n_rejects=100,
+    accepts_right=97,
+    accepts_wrong=3,
+    rejects_right=2,
+    rejects_wrong=88,
     rejects_undecided=10,
-)  # fmt: skip
+)
 
 
 RAW = Estimate(0.8, 0.75, 0.85, "by hand", 300, 1200)
@@ -21,17 +26,36 @@ RAW = Estimate(0.8, 0.75, 0.85, "by hand", 300, 1200)
 
 def judged() -> ReportData:
     ruled = Verdict(
-        trace_id="0123456789abcdef", problem_id="p", sample_index=0, outcome="correct", extracted=HOSTILE,
-        method="override", explanation=f"Ada: the same value {HOSTILE}", verifier="math@1",
-    )  # fmt: skip
+        trace_id="0123456789abcdef",
+        problem_id="p",
+        sample_index=0,
+        outcome="correct",
+        extracted=HOSTILE,
+        method="override",
+        explanation=f"Ada: the same value {HOSTILE}",
+        verifier="math@1",
+    )
     account = JudgeAccount(
-        n_answers=1200, n_judgeable=1000, n_heard=250, n_decided=50, n_undecided=4, n_calls=310, n_errors=2,
-        n_tokens=123_456, n_prompt_tokens=7_890, audit=COUNTS,
-    )  # fmt: skip
+        n_answers=1200,
+        n_judgeable=1000,
+        n_heard=250,
+        n_decided=50,
+        n_undecided=4,
+        n_calls=310,
+        n_errors=2,
+        n_tokens=123_456,
+        n_prompt_tokens=7_890,
+        audit=COUNTS,
+    )
     made = Verification(
-        policy="rules-then-judge", methods={"integer": 900, "judge": 300}, judge="org/judge", votes=3,
-        account=account, audits=(audit_figures("a / x", COUNTS, level=0.95, raw=RAW),), overrides=(ruled,),
-    )  # fmt: skip
+        policy="rules-then-judge",
+        methods={"integer": 900, "judge": 300},
+        judge="org/judge",
+        votes=3,
+        account=account,
+        audits=(audit_figures("a / x", COUNTS, level=0.95, raw=RAW),),
+        overrides=(ruled,),
+    )
     return bare(verification=made, confidence=0.95)
 
 

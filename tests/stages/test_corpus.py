@@ -35,16 +35,27 @@ class Silence:
 
 def verdict(teacher: str, i: int, outcome: str, sample: int = 0) -> Verdict:
     return Verdict(
-        trace_id=f"{teacher}{i}.{sample}", problem_id=IDS[i], sample_index=sample, outcome=outcome, extracted=str(i),
-        method="", explanation="", verifier="",
-    )  # fmt: skip
+        trace_id=f"{teacher}{i}.{sample}",
+        problem_id=IDS[i],
+        sample_index=sample,
+        outcome=outcome,
+        extracted=str(i),
+        method="",
+        explanation="",
+        verifier="",
+    )
 
 
 def trace(key: str = "t", *, reasoning: str = "2+2=4", answer: str = r"\boxed{4}", **given: object) -> Trace:
     return Trace(
-        trace_id=key, problem_id=IDS[0], author="a", sample_index=0, reasoning=reasoning, answer=answer,
+        trace_id=key,
+        problem_id=IDS[0],
+        author="a",
+        sample_index=0,
+        reasoning=reasoning,
+        answer=answer,
         **{"n_reasoning": 5, **given},  # type: ignore[arg-type]
-    )  # fmt: skip
+    )
 
 
 # a is right on 0, 1 and 2; b on 1 and 2; c on 2
@@ -170,7 +181,9 @@ def test_repetition_and_boxes():
 
 
 def candidate(i: int, **given: object) -> Candidate:
-    return Candidate(**{"problem_id": f"p{i}", "tags": {}, "pass_rate": i / 10, "traces": {"v": f"v{i}", "c": f"c{i}"}, **given})  # type: ignore[arg-type]  # fmt: skip # noqa: E501
+    return Candidate(
+        **{"problem_id": f"p{i}", "tags": {}, "pass_rate": i / 10, "traces": {"v": f"v{i}", "c": f"c{i}"}, **given}
+    )  # type: ignore[arg-type]
 
 
 POOL = [
@@ -268,14 +281,25 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
     order = [Pick(IDS[i], "a", f"t{i}", system="Reasoning effort: low") for i in (3, 0, 2, 0)]
     made = list(
         examples(
-            "x", order, PROBLEMS, {"a": [(row, None) for row in rows]}, style=verbatim, style_name="verbatim",
-            template="{problem}", complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
-            scratch=tmp_path / "scratch", left=[],
+            "x",
+            order,
+            PROBLEMS,
+            {"a": [(row, None) for row in rows]},
+            style=verbatim,
+            style_name="verbatim",
+            template="{problem}",
+            complete=lambda r, a: r + a,
+            count=lambda texts: [len(t) for t in texts],
+            scratch=tmp_path / "scratch",
+            left=[],
         )
-    )  # fmt: skip
+    )
     assert [(e.prompt, e.completion, e.n_tokens) for e in made] == [
-        ("p3", "ééé3", 4), ("p0", "0", 1), ("p2", "éé2", 3), ("p0", "0", 1),
-    ]  # fmt: skip
+        ("p3", "ééé3", 4),
+        ("p0", "0", 1),
+        ("p2", "éé2", 3),
+        ("p0", "0", 1),
+    ]
     assert made[0].system == "Reasoning effort: low"
     assert made[0].n_prompt == 2 + len("Reasoning effort: low")
     assert list(tmp_path.iterdir()) == []
@@ -294,9 +318,17 @@ def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style
     with pytest.raises(InputError, match=says) as caught:
         list(
             examples(
-                "x", [pick], PROBLEMS, {"a": [(row, None)]}, style=style, style_name="mine:style", template="{problem}",
-                complete=lambda r, a: r + a, count=lambda texts: [len(t) for t in texts],
-                scratch=tmp_path / "s", left=[],
+                "x",
+                [pick],
+                PROBLEMS,
+                {"a": [(row, None)]},
+                style=style,
+                style_name="mine:style",
+                template="{problem}",
+                complete=lambda r, a: r + a,
+                count=lambda texts: [len(t) for t in texts],
+                scratch=tmp_path / "s",
+                left=[],
             )
-        )  # fmt: skip
+        )
     assert "'mine:style'" in str(caught.value)

@@ -31,15 +31,26 @@ def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row
                 (
                     seed,
                     Trace(
-                        trace_id=key, problem_id=problem.problem_id, author=author, sample_index=k,
-                        n_reasoning=tokens - 2, n_answer=2, completion_tokens=tokens + 1,
+                        trace_id=key,
+                        problem_id=problem.problem_id,
+                        author=author,
+                        sample_index=k,
+                        n_reasoning=tokens - 2,
+                        n_answer=2,
+                        completion_tokens=tokens + 1,
                     ),
                     Verdict(
-                        trace_id=key, problem_id=problem.problem_id, sample_index=k, outcome=NAMES[letter],
-                        extracted=None, method="m", explanation="", verifier="v@1",
+                        trace_id=key,
+                        problem_id=problem.problem_id,
+                        sample_index=k,
+                        outcome=NAMES[letter],
+                        extracted=None,
+                        method="m",
+                        explanation="",
+                        verifier="v@1",
                     ),
                 )
-            )  # fmt: skip
+            )
     return made
 
 

@@ -38,9 +38,11 @@ class Scripted:
         if "error" in payload:
             return Reply(error=str(payload["error"]))
         return Reply(
-            reasoning="think", answer=str(payload["answer"]), finish_reason=str(payload.get("finish", "stop")),
+            reasoning="think",
+            answer=str(payload["answer"]),
+            finish_reason=str(payload.get("finish", "stop")),
             completion_tokens=30,
-        )  # fmt: skip
+        )
 
 
 Cell = tuple[int, int]

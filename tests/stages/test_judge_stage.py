@@ -100,9 +100,18 @@ def trace(i: int, answer: str, problem: Problem = PROBLEM) -> Trace:
 
 
 def judged(
-    traces: list[Trace], script: Script, log: Log | None = None, *, votes: int = 1, overrides: Overrides = NONE,
-    seed: int = 0, cap: int = 100, retry: bool = False, stopped: bool = False, **spec: Any,
-) -> tuple[list[Verdict], JudgeAccount, Scripted]:  # fmt: skip
+    traces: list[Trace],
+    script: Script,
+    log: Log | None = None,
+    *,
+    votes: int = 1,
+    overrides: Overrides = NONE,
+    seed: int = 0,
+    cap: int = 100,
+    retry: bool = False,
+    stopped: bool = False,
+    **spec: Any,
+) -> tuple[list[Verdict], JudgeAccount, Scripted]:
     author, stop, meter = Scripted(script), threading.Event(), Meter()
     if stopped:
         stop.set()
@@ -119,9 +128,14 @@ def judged(
         )
     )
     court = Court(
-        author=author, jury=LlmJury(votes=votes), sampling=Sampling(max_tokens=cap),
-        ledger=log if log is not None else Log(), progress=meter, stop=stop, retry=retry,
-    )  # fmt: skip
+        author=author,
+        jury=LlmJury(votes=votes),
+        sampling=Sampling(max_tokens=cap),
+        ledger=log if log is not None else Log(),
+        progress=meter,
+        stop=stop,
+        retry=retry,
+    )
     verdicts, account, _ = judge(((t, by_id[t.problem_id]) for t in traces), lambda: first, docket, court)
     assert meter.done == meter.total or not author.asked
     return list(verdicts), account, author
@@ -180,8 +194,10 @@ def test_an_undecided_judge_never_makes_an_answer_wrong_or_right():
 
 def test_the_majority_of_three_decides_and_only_what_is_open_is_asked_again():
     replies = {
-        "c unparsed": [YES, NO, YES], "d timeout": [NO, UNSURE, NO], "e veto": [YES, UNSURE, NO, YES],
-    }  # fmt: skip
+        "c unparsed": [YES, NO, YES],
+        "d timeout": [NO, UNSURE, NO],
+        "e veto": [YES, UNSURE, NO, YES],
+    }
     verdicts, account, author = judged(ROWS, lambda a, i: replies[a][i], votes=3, policy="rules-then-judge")
     assert [v.outcome for v in verdicts[2:5]] == ["correct", "incorrect", "correct"]
     assert ("e veto", 3) in author.asked
@@ -236,9 +252,7 @@ def test_a_truncated_judgement_is_topped_up_under_a_larger_cap():
 def test_a_stopped_run_raises_and_keeps_the_votes_that_came():
     log = Log()
     with pytest.raises(RunStopped, match=r"2 of 3 .* 'judge' are owed"):
-        judged(
-            ROWS, lambda a, i: YES if a[0] == "c" else "silence", log, stopped=True, policy="rules-then-judge"
-        )  # fmt: skip
+        judged(ROWS, lambda a, i: YES if a[0] == "c" else "silence", log, stopped=True, policy="rules-then-judge")
     _, _, author = judged(ROWS, always(YES), log, policy="rules-then-judge")
     assert [answer for answer, _ in author.asked] == ["d timeout", "e veto"]
 

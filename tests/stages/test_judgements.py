@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from lakon.stages.verify.judgement_columns import Judgement, Judgements, Rows
 
 MADE = st.builds(
-    Judgement, st.sampled_from([True, False, None]), st.integers(0, 198), st.integers(0, 198), st.integers(0, 198),
+    Judgement,
+    st.sampled_from([True, False, None]),
+    st.integers(0, 198),
+    st.integers(0, 198),
+    st.integers(0, 198),
     st.integers(0, 2**40),
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.integers(0, 5_000), MADE))

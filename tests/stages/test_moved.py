@@ -11,9 +11,15 @@ from lakon.stages.verify.changed_verdicts import moved
 
 def verdict(i: int, outcome: str, method: str) -> Verdict:
     return Verdict(
-        trace_id=digest(i), problem_id=digest(["p", i]), sample_index=0, outcome=outcome, extracted=str(i),
-        method=method, explanation="", verifier="v",
-    )  # fmt: skip
+        trace_id=digest(i),
+        problem_id=digest(["p", i]),
+        sample_index=0,
+        outcome=outcome,
+        extracted=str(i),
+        method=method,
+        explanation="",
+        verifier="v",
+    )
 
 
 def test_what_moved_is_found_whatever_the_order_and_new_traces_are_not_among_it():

@@ -100,9 +100,7 @@ def test_a_source_that_has_become_smaller_than_count_is_an_input_error():
 def test_metadata_that_is_no_json_costs_its_row_and_says_so():
     spec = ParquetProblems(path="x", prompt_field="q", reference_field="metadata.expected_answer")
     rows = [{"q": "1+1?", "metadata": text} for text in ('{"expected_answer": "2"}', "{oops", "", "{}")]
-    kept, left = problems(
-        problems_of_rows(((f"x:{i}", row) for i, row in enumerate(rows)), spec), count=None, seed=0
-    )  # fmt: skip
+    kept, left = problems(problems_of_rows(((f"x:{i}", row) for i, row in enumerate(rows)), spec), count=None, seed=0)
     assert [p.reference for p in kept] == ["2"]
     assert [(e.rule, e.detail) for e in left] == [
         ("broken_json", "x:1: metadata is no JSON"),

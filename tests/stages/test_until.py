@@ -47,10 +47,16 @@ def traces(
     author.asked.clear()
     return list(
         generate(
-            asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=threading.Event(),
+            asked,
+            author,
+            label="a",
+            log=log,
+            counter=Letters(),
+            progress=Silence(),
+            stop=threading.Event(),
             correct=correct,
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("kind", [Scripted, Live])

@@ -13,16 +13,28 @@ from lakon.stages.verify.verify import Judge, Verify
 
 SPEC = Verify(policy="rules-then-judge", judge=Judge(model="org/judge", votes=3), audit=10)
 COUNTS = AuditCounts(
-    n_accepts=900, n_rejects=100, accepts_right=9, accepts_wrong=1, rejects_right=2, rejects_wrong=8,
-    rejects_undecided=1, disagreements=("a", "b", "c"),
-)  # fmt: skip
+    n_accepts=900,
+    n_rejects=100,
+    accepts_right=9,
+    accepts_wrong=1,
+    rejects_right=2,
+    rejects_wrong=8,
+    rejects_undecided=1,
+    disagreements=("a", "b", "c"),
+)
 
 
 def verdict(i: int, method: str) -> Verdict:
     return Verdict(
-        trace_id=f"t{i}", problem_id="p", sample_index=i, outcome="correct", extracted="1", method=method,
-        explanation="Ada: same", verifier="math@1",
-    )  # fmt: skip
+        trace_id=f"t{i}",
+        problem_id="p",
+        sample_index=i,
+        outcome="correct",
+        extracted="1",
+        method=method,
+        explanation="Ada: same",
+        verifier="math@1",
+    )
 
 
 def test_an_audits_figures_by_hand():
@@ -44,9 +56,7 @@ def test_accuracy_stands_beside_what_the_audit_makes_of_it():
         replace(verdict(i, "rational"), outcome=o) for i, o in enumerate(["incorrect", "incorrect", "truncated"], 6)
     ]
     rows += [replace(verdict(9, "judge"), problem_id="q")]
-    counts = AuditCounts(
-        n_accepts=6, n_rejects=2, accepts_right=3, accepts_wrong=1, rejects_right=1, rejects_wrong=1
-    )  # fmt: skip
+    counts = AuditCounts(n_accepts=6, n_rejects=2, accepts_right=3, accepts_wrong=1, rejects_right=1, rejects_wrong=1)
     (audit,) = verification(SPEC, [Verified("a / x", rows, JudgeAccount(audit=counts))], level=0.95).audits
     assert audit.raw_accuracy is not None
     assert audit.raw_accuracy.value == pytest.approx(0.7)

@@ -171,10 +171,18 @@ def test_examples_show_the_prompt_and_are_trained_on_the_styled_trace(tmp_path: 
     chosen = [Pick(IDS[0], "a", "a0.0"), Pick(IDS[2], "a", "a2.0", 1)]
     left: list[Exclusion] = []
     rows = examples(
-        "x", chosen, PROBLEMS, {"a": [(t, None) for t in A]}, style=verbatim, style_name="verbatim",
-        template="Q {problem}", complete=lambda r, a: f"<{r}>{a}", count=lambda texts: [len(t) for t in texts],
-        scratch=tmp_path / "scratch", left=left,
-    )  # fmt: skip
+        "x",
+        chosen,
+        PROBLEMS,
+        {"a": [(t, None) for t in A]},
+        style=verbatim,
+        style_name="verbatim",
+        template="Q {problem}",
+        complete=lambda r, a: f"<{r}>{a}",
+        count=lambda texts: [len(t) for t in texts],
+        scratch=tmp_path / "scratch",
+        left=left,
+    )
     assert [(e.prompt, e.completion, e.n_tokens, e.phase, e.trace_id) for e in rows] == [
         ("Q p0", "<r0>0", 5, 0, "a0.0"),
         ("Q p2", "<r2>2", 5, 1, "a2.0"),
@@ -204,17 +212,31 @@ def test_a_trace_that_a_style_makes_no_target_of_is_left_out_by_name_and_the_oth
     found = dict(zip(range(3), ("0", None, "2"), strict=True))
     given = [
         Verdict(
-            trace_id=t.trace_id, problem_id=t.problem_id, sample_index=0, outcome="correct", extracted=found[i],
-            method="m", explanation="", verifier="v",
+            trace_id=t.trace_id,
+            problem_id=t.problem_id,
+            sample_index=0,
+            outcome="correct",
+            extracted=found[i],
+            method="m",
+            explanation="",
+            verifier="v",
         )
         for i, t in enumerate(rows)
-    ]  # fmt: skip
+    ]
     left: list[Exclusion] = []
     made = examples(
-        "x", [Pick(IDS[i], "a", f"a{i}.0") for i in (2, 1, 0)], PROBLEMS, {"a": with_answers(rows, given)},
-        style=answer_only, style_name="answer_only", template="{problem}", complete=lambda r, a: r + a,
-        count=lambda texts: [len(t) for t in texts], scratch=tmp_path / "scratch", left=left,
-    )  # fmt: skip
+        "x",
+        [Pick(IDS[i], "a", f"a{i}.0") for i in (2, 1, 0)],
+        PROBLEMS,
+        {"a": with_answers(rows, given)},
+        style=answer_only,
+        style_name="answer_only",
+        template="{problem}",
+        complete=lambda r, a: r + a,
+        count=lambda texts: [len(t) for t in texts],
+        scratch=tmp_path / "scratch",
+        left=left,
+    )
     assert [(e.prompt, e.completion) for e in made] == [("p2", r"\boxed{2}"), ("p0", r"\boxed{0}")]
     assert [(e.subject, e.arm, e.rule, e.detail) for e in left] == [
         (IDS[1], "x", "no_target", "answer_only makes no target of trace a1.0 of a")

@@ -68,8 +68,12 @@ def test_a_row_keeps_its_bytes_and_gains_a_verdict(tmp_path: Path):
     text = Path(done.out).read_text(encoding="utf-8")
     assert text.startswith(line[:-1].rstrip() + ",")
     assert read(done.out)[0] == {
-        **json.loads(line), "outcome": "correct", "extracted": "0.5", "method": "rational", "verifier": VERSION,
-    }  # fmt: skip
+        **json.loads(line),
+        "outcome": "correct",
+        "extracted": "0.5",
+        "method": "rational",
+        "verifier": VERSION,
+    }
 
 
 @pytest.mark.parametrize(
@@ -486,9 +490,12 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(tmp_path: Path):
     write(tmp_path / "a.jsonl", [*ROWS * 100, {"gold": "5", "prediction": HANGS}, *ROWS])
     ours, theirs = pty.openpty()
     run = subprocess.Popen(
-        [sys.executable, "-m", "lakon", "verify", "a.jsonl", "--workers", "1", "--limit", "2"], cwd=tmp_path,
-        stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-    )  # fmt: skip
+        [sys.executable, "-m", "lakon", "verify", "a.jsonl", "--workers", "1", "--limit", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # the terminal is gone with its last writer

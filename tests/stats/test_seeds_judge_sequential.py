@@ -120,9 +120,11 @@ def test_the_interval_of_a_corrected_accuracy_covers():
         accepts, rejects = np.flatnonzero(said), np.flatnonzero(~said)
         up, down = truth[rng.choice(accepts, 100, replace=False)], truth[rng.choice(rejects, 100, replace=False)]
         audit = Audit(
-            accepts_right=int(up.sum()), accepts_wrong=int((~up).sum()), rejects_right=int(down.sum()),
+            accepts_right=int(up.sum()),
+            accepts_wrong=int((~up).sum()),
+            rejects_right=int(down.sum()),
             rejects_wrong=int((~down).sum()),
-        )  # fmt: skip
+        )
         share = float(said.mean())
         half = 1.96 * (share * (1 - share) / 2000) ** 0.5
         got = judge_error_corrected(Estimate(share, share - half, share + half, "", 2000, 2000), audit)
@@ -160,9 +162,7 @@ def test_the_interval_of_agreement_covers():
     truth = 0.7 * 0.95 + 0.3 * 0.85
     for _ in range(runs):
         wrong, missed = int(rng.binomial(100, 0.05)), int(rng.binomial(100, 0.15))
-        audit = Audit(
-            accepts_right=100 - wrong, accepts_wrong=wrong, rejects_right=missed, rejects_wrong=100 - missed
-        )  # fmt: skip
+        audit = Audit(accepts_right=100 - wrong, accepts_wrong=wrong, rejects_right=missed, rejects_wrong=100 - missed)
         got = weighted_agreement(audit, accepts=7000, rejects=3000)
         hits += got.low <= truth <= got.high
     assert 0.93 < hits / runs < 0.99

@@ -64,8 +64,11 @@ def test_types_and_defaults_in_words(table: str, field: str, type_: str, default
 
 def test_a_name_finds_its_table_and_those_below_it_and_a_wrong_one_the_nearest():
     assert [section.table for section in sections("curate")] == [
-        "curate", "curate.require", "curate.filters", "curate.filters.language",
-    ]  # fmt: skip
+        "curate",
+        "curate.require",
+        "curate.filters",
+        "curate.filters.language",
+    ]
     assert {section.kind for section in sections("teachers")} == {"endpoint", "recorded", "checkpoint", "procedural"}
     with pytest.raises(InputError, match="did you mean 'evaluate'"):
         sections("evalute")

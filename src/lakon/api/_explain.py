@@ -11,9 +11,12 @@ from lakon.outputs.explain import Explanation, reasons
 
 
 def explain(
-    study: StudyLike, *, store: str | Path | None = None, step: str | None = None,
+    study: StudyLike,
+    *,
+    store: str | Path | None = None,
+    step: str | None = None,
     overrides: Mapping[str, str] | None = None,
-) -> list[Explanation]:  # fmt: skip
+) -> list[Explanation]:
     """Field by field, why each step would run again: against the nearest artifact of the same stage and label."""
     loaded = opened(study, overrides)
     place = open_store(loaded, store)

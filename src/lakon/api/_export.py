@@ -16,9 +16,13 @@ from lakon.store.runner import inspect
 
 
 def export(
-    study: StudyLike, to: str | Path, *, store: str | Path | None = None, public: bool = False,
+    study: StudyLike,
+    to: str | Path,
+    *,
+    store: str | Path | None = None,
+    public: bool = False,
     overrides: Mapping[str, str] | None = None,
-) -> ExportSummary:  # fmt: skip
+) -> ExportSummary:
     """Every arm as Parquet in the conversational layout, with a card, in a new folder or at `hf://user/name` (private
     unless `public`). Raises `InputError` when arms are not built yet."""
     loaded = opened(study, overrides)

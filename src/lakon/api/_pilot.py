@@ -37,9 +37,13 @@ class Pilot:
 
 
 def pilot(
-    study: StudyLike, problems: int, *, store: str | Path | None = None,
-    overrides: Mapping[str, str] | None = None, quiet: bool = True,
-) -> list[Pilot]:  # fmt: skip
+    study: StudyLike,
+    problems: int,
+    *,
+    store: str | Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    quiet: bool = True,
+) -> list[Pilot]:
     """Really ask each endpoint so many of the problems (the same random ones), and grade the replies. They stay in the
     ledger, so `bill` extrapolates from them and `run` does not ask them again.
 
@@ -67,9 +71,11 @@ def _pilot(name: str, artifact: Artifact) -> Pilot:
     verdicts = list(artifact.read("verdicts", Verdict))
     latencies = [trace.latency_s for trace in traces if trace.latency_s is not None]
     return Pilot(
-        teacher=name, asked=len(traces), errors=sum(trace.error is not None for trace in traces),
+        teacher=name,
+        asked=len(traces),
+        errors=sum(trace.error is not None for trace in traces),
         truncated=sum(trace.finish_reason == "length" for trace in traces),
         correct=sum(verdict.outcome == Outcome.CORRECT for verdict in verdicts),
         completion_tokens=sum(trace.completion_tokens or 0 for trace in traces),
         seconds=sum(latencies) / len(latencies) if latencies else 0.0,
-    )  # fmt: skip
+    )

@@ -96,9 +96,10 @@ def _check_reached(steps: tuple[str, ...], until: str, states: list[StepState]) 
         if not any(is_named(step, state) for state in states):
             stages = ", ".join(dict.fromkeys(state.step.stage for state in states))
             raise InputError(
-                f"--step {step} with --until {until}, which ends without it", f"a step of these stages: {stages}",
+                f"--step {step} with --until {until}, which ends without it",
+                f"a step of these stages: {stages}",
                 f"leave out one of the two, or end there with --until {step}",
-            )  # fmt: skip
+            )
 
 
 def _asked_for(mode: Mode, steps: tuple[str, ...], until: str | None) -> str:
@@ -116,9 +117,7 @@ def raise_faults(study: Study, wiring: Wiring, asking: list[str]) -> None:
 
 def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
-    done = RunSummary(
-        study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result)
-    )  # fmt: skip
+    done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result))
     if artifact is None:
         return done
     folder = reports / study.name
@@ -128,17 +127,21 @@ def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Sto
             shutil.copyfile(artifact.folder / entry.path, folder / entry.path)
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}", "a folder for the report that can be written",
+            f"{folder}: {error.strerror}",
+            "a folder for the report that can be written",
             f"choose another with --reports; the report itself is {artifact.folder}",
-        ) from error  # fmt: skip
+        ) from error
     lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
     return replace(done, report=folder / "report.html", summary=lines)
 
 
 def report(
-    study: StudyLike, *, store: str | Path | None = None, reports: str | Path = "reports",
+    study: StudyLike,
+    *,
+    store: str | Path | None = None,
+    reports: str | Path = "reports",
     overrides: Mapping[str, str] | None = None,
-) -> RunSummary:  # fmt: skip
+) -> RunSummary:
     """Put the report of a finished study at `reports/<study>/`, drawing it anew if only that is missing.
 
     Raises `InputError` when other steps are missing.
@@ -149,9 +152,10 @@ def report(
     missing = [state.step.name for state in states[:-1] if state.artifact is None]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first", "a finished study",
+            f"{len(missing)} of {len(states)} steps are not done, {missing[0]} first",
+            "a finished study",
             "lakon run STUDY",
-        )  # fmt: skip
+        )
     if (last := states[-1]).artifact is None:
         return run(loaded, store=store, reports=reports)
     made = RunResult({state.step: state.artifact for state in states if state.artifact is not None})

@@ -16,9 +16,15 @@ from lakon.store.runner import inspect
 
 
 def show(
-    study: StudyLike, *, table: str = "scores", step: str | None = None, problem: str | None = None,
-    limit: int = 20, store: str | Path | None = None, overrides: Mapping[str, str] | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
+    study: StudyLike,
+    *,
+    table: str = "scores",
+    step: str | None = None,
+    problem: str | None = None,
+    limit: int = 20,
+    store: str | Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
     """Rows of a table, from all finished steps of the study or from one; those of one problem if asked."""
     if table not in RECORDS:
         raise InputError(f"no table {table!r}", near_miss(table, RECORDS), "name one of the tables")
@@ -85,9 +91,14 @@ LOOKS = {"funnel": looks.funnel, "lengths": looks.lengths, "profile": looks.prof
 
 
 def look(
-    study: StudyLike, view: str, *, store: str | Path | None = None, step: str | None = None, limit: int = 20,
+    study: StudyLike,
+    view: str,
+    *,
+    store: str | Path | None = None,
+    step: str | None = None,
+    limit: int = 20,
     overrides: Mapping[str, str] | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`; of one step or stage, or
     of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:

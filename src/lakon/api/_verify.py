@@ -12,9 +12,17 @@ from lakon.standalone.verify_file.grade import Fields, FileSummary, grade_file
 
 
 def verify_file(
-    file: str | Path, *, out: str | Path | None = None, gold: str = "gold", prediction: str = "prediction",
-    finish: str | None = None, prefix: str = "", workers: int | None = None, limit_s: float = 5.0, quiet: bool = True,
-) -> FileSummary:  # fmt: skip
+    file: str | Path,
+    *,
+    out: str | Path | None = None,
+    gold: str = "gold",
+    prediction: str = "prediction",
+    finish: str | None = None,
+    prefix: str = "",
+    workers: int | None = None,
+    limit_s: float = 5.0,
+    quiet: bool = True,
+) -> FileSummary:
     """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
     call goes on after the last whole row. `prefix` goes before the names of the verdict's fields.
 

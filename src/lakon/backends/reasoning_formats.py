@@ -26,9 +26,17 @@ MARKUP: tuple[tuple[str, str], ...] = (
 """Tags that an answer may use for something else, so they count only where they begin the text."""
 
 _END_TOKENS = (
-    "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "<|return|>", "<|call|>",
-    "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>", "<eos>", "<end_of_turn>",
-)  # fmt: skip
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|endoftext|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+    "</s>",
+    "<eos>",
+    "<end_of_turn>",
+)
 """What servers leave at the end when they don't skip special tokens."""
 _LEAD = re.compile(r"(?:\s*(?:<s>|<\|im_start\|>assistant|<\|assistant\|>|<\uff5cAssistant\uff5c>))+")
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")

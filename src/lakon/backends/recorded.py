@@ -57,9 +57,15 @@ class RecordedAuthor:
     paid: Literal[False] = False
 
     def __init__(
-        self, rows: Callable[[], Rows], fields: Fields, *, split: Split, split_message: SplitMessage, dig: Dig,
+        self,
+        rows: Callable[[], Rows],
+        fields: Fields,
+        *,
+        split: Split,
+        split_message: SplitMessage,
+        dig: Dig,
         digest: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._rows, self._fields, self._dig = rows, fields, dig
         self._split, self._split_message = split, split_message
         parts = {name: getattr(fields, name) for name in ("reasoning", "answer", "text", "messages")}
@@ -114,9 +120,11 @@ class RecordedAuthor:
         tokens = payload.get("tokens")
         n_tokens = _whole(tokens)
         return Reply(
-            reasoning=reasoning, answer=str(answer), completion_tokens=n_tokens,
+            reasoning=reasoning,
+            answer=str(answer),
+            completion_tokens=n_tokens,
             finish_reason=self._finish(payload, n_tokens, finished),
-        )  # fmt: skip
+        )
 
     def _finish(self, payload: Payload, n_tokens: int | None, finished: bool) -> str | None:
         recorded = payload.get("finish")
@@ -159,9 +167,11 @@ class RecordedAuthor:
             return ""  # there, but null: an empty answer, to be graded as one
         if value is None:
             raise InputError(
-                f"no field {name!r}", near_miss(name, [str(key) for key in row]), "name the right field in the study",
+                f"no field {name!r}",
+                near_miss(name, [str(key) for key in row]),
+                "name the right field in the study",
                 where=where,
-            )  # fmt: skip
+            )
         return str(value)
 
     def _nothing_matches(self, seen: set[str]) -> NoReturn:

@@ -32,8 +32,21 @@ if TYPE_CHECKING:
     from lakon.core.errors import LakonError
 
 _COMMANDS = (
-    studies, new, check, fields, plan, run, status, explain, show, export, report, verify, gc, version,
-)  # fmt: skip
+    studies,
+    new,
+    check,
+    fields,
+    plan,
+    run,
+    status,
+    explain,
+    show,
+    export,
+    report,
+    verify,
+    gc,
+    version,
+)
 """In the order of the help."""
 
 app = typer.Typer(

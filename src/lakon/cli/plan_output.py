@@ -29,10 +29,15 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
             {**row, "work": asdict(bill.works[row["step"]]) if row["step"] in bill.works else None} for row in rows
         ]
         budget = [{**asdict(each), "left": each.left, "fits": each.fits} for each in bill.funds]
-        print_json({
-            "steps": steps, "pilot": [asdict(each) for each in pilots], "budget": budget, "lost": bill.lost,
-            "store": bill.store,
-        })  # fmt: skip
+        print_json(
+            {
+                "steps": steps,
+                "pilot": [asdict(each) for each in pilots],
+                "budget": budget,
+                "lost": bill.lost,
+                "store": bill.store,
+            }
+        )
         return
     for each in pilots:
         typer.echo(_pilot_line(each))
@@ -55,8 +60,12 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
 
 def _sums(works: dict[str, Work]) -> list[str]:
     named = {
-        "read": "to read", "ask": "to ask for", "judge": "to judge", "sample": "to sample", "train": "to train on",
-    }  # fmt: skip
+        "read": "to read",
+        "ask": "to ask for",
+        "judge": "to judge",
+        "sample": "to sample",
+        "train": "to train on",
+    }
     lines: list[str] = []
     for kind, what in named.items():
         whole = total(list(works.values()), kind)

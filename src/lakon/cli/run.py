@@ -35,9 +35,15 @@ def run(
     if mode not in ("cached", "force", "retry"):
         raise InputError(f"--mode {mode}", near_miss(mode, ("cached", "force", "retry")), "use one of the three")
     done = api.run(
-        study, store=store, mode=mode, steps=tuple(step or ()), until=until, overrides=changes(overrides),
-        reports=reports, quiet=quiet or as_json,
-    )  # fmt: skip
+        study,
+        store=store,
+        mode=mode,
+        steps=tuple(step or ()),
+        until=until,
+        overrides=changes(overrides),
+        reports=reports,
+        quiet=quiet or as_json,
+    )
     print_run(done, as_json, pasteable("lakon show STUDY funnel"))
 
 

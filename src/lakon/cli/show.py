@@ -42,9 +42,7 @@ def show(
         value: Any = api.side_by_side(study, problem, store=store, overrides=changed)
         print_json(value) if as_json else print_side_by_side(value)
         return
-    rows = api.show(
-        study, table=table, step=step, problem=problem, limit=limit, store=store, overrides=changed
-    )  # fmt: skip
+    rows = api.show(study, table=table, step=step, problem=problem, limit=limit, store=store, overrides=changed)
     if as_json:
         print_json(rows)
         return

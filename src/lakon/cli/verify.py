@@ -39,7 +39,14 @@ def verify(
     from lakon import api
 
     done = api.verify_file(
-        file, out=out, gold=gold, prediction=prediction, finish=finish, prefix=prefix, workers=workers, limit_s=limit,
+        file,
+        out=out,
+        gold=gold,
+        prediction=prediction,
+        finish=finish,
+        prefix=prefix,
+        workers=workers,
+        limit_s=limit,
         quiet=as_json,
-    )  # fmt: skip
+    )
     print_json(asdict(done)) if as_json else print_verified(done)

@@ -115,9 +115,11 @@ class LocalEngine:
         self._listener = threading.Thread(target=self._listen, args=(self._events,), daemon=True, name="engine-events")
         self._listener.start()
         self._pool = ProcessPoolExecutor(
-            self.slots, mp_context=self._context, initializer=_initialise,
+            self.slots,
+            mp_context=self._context,
+            initializer=_initialise,
             initargs=(self._events, os.getpid(), self.threads),
-        )  # fmt: skip
+        )
 
     def _listen(self, events: Queue[Any]) -> None:
         # A worker that is killed while it writes leaves half an event: no more of them are heard, and nothing is lost.

@@ -118,9 +118,14 @@ def row(example: Example, occurrence: int) -> dict[str, Any]:
     turns = chat.messages(example.prompt, system=example.system)
     return {
         "messages": [*turns, {"role": "assistant", "content": example.completion}],
-        "problem_id": example.problem_id, "trace_id": example.trace_id, "teacher": example.teacher,
-        "style": example.style, "phase": example.phase, "occurrence": occurrence, "n_tokens": example.n_tokens,
-    }  # fmt: skip
+        "problem_id": example.problem_id,
+        "trace_id": example.trace_id,
+        "teacher": example.teacher,
+        "style": example.style,
+        "phase": example.phase,
+        "occurrence": occurrence,
+        "n_tokens": example.n_tokens,
+    }
 
 
 def _schema() -> Any:

@@ -72,16 +72,25 @@ class Authors:
         from lakon.backends.recorded import Fields, RecordedAuthor
 
         fields = Fields(
-            problem=teacher.problem_field, reasoning=teacher.reasoning_field, answer=teacher.answer_field,
-            text=teacher.text_field, messages=teacher.messages_field,
-            finish=teacher.finish_field, tokens=teacher.tokens_field, where=teacher.where,
+            problem=teacher.problem_field,
+            reasoning=teacher.reasoning_field,
+            answer=teacher.answer_field,
+            text=teacher.text_field,
+            messages=teacher.messages_field,
+            finish=teacher.finish_field,
+            tokens=teacher.tokens_field,
+            where=teacher.where,
             max_tokens=teacher.max_tokens,
-        )  # fmt: skip
+        )
         rows, who = sources.trace_rows(teacher, self._study.problems, revision)
         return RecordedAuthor(
-            rows, fields, split=functools.partial(split_reasoning, opened=teacher.opened),
-            split_message=functools.partial(split_message, opened=teacher.opened), dig=dig, digest=who,
-        )  # fmt: skip
+            rows,
+            fields,
+            split=functools.partial(split_reasoning, opened=teacher.opened),
+            split_message=functools.partial(split_message, opened=teacher.opened),
+            dig=dig,
+            digest=who,
+        )
 
     def endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress | None) -> EndpointAuthor:
         from lakon.backends.endpoint.author import EndpointAuthor
@@ -89,13 +98,26 @@ class Authors:
         endpoint = self._study.run.endpoints[name]
         key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
         return EndpointAuthor(
-            identity=teacher.identity(), model=teacher.model, urls=endpoint.urls, api_key=key,
-            sampling=teacher.sampling.identity(), system=teacher.system, api=teacher.api, stream=endpoint.stream,
-            concurrency=endpoint.concurrency, timeout_s=endpoint.timeout_s, retries=endpoint.retries,
-            requests_per_minute=endpoint.requests_per_minute, tokens_per_minute=endpoint.tokens_per_minute,
-            idle_timeout_s=endpoint.idle_timeout_s, opened=teacher.opened, send_seed=teacher.seeded, stop=self._stop,
-            account=self._account(name), on_progress=functools.partial(_show, progress) if progress else None,
-        )  # fmt: skip
+            identity=teacher.identity(),
+            model=teacher.model,
+            urls=endpoint.urls,
+            api_key=key,
+            sampling=teacher.sampling.identity(),
+            system=teacher.system,
+            api=teacher.api,
+            stream=endpoint.stream,
+            concurrency=endpoint.concurrency,
+            timeout_s=endpoint.timeout_s,
+            retries=endpoint.retries,
+            requests_per_minute=endpoint.requests_per_minute,
+            tokens_per_minute=endpoint.tokens_per_minute,
+            idle_timeout_s=endpoint.idle_timeout_s,
+            opened=teacher.opened,
+            send_seed=teacher.seeded,
+            stop=self._stop,
+            account=self._account(name),
+            on_progress=functools.partial(_show, progress) if progress else None,
+        )
 
     def seat(self, name: str, teacher: EndpointTeacher, progress: Progress, *, answered: Callable[[], bool]) -> Seat:
         """An endpoint that other steps of this run ask at the same time; `answered` says whether an earlier run had
@@ -120,9 +142,15 @@ class Authors:
 
     def sampler(self, folder: str, identity: object, sampling: Any) -> Author:
         return CheckpointAuthor(
-            folder, identity, engine=self._engine, temperature=sampling.temperature, top_p=sampling.top_p,
-            top_k=sampling.top_k, threads=self._engine.threads, stop=self._stop,
-        )  # fmt: skip
+            folder,
+            identity,
+            engine=self._engine,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            threads=self._engine.threads,
+            stop=self._stop,
+        )
 
 
 def _show(progress: Progress, asked: AskProgress) -> None:

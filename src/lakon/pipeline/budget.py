@@ -52,16 +52,12 @@ def funds(study: Study, works: Mapping[str, Work], spent: Mapping[str, Spent]) -
     if budget.tokens is not None:
         took, owed = sum(each.tokens for each in spent.values()), sum(_tokens(work) or 0 for _, work in paid)
         unknown = tuple(dict.fromkeys(name for name, work in paid if _tokens(work) is None))
-        out.append(
-            Funds(unit="tokens", limit=budget.tokens, spent=took, owed=owed, unknown=unknown, at_most=at_most)
-        )  # fmt: skip
+        out.append(Funds(unit="tokens", limit=budget.tokens, spent=took, owed=owed, unknown=unknown, at_most=at_most))
     if budget.money is not None:
         cost = sum(_rate(study, name).cost(each) for name, each in spent.items())
         owing = sum(work.money or 0.0 for _, work in paid)
         unknown = tuple(dict.fromkeys(name for name, work in paid if work.money is None))
-        out.append(
-            Funds(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most)
-        )  # fmt: skip
+        out.append(Funds(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most))
     return out
 
 

@@ -135,9 +135,12 @@ def _extrapolated(work: Work, kept: Kept, price: Price | None) -> Work:
     half = t_quantile(0.975, n - 1) * math.sqrt(variance / n + variance / max(1, owed))
     prompt = sum(spent.prompt for spent in kept.answers) / n
     return replace(
-        work, tokens=round(owed * mean), prompt_tokens=round(owed * prompt),
-        low=round(owed * max(0.0, mean - half)), high=round(owed * (mean + half)),
-    )  # fmt: skip
+        work,
+        tokens=round(owed * mean),
+        prompt_tokens=round(owed * prompt),
+        low=round(owed * max(0.0, mean - half)),
+        high=round(owed * (mean + half)),
+    )
 
 
 def _priced(work: Work, price: Price | None) -> Work:
@@ -187,9 +190,7 @@ def _student(study: Study, arm: str | None, problems: int | None) -> Work:
     return _gpu(study, Work(kind="sample", rows=rows, tokens=tokens), hours)
 
 
-def _training(
-    study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]
-) -> Work:  # fmt: skip
+def _training(study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]) -> Work:
     """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
     count = study.curate.count
     bound = min((n for n in (count, sizes["problems"]) if n is not None), default=None)
@@ -251,14 +252,20 @@ def total(works: Sequence[Work], kind: str) -> Work:
 def _sum(a: Work, b: Work) -> Work:
     bounded = b.low is not None or a.low is not None
     return replace(
-        a, rows=(a.rows or 0) + (b.rows or 0), tokens=(a.tokens or 0) + (b.tokens or 0),
-        prompt_tokens=(a.prompt_tokens or 0) + (b.prompt_tokens or 0), kept=a.kept + b.kept,
+        a,
+        rows=(a.rows or 0) + (b.rows or 0),
+        tokens=(a.tokens or 0) + (b.tokens or 0),
+        prompt_tokens=(a.prompt_tokens or 0) + (b.prompt_tokens or 0),
+        kept=a.kept + b.kept,
         low=_first(a.low, a.tokens) + _first(b.low, b.tokens) if bounded else None,
         high=_first(a.high, a.tokens) + _first(b.high, b.tokens) if bounded else None,
-        spent=a.spent.plus(b.spent), at_most=a.at_most or b.at_most, gpu_hours=_add(a.gpu_hours, b.gpu_hours),
+        spent=a.spent.plus(b.spent),
+        at_most=a.at_most or b.at_most,
+        gpu_hours=_add(a.gpu_hours, b.gpu_hours),
         money=(a.money or 0.0) + (b.money or 0.0),
-        money_low=_add(a.money_low, b.money_low), money_high=_add(a.money_high, b.money_high),
-    )  # fmt: skip
+        money_low=_add(a.money_low, b.money_low),
+        money_high=_add(a.money_high, b.money_high),
+    )
 
 
 def _first(bound: int | None, value: int | None) -> int:

@@ -131,9 +131,13 @@ class Wiring:
 
             author = self.authors.teacher(name, ctx.progress, sources.revision_in(source.manifest.facts))
             asked = generate_stage.Asking(
-                problems, n, author.identity, template=getattr(teacher, "prompt", "{problem}"),
-                sampling=getattr(teacher, "sampling", generate_stage.Sampling()), samples=teacher.samples,
-            )  # fmt: skip
+                problems,
+                n,
+                author.identity,
+                template=getattr(teacher, "prompt", "{problem}"),
+                sampling=getattr(teacher, "sampling", generate_stage.Sampling()),
+                samples=teacher.samples,
+            )
             if isinstance(author, ReplayingAuthor):
                 ctx.out.write("traces", self._replay(ctx, name, author, asked))
                 return
@@ -206,9 +210,13 @@ class Wiring:
             who = trained.content if trained else model_identity(base or "")
             author = self.authors.sampler(folder, {"checkpoint": who, "seed": self.study.seed}, spec.sampling)
             asked = generate_stage.requests(
-                ctx.inputs["problems"].read("problems", Problem), author.identity, template=self.study.prompt,
-                sampling=spec.sampling, samples=spec.samples, system=system,
-            )  # fmt: skip
+                ctx.inputs["problems"].read("problems", Problem),
+                author.identity,
+                template=self.study.prompt,
+                sampling=spec.sampling,
+                samples=spec.samples,
+                system=system,
+            )
             ctx.out.write("traces", self._generate(ctx, label, author, asked, None, None))
 
         return body
@@ -224,9 +232,14 @@ class Wiring:
         ctx.out.facts.update(author.unused, asked=len(asked), errors=0, owed=0)
 
     def _generate(
-        self, ctx: StepContext, label: str, author: Author, asked: list[Request],
-        correct: generate_stage.Correct | None, rate: Rate | None,
-    ) -> Iterator[Trace]:  # fmt: skip
+        self,
+        ctx: StepContext,
+        label: str,
+        author: Author,
+        asked: list[Request],
+        correct: generate_stage.Correct | None,
+        rate: Rate | None,
+    ) -> Iterator[Trace]:
         """The traces of `asked`; what they took is recorded once they have all been read."""
         if isinstance(author, CheckpointAuthor):
             author.plan(asked)
@@ -240,9 +253,17 @@ class Wiring:
             if label in self.study.served and author.paid:
                 cast("EndpointAuthor", author).answered = spent_on(asked, ledger).completion > 0
             for trace in generate_stage.generate(
-                asked, author, label=label, log=ledger, counter=self.counter, progress=ctx.progress,
-                stop=ctx.stop, retry=ctx.retry, correct=correct, rate=rate,
-            ):  # fmt: skip
+                asked,
+                author,
+                label=label,
+                log=ledger,
+                counter=self.counter,
+                progress=ctx.progress,
+                stop=ctx.stop,
+                retry=ctx.retry,
+                correct=correct,
+                rate=rate,
+            ):
                 if (error := trace.error or in_vain(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
                     failed[trace.trace_id] = error.partition(":")[0]
                 if trace.served_model is not None:
@@ -253,9 +274,14 @@ class Wiring:
             may_retry = author.paid and not isinstance(author, CheckpointAuthor)
             owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
         ctx.out.facts.update(
-            errors=len(failed), owed=owed, asked=len(asked), prompt_tokens=spent.prompt,
-            completion_tokens=spent.completion, served=dict(served), failed=dict(Counter(failed.values())),
-        )  # fmt: skip
+            errors=len(failed),
+            owed=owed,
+            asked=len(asked),
+            prompt_tokens=spent.prompt,
+            completion_tokens=spent.completion,
+            served=dict(served),
+            failed=dict(Counter(failed.values())),
+        )
 
     # -- verdicts --------------------------------------------------------------------------------------------
 
@@ -267,9 +293,13 @@ class Wiring:
             docket, rulings = judge_stage.Docket(spec, self.study.seed), read_overrides(spec.overrides)
             with self._verifying:
                 graded = verify_stage.verify(
-                    self._asked(ctx), self._math(), overrides=rulings, observe=docket, progress=ctx.progress,
+                    self._asked(ctx),
+                    self._math(),
+                    overrides=rulings,
+                    observe=docket,
+                    progress=ctx.progress,
                     total=ctx.inputs["traces"].manifest.rows.get("traces", 0),
-                )  # fmt: skip
+                )
                 ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
             if spec.overrides is not None:
                 ctx.out.write_text(RULINGS, rulings.account())
@@ -286,19 +316,30 @@ class Wiring:
         return joined(traces.read("traces", Trace, without=("reasoning",)), lambda: source.read("problems", Problem))
 
     def _hear(
-        self, ctx: StepContext, spec: verify_stage.Judge, asked: Iterable[tuple[Trace, Problem]],
+        self,
+        ctx: StepContext,
+        spec: verify_stage.Judge,
+        asked: Iterable[tuple[Trace, Problem]],
         docket: judge_stage.Docket,
-    ) -> None:  # fmt: skip
+    ) -> None:
         teacher = spec.as_teacher()
         with self.ledger(ctx.store.ledger_path(JUDGE, digest(teacher.identity()))) as ledger:
             author = self.authors.seat(
-                JUDGE, teacher, ctx.progress,
+                JUDGE,
+                teacher,
+                ctx.progress,
                 answered=lambda: spent_on_keys(ledger.keys(), ledger).completion > 0,
-            )  # fmt: skip
+            )
             court = judge_stage.Court(
-                author=author, jury=LlmJury(votes=spec.votes, template=spec.template), sampling=spec.sampling,
-                ledger=ledger, progress=ctx.progress, stop=ctx.stop, retry=ctx.retry, rate=self.account(JUDGE).rate,
-            )  # fmt: skip
+                author=author,
+                jury=LlmJury(votes=spec.votes, template=spec.template),
+                sampling=spec.sampling,
+                ledger=ledger,
+                progress=ctx.progress,
+                stop=ctx.stop,
+                retry=ctx.retry,
+                rate=self.account(JUDGE).rate,
+            )
             verdicts, account, owed = judge_stage.judge(asked, lambda: ctx.out.read("gradings", Verdict), docket, court)
         ctx.out.write("verdicts", verdicts)
         ctx.out.write_text(ACCOUNT, orjson.dumps(account).decode())

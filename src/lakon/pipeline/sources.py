@@ -54,9 +54,7 @@ def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Proble
     return problems_of_rows(_rows(source, source.fields, revision), source)
 
 
-def trace_rows(
-    teacher: RecordedTeacher, source: ProblemSource, revision: str | None
-) -> tuple[Callable[[], Rows], str]:  # fmt: skip
+def trace_rows(teacher: RecordedTeacher, source: ProblemSource, revision: str | None) -> tuple[Callable[[], Rows], str]:
     """A way to read a recorded teacher's rows, and what they are: the digest of their files or the data set's name."""
     if teacher.path is not None:
         return functools.partial(_of_path, Path(teacher.path), teacher.fields), files_digest(teacher.path)

@@ -154,10 +154,18 @@ class StatusFile:
         made, extent = {row["step"] for row in done}, self._extent
         left = [*(step for step in extent.steps if step not in made), *extent.beyond]
         facts = {
-            "study": self._study, "state": "partial" if state == "finished" and left else state, "what": extent.what,
-            "pid": os.getpid(), "began": self._began, "now": time.time(), "steps": len(extent.steps), "finished": done,
-            "running": running, "left": left, "why": why,
-        }  # fmt: skip
+            "study": self._study,
+            "state": "partial" if state == "finished" and left else state,
+            "what": extent.what,
+            "pid": os.getpid(),
+            "began": self._began,
+            "now": time.time(),
+            "steps": len(extent.steps),
+            "finished": done,
+            "running": running,
+            "left": left,
+            "why": why,
+        }
         scratch = self._path.with_suffix(".tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -66,11 +66,7 @@ def _apart(traces: Sequence[Spec]) -> bool:
     ys = [trace["y"][0] + way for trace in traces for way in _reaches(trace)]
     height = (max(ys) - min(ys)) or 1.0
     places = [(math.log10(trace["x"][0]) / width, trace["y"][0] / height) for trace in traces]
-    return all(
-        abs(a[0] - b[0]) > 0.15 or abs(a[1] - b[1]) > 0.08
-        for i, a in enumerate(places)
-        for b in places[:i]
-    )  # fmt: skip
+    return all(abs(a[0] - b[0]) > 0.15 or abs(a[1] - b[1]) > 0.08 for i, a in enumerate(places) for b in places[:i])
 
 
 def _reaches(trace: Spec) -> tuple[float, float]:

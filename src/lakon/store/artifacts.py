@@ -111,9 +111,18 @@ class ArtifactWriter:
         files = [_entry(self.folder, path) for path in _files(self.folder)]
         content = digest([[entry.path, entry.sha256] for entry in files])
         manifest = Manifest(
-            schema=SCHEMA, stage=stage, label=label, version=version, key=key, payload=payload, inputs=dict(inputs),
-            files=files, rows=self._rows, content=content, facts=self.facts,
-        )  # fmt: skip
+            schema=SCHEMA,
+            stage=stage,
+            label=label,
+            version=version,
+            key=key,
+            payload=payload,
+            inputs=dict(inputs),
+            files=files,
+            rows=self._rows,
+            content=content,
+            facts=self.facts,
+        )
         path = self.folder / MANIFEST
         with path.open("w", encoding="utf-8") as file:
             json.dump(asdict(manifest), file, indent=1, sort_keys=True, default=str)

@@ -209,10 +209,14 @@ class _Run:
             progress = self._watcher.progress(step)
             step.run(
                 StepContext(
-                    inputs=inputs, out=out, store=self._store, progress=progress, stop=self._stop,
+                    inputs=inputs,
+                    out=out,
+                    store=self._store,
+                    progress=progress,
+                    stop=self._stop,
                     retry=self._mode == "retry",
                 )
-            )  # fmt: skip
+            )
             return out.commit(
                 stage=step.stage, label=step.label, version=step.version, key=key, payload=step.payload, inputs=contents
             )

@@ -130,9 +130,11 @@ class _Shards(contextlib.AbstractContextManager["_Shards"]):
         if self._writer is None:
             self.paths.append(self._folder / f"{self._name}-{len(self.paths):05d}.parquet")
             self._writer = pq.ParquetWriter(
-                self.paths[-1], self._schema, compression="zstd",
+                self.paths[-1],
+                self._schema,
+                compression="zstd",
                 use_dictionary=cast("Any", [name for name in self._schema.names if name not in UNIQUE]),
-            )  # fmt: skip
+            )
         columns = [[_cell(getattr(row, field)) for row in self._group] for field in self._schema.names]
         arrays = [pa.array(column, type=kind) for column, kind in zip(columns, self._schema.types, strict=True)]
         self._group = []

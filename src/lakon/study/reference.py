@@ -131,10 +131,14 @@ def _benchmarks() -> Section:
 
 def _presets() -> Section:
     rows = [
-        Row(name, _or([what for what, fields in (("problems", p.problems), ("traces", p.traces)) if fields]), "",
-            f"{p.hub.get('path', 'files')}; licence: {p.licence}")
+        Row(
+            name,
+            _or([what for what, fields in (("problems", p.problems), ("traces", p.traces)) if fields]),
+            "",
+            f"{p.hub.get('path', 'files')}; licence: {p.licence}",
+        )
         for name, p in PRESETS.items()
-    ]  # fmt: skip
+    ]
     meaning = "What `preset` may be, for problems and for recorded teachers: public data sets whose fields are known."
     return Section("presets", "", meaning, tuple(rows))
 

@@ -73,9 +73,11 @@ class CheckpointAuthor:
         reasoning, answer, _ = split_completion(str(payload["text"]))
         n_tokens = payload["n_tokens"]
         return Reply(
-            reasoning=reasoning, answer=answer, finish_reason=str(payload["finish_reason"]),
+            reasoning=reasoning,
+            answer=answer,
+            finish_reason=str(payload["finish_reason"]),
             completion_tokens=n_tokens if isinstance(n_tokens, int) else None,
-        )  # fmt: skip
+        )
 
     def _until_stopped(self, batches: list[Batch]) -> Iterator[Batch]:
         for batch in batches:
@@ -98,10 +100,14 @@ class CheckpointAuthor:
             for start in range(0, len(ordered), self._batch_size):
                 out.append(
                     Batch(
-                        checkpoint=self._checkpoint, requests=tuple(ordered[start : start + self._batch_size]),
-                        temperature=temperature, top_p=top_p, top_k=top_k, threads=self._threads,
+                        checkpoint=self._checkpoint,
+                        requests=tuple(ordered[start : start + self._batch_size]),
+                        temperature=temperature,
+                        top_p=top_p,
+                        top_k=top_k,
+                        threads=self._threads,
                     )
-                )  # fmt: skip
+                )
         return out
 
 
@@ -120,16 +126,24 @@ def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
             "correct the path or name, then run again: every finished step is kept",
         ) from error
     replies = sample(
-        model, [r.prompt for r in batch.requests], [r.seed for r in batch.requests], system=batch.requests[0].system,
-        temperature=batch.temperature, top_p=batch.top_p, top_k=batch.top_k, max_tokens=batch.requests[0].max_tokens,
-    )  # fmt: skip
+        model,
+        [r.prompt for r in batch.requests],
+        [r.seed for r in batch.requests],
+        system=batch.requests[0].system,
+        temperature=batch.temperature,
+        top_p=batch.top_p,
+        top_k=batch.top_k,
+        max_tokens=batch.requests[0].max_tokens,
+    )
     return [
         (
             request.key,
             {
-                "text": reply.text, "n_tokens": reply.n_tokens, "finish_reason": reply.finish_reason,
+                "text": reply.text,
+                "n_tokens": reply.n_tokens,
+                "finish_reason": reply.finish_reason,
                 "max_tokens": request.max_tokens,
             },
         )
         for request, reply in zip(batch.requests, replies, strict=True)
-    ]  # fmt: skip
+    ]

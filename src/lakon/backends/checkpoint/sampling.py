@@ -91,9 +91,15 @@ def sample(
     fit = [row for row, limit in enumerate(limits) if limit > 0]
     if len(fit) < len(prompts):
         part = sample(
-            model, [prompts[row] for row in fit], [seeds[row] for row in fit],
-            temperature=temperature, top_p=top_p, top_k=top_k, max_tokens=max_tokens, system=system,
-        )  # fmt: skip
+            model,
+            [prompts[row] for row in fit],
+            [seeds[row] for row in fit],
+            temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            max_tokens=max_tokens,
+            system=system,
+        )
         found = dict(zip(fit, part, strict=True))
         return [found.get(row, Sampled("", 0, "length")) for row in range(len(prompts))]
     with torch.inference_mode():

@@ -62,9 +62,11 @@ def _columns(fields: Sequence[str], known: Sequence[str] | None, where: str) -> 
     for field, column in zip(fields, columns, strict=True):
         if column not in known:
             raise InputError(
-                f"no column for the field {field!r}", near_miss(column, known), "name the right field in the study",
+                f"no column for the field {field!r}",
+                near_miss(column, known),
+                "name the right field in the study",
                 where=where,
-            )  # fmt: skip
+            )
     return list(dict.fromkeys(columns))
 
 

@@ -197,9 +197,12 @@ def _grading(decided: _Decided, extracted: Extracted, explanation: str = "") -> 
     outcome = Outcome.UNPARSED if verdict is None else Outcome.CORRECT if verdict else Outcome.INCORRECT
     text = (extracted.text or "")[:LONGEST_KEPT]
     return Grading(
-        outcome=outcome, extracted=text, method=method, explanation=explanation or extracted.rule,
+        outcome=outcome,
+        extracted=text,
+        method=method,
+        explanation=explanation or extracted.rule,
         disputed=verdict is False and method.startswith("veto"),  # a veto overrules what would have been a match
-    )  # fmt: skip
+    )
 
 
 def _from_result(result: RowResult[_Decided], extracted: Extracted) -> Grading:

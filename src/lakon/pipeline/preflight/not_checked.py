@@ -32,16 +32,18 @@ def unseen(study: Study) -> list[Unseen]:
     found = [
         Unseen("endpoints", tuple(study.served), how),
         Unseen(
-            "data sets of the hub", tuple(source.path for source in sources if _is_on_hub(source)),
+            "data sets of the hub",
+            tuple(source.path for source in sources if _is_on_hub(source)),
             "`lakon run STUDY --until problems` reads them",
         ),
         Unseen(
-            "references in Parquet files", tuple(s.path for s in sources if isinstance(s, ParquetProblems)),
+            "references in Parquet files",
+            tuple(s.path for s in sources if isinstance(s, ParquetProblems)),
             "`lakon run STUDY --until problems` reads them",
         ),
         Unseen("recorded traces in data sets of the hub", tuple(_recorded(study)), "a run reads them"),
         Unseen("models of the hub", tuple(_models(study)), "a run fetches them"),
-    ]  # fmt: skip
+    ]
     return [each._replace(names=tuple(dict.fromkeys(each.names))) for each in found if each.names]
 
 

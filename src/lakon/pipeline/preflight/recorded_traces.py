@@ -69,11 +69,16 @@ def _of_teacher(where: str, teacher: RecordedTeacher, study: Study, *, matched: 
     if not look.n_rows:
         return [_nothing_fits(where, teacher, look)]
     never = [
-        Fault(f"{where}.{name}", f"none of {look.n_rows:,} rows has a field {path!r}", near_miss(path, look.keys),
-              f"correct {where}.{name}, or remove it", "warning")
+        Fault(
+            f"{where}.{name}",
+            f"none of {look.n_rows:,} rows has a field {path!r}",
+            near_miss(path, look.keys),
+            f"correct {where}.{name}, or remove it",
+            "warning",
+        )
         for name in _OPTIONAL
         if (path := getattr(teacher, name)) is not None and name not in look.found
-    ]  # fmt: skip
+    ]
     return never + (_unmatched(where, look, study) if matched else [])
 
 
@@ -126,11 +131,15 @@ def _missing_columns(where: str, teacher: RecordedTeacher, study: Study) -> list
     named: list[tuple[str, str | None]] = [(name, getattr(teacher, name)) for name in (*_NEEDED, *_OPTIONAL)]
     named += [("where", name) for name in teacher.where]
     return [
-        Fault(f"{where}.{name}", f"no column for {path_!r} in {path.name}", near_miss(path_.split(".")[0], columns),
-              f"correct {where}.{name}")
+        Fault(
+            f"{where}.{name}",
+            f"no column for {path_!r} in {path.name}",
+            near_miss(path_.split(".")[0], columns),
+            f"correct {where}.{name}",
+        )
         for name, path_ in named
         if path_ is not None and path_ not in columns and path_.split(".")[0] not in columns
-    ]  # fmt: skip
+    ]
 
 
 def _unmatched(where: str, look: _Look, study: Study) -> list[Fault]:

@@ -42,10 +42,12 @@ def candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> Seque
     shown = _shown(pool.ids, inputs["problems"], everything="unpaired" in needs)
     samples = {t: _samples(t, shown.ids, inputs) for t in study.arms[name].teachers} if "samples" in needs else {}
     return _Candidates(
-        shown, pool, samples,
+        shown,
+        pool,
+        samples,
         lengths=_lengths(pool, inputs) if "lengths" in needs else {},
         agreement=_agreement(study, shown.ids, inputs) if "agreement" in needs else (),
-    )  # fmt: skip
+    )
 
 
 def filtered(inputs: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
@@ -119,12 +121,16 @@ class _Candidates(Column[Candidate]):
     def made(self, at: int) -> Candidate:
         place, tags = self.shown.places[at], self.shown.tags.made(at)
         return Candidate(
-            problem_id=self.shown.ids[at], tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
-            pass_rate=0.0 if place < 0 else self.pool.pass_rate[place], traces=_of(self.pool.chosen, place),
-            rates=_of(self.pool.rates, place), lengths=_of(self.lengths, place),
+            problem_id=self.shown.ids[at],
+            tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
+            pass_rate=0.0 if place < 0 else self.pool.pass_rate[place],
+            traces=_of(self.pool.chosen, place),
+            rates=_of(self.pool.rates, place),
+            lengths=_of(self.lengths, place),
             agreement=self.agreement[at] if self.agreement else math.nan,
-            samples=_of(self.samples, at), paired=place >= 0,
-        )  # fmt: skip
+            samples=_of(self.samples, at),
+            paired=place >= 0,
+        )
 
 
 class _Of(Mapping[str, Any]):

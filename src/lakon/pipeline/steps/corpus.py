@@ -39,9 +39,11 @@ def screen(study: Study, model_path: Callable[[str], str]) -> Body:
         traces, verdicts = ctx.inputs["traces"].read("traces", Trace), ctx.inputs["verdicts"]
         found = screen_stage.screen(
             zip(traces, verdicts.read("verdicts", Verdict, without=UNSAID), strict=True),
-            (v.problem_id for v in verdicts.read("verdicts", Verdict, without=UNSAID)), filters,
-            counters=_students_counters(study, model_path), progress=ctx.progress,
-        )  # fmt: skip
+            (v.problem_id for v in verdicts.read("verdicts", Verdict, without=UNSAID)),
+            filters,
+            counters=_students_counters(study, model_path),
+            progress=ctx.progress,
+        )
         ctx.out.write("profiles", found.profiles)
         ctx.out.write("exclusions", found.exclusions)
 
@@ -65,10 +67,14 @@ def pool(study: Study) -> Body:
             name: ctx.inputs[f"verdicts:{name}"].read("verdicts", Verdict, without=UNSAID) for name in study.teachers
         }
         made = curate_stage.pool(
-            problems, verdicts, count=spec.count, seed=study.seed, needed=spec.needed(len(study.teachers)),
+            problems,
+            verdicts,
+            count=spec.count,
+            seed=study.seed,
+            needed=spec.needed(len(study.teachers)),
             after={name: teacher.after for name, teacher in study.teachers.items() if teacher.after},
             filtered={name: filtered(ctx.inputs, name) for name in study.teachers},
-        )  # fmt: skip
+        )
         ctx.out.write("pool", made.rows())
         ctx.out.write("exclusions", made.exclusions())
         ctx.out.facts["problems"] = len(made)
@@ -86,13 +92,19 @@ def arm(study: Study, name: str, count: Callable[[], TokenCounter]) -> Body:
         ctx.out.write(
             "examples",
             examples_stage.examples(
-                name, chosen, ctx.inputs["problems"].read("problems", Problem),
+                name,
+                chosen,
+                ctx.inputs["problems"].read("problems", Problem),
                 {t: _told(ctx.inputs, t, answers="answers" in spec.needs) for t in spec.teachers},
-                style=lookup(spec.style, STYLES, "style"), style_name=spec.style, template=study.prompt,
-                complete=chat.render_completion, count=count().count, scratch=ctx.out.folder / "scratch",
+                style=lookup(spec.style, STYLES, "style"),
+                style_name=spec.style,
+                template=study.prompt,
+                complete=chat.render_completion,
+                count=count().count,
+                scratch=ctx.out.folder / "scratch",
                 left=left,
             ),
-        )  # fmt: skip
+        )
         ctx.out.write("exclusions", chain(examples_stage.missing(name, chosen), left))
 
     return body

@@ -42,18 +42,25 @@ class CorpusSteps:
             payload["file"] = files_digest(local)
         seed = 0 if isinstance(source, SyntheticProblems) or source.count is None else self.study.seed
         return Step(
-            stage="problems", label=label, version=problems.VERSION, payload={**payload, "sample_seed": seed},
-            inputs={}, run=intake.problems(source, seed),
-        )  # fmt: skip
+            stage="problems",
+            label=label,
+            version=problems.VERSION,
+            payload={**payload, "sample_seed": seed},
+            inputs={},
+            run=intake.problems(source, seed),
+        )
 
     def decontaminate(self, rows: Step, benchmarks: dict[str, Step]) -> Step:
         """The problems without what copies the benchmarks."""
         return Step(
-            stage="decontaminate", label="problems", version=decontaminate.VERSION,
+            stage="decontaminate",
+            label="problems",
+            version=decontaminate.VERSION,
             payload=self.study.decontaminate.payload(),
             inputs={"problems": rows, **{f"benchmark:{name}": step for name, step in benchmarks.items()}},
-            here=True, run=intake.decontaminate(self.study),
-        )  # fmt: skip
+            here=True,
+            run=intake.decontaminate(self.study),
+        )
 
     def teacher(self, name: str, source: Step, before: dict[str, tuple[Step, Step]]) -> tuple[Step, Step]:
         """A teacher's traces and verdicts; `before` holds those of the teachers that are asked earlier."""
@@ -75,9 +82,14 @@ class CorpusSteps:
             payload |= {"seed": self.study.seed} if isinstance(teacher, ProceduralTeacher) else {}
             payload |= teacher.identity() if isinstance(teacher, EndpointTeacher) else {}
         traces = Step(
-            stage="generate", label=name, version=generate.VERSION, payload=payload, inputs=inputs,
-            here=isinstance(teacher, RecordedTeacher), run=self.wiring.teach(name),
-        )  # fmt: skip
+            stage="generate",
+            label=name,
+            version=generate.VERSION,
+            payload=payload,
+            inputs=inputs,
+            here=isinstance(teacher, RecordedTeacher),
+            run=self.wiring.teach(name),
+        )
         return traces, verify_step(self.study, self.wiring, name, source, traces)
 
     def _source_digest(self) -> str:
@@ -93,9 +105,14 @@ class CorpusSteps:
         if filters.max_tokens is not None:
             payload["students"] = [tokenizer_payload(student.base) for student in self.study.students]
         return Step(
-            stage="screen", label=name, version=screen.VERSION, payload=payload,
-            inputs={"traces": traces, "verdicts": verdicts}, here=True, run=corpus.screen(self.study, model_path),
-        )  # fmt: skip
+            stage="screen",
+            label=name,
+            version=screen.VERSION,
+            payload=payload,
+            inputs={"traces": traces, "verdicts": verdicts},
+            here=True,
+            run=corpus.screen(self.study, model_path),
+        )
 
     def _screened(self, teachers: Iterable[str], screens: dict[str, Step]) -> dict[str, Step]:
         """Screens as inputs, where a filter makes them matter."""
@@ -112,10 +129,14 @@ class CorpusSteps:
         )
         verdicts = {f"verdicts:{name}": verdict for name, (_, verdict) in teachers.items()}
         return Step(
-            stage="curate", label="pool", version=curate.VERSION, payload=payload,
-            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)}, here=True,
+            stage="curate",
+            label="pool",
+            version=curate.VERSION,
+            payload=payload,
+            inputs={"problems": source, **verdicts, **self._screened(teachers, screens)},
+            here=True,
             run=corpus.pool(self.study),
-        )  # fmt: skip
+        )
 
     def arms(
         self, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]], screens: dict[str, Step]
@@ -131,9 +152,14 @@ class CorpusSteps:
         return out
 
     def _arm(
-        self, name: str, arm: Arm, source: Step, pool: Step, teachers: dict[str, tuple[Step, Step]],
+        self,
+        name: str,
+        arm: Arm,
+        source: Step,
+        pool: Step,
+        teachers: dict[str, tuple[Step, Step]],
         screens: dict[str, Step],
-    ) -> Step:  # fmt: skip
+    ) -> Step:
         payload = {"arm": name, **arm.payload(exclude=frozenset({"match"})), "tokenizer": self.counting}
         if self.study.prompt != "{problem}":
             payload["prompt"] = self.study.prompt
@@ -147,10 +173,14 @@ class CorpusSteps:
         if "samples" in arm.needs:
             inputs |= self._screened(arm.teachers, screens)
         return Step(
-            stage="curate", label=name, version=curate.VERSION, payload=payload,
+            stage="curate",
+            label=name,
+            version=curate.VERSION,
+            payload=payload,
             inputs={"problems": source, "pool": pool, **inputs},
-            here=True, run=corpus.arm(self.study, name, lambda: self.wiring.counter),
-        )  # fmt: skip
+            here=True,
+            run=corpus.arm(self.study, name, lambda: self.wiring.counter),
+        )
 
     def _match(self, name: str, rule: str, taking: dict[str, Step]) -> Step:
         payload: dict[str, Any] = {
@@ -163,19 +193,26 @@ class CorpusSteps:
             training = self.study.training
             payload |= {"batch_tokens": training.batch_tokens, "max_length": training.max_length}
         return Step(
-            stage="curate", label=f"{name}@{rule}", version=curate.VERSION, payload=payload,
-            inputs={f"examples:{arm}": step for arm, step in taking.items()}, here=True,
+            stage="curate",
+            label=f"{name}@{rule}",
+            version=curate.VERSION,
+            payload=payload,
+            inputs={f"examples:{arm}": step for arm, step in taking.items()},
+            here=True,
             run=corpus.match(self.study, name, rule),
-        )  # fmt: skip
+        )
 
 
 def verify_step(study: Study, wiring: Wiring, label: str, source: Step, traces: Step) -> Step:
     """Verdicts about the traces of one author, teacher or student."""
     return Step(
-        stage="verify", label=label, version=verify.VERSION,
+        stage="verify",
+        label=label,
+        version=verify.VERSION,
         payload=_verify_payload(study),
-        inputs={"problems": source, "traces": traces}, run=wiring.verify(label),
-    )  # fmt: skip
+        inputs={"problems": source, "traces": traces},
+        run=wiring.verify(label),
+    )
 
 
 def _verify_payload(study: Study) -> dict[str, Any]:

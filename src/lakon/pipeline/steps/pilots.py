@@ -23,7 +23,11 @@ def pilots(plan: Plan, wiring: Wiring, n: int) -> dict[str, Step]:
             inputs[f"verdicts:{teacher.after}"] = steps[teacher.after]
         payload = {**traces.payload, "pilot": n, "study_seed": study.seed, "verifier": VERIFIER}
         steps[name] = Step(
-            stage="pilot", label=name, version=generate.VERSION, payload=payload, inputs=inputs,
+            stage="pilot",
+            label=name,
+            version=generate.VERSION,
+            payload=payload,
+            inputs=inputs,
             run=wiring.pilot(name, n),
-        )  # fmt: skip
+        )
     return steps

@@ -64,23 +64,36 @@ def report_data(
     cards = _cards(study, authors, inputs)
     outcomes = json.loads((inputs["scores"].folder / "outcomes.json").read_text(encoding="utf-8"))
     return ReportData(
-        study=study.name, title=study.title or study.name, description=study.description,
+        study=study.name,
+        title=study.title or study.name,
+        description=study.description,
         caveats=(*study.caveats, *_caveats(study, inputs)),
         verdict=(
             *verdict(
-                cards, scores, margin=study.evaluate.margin, stated=study.evaluate.margin_stated,
+                cards,
+                scores,
+                margin=study.evaluate.margin,
+                stated=study.evaluate.margin_stated,
                 confidence=study.evaluate.confidence,
             ),
             *_asked_after(study, inputs),
         ),
-        authors=cards, benchmarks=report_stage.benchmarks_of(scores), scores=scores,
-        losses=_losses(study, authors, inputs), funnel=_funnel(study, inputs), outcomes=outcomes,
+        authors=cards,
+        benchmarks=report_stage.benchmarks_of(scores),
+        scores=scores,
+        losses=_losses(study, authors, inputs),
+        funnel=_funnel(study, inputs),
+        outcomes=outcomes,
         verification=_verification(study, authors, benchmarks, inputs),
-        showcases=tuple(_showcases(study, authors, benchmarks, inputs)), tokenizer=_tokenizer_name(study),
-        margin=study.evaluate.margin, margin_stated=study.evaluate.margin_stated, confidence=study.evaluate.confidence,
-        provenance=_provenance(study, inputs), profiles=_profiles(study, inputs),
+        showcases=tuple(_showcases(study, authors, benchmarks, inputs)),
+        tokenizer=_tokenizer_name(study),
+        margin=study.evaluate.margin,
+        margin_stated=study.evaluate.margin_stated,
+        confidence=study.evaluate.confidence,
+        provenance=_provenance(study, inputs),
+        profiles=_profiles(study, inputs),
         resolved=json.dumps(resolved(study), indent=2, ensure_ascii=False),
-    )  # fmt: skip
+    )
 
 
 def _caveats(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[str]:
@@ -181,12 +194,18 @@ def _cards(study: Study, authors: Sequence[AuthorId], inputs: Mapping[str, Artif
         facts = [inputs[f"train:{run.key}"].manifest.facts for run in runs]
         cards.append(
             AuthorCard(
-                label=label, kind="student", arm=first.shown_arm, match=first.match, student=student,
-                seeds=tuple(run.seed for run in runs), n_examples=n_examples,
-                n_problems=len(np.unique(np.asarray(about))), n_train_tokens=tokens,
+                label=label,
+                kind="student",
+                arm=first.shown_arm,
+                match=first.match,
+                student=student,
+                seeds=tuple(run.seed for run in runs),
+                n_examples=n_examples,
+                n_problems=len(np.unique(np.asarray(about))),
+                n_train_tokens=tokens,
                 n_steps=int(str(facts[0].get("steps", 0))),
             )
-        )  # fmt: skip
+        )
     return tuple(cards)
 
 
@@ -264,9 +283,10 @@ def _entries(
     """Each author's first trace for the problem, with its texts."""
     for label, key in keys.items():
         graded = zip(
-            inputs[f"traces:{key}"].read("traces", Trace), inputs[f"verdicts:{key}"].read("verdicts", Verdict),
+            inputs[f"traces:{key}"].read("traces", Trace),
+            inputs[f"verdicts:{key}"].read("verdicts", Verdict),
             strict=True,
-        )  # fmt: skip
+        )
         first = ((t, v) for t, v in graded if t.problem_id == problem_id and t.sample_index == 0)
         yield from ((label, trace, found) for trace, found in islice(first, 1))
 

@@ -56,7 +56,7 @@ def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str
         ctx.progress.start(len(sheets), unit="sheets")
         scores = evaluate_stage.evaluate(
             sheets, rolls, study.evaluate, seed=study.seed, baselines=_baselines(study, authors)
-        )  # fmt: skip
+        )
         ctx.progress.advance(len(sheets))
         ctx.out.write("scores", scores)
         ctx.out.write_text("outcomes.json", json.dumps(outcomes(sheets), indent=1))

@@ -36,9 +36,15 @@ class StudentSteps:
             base = {"model": model_identity(student.base)}
             if self.study.evaluate.base:
                 author = Author(
-                    label=f"{prefix}base", kind="base", arm=None, match=None, student=student.label, seed=0,
-                    examples=None, checkpoint=None,
-                )  # fmt: skip
+                    label=f"{prefix}base",
+                    kind="base",
+                    arm=None,
+                    match=None,
+                    student=student.label,
+                    seed=0,
+                    examples=None,
+                    checkpoint=None,
+                )
                 authors.append(self._work(author, f"{prefix}base", student.base, base, benchmarks))
             for (arm, rule), examples in arms.items():
                 for seed in self.study.training.seeds:
@@ -46,9 +52,16 @@ class StudentSteps:
                     for effort in self.study.arms[arm].efforts or ("",):
                         name = f"{prefix}{arm}" + (f".{effort}" if effort else "")
                         author = Author(
-                            label=name + _suffix(rule), kind="student", arm=arm, match=rule, student=student.label,
-                            seed=seed, examples=examples, checkpoint=checkpoint, effort=effort,
-                        )  # fmt: skip
+                            label=name + _suffix(rule),
+                            kind="student",
+                            arm=arm,
+                            match=rule,
+                            student=student.label,
+                            seed=seed,
+                            examples=examples,
+                            checkpoint=checkpoint,
+                            effort=effort,
+                        )
                         authors.append(self._work(author, name, student.base, base, benchmarks))
         return authors
 
@@ -56,9 +69,13 @@ class StudentSteps:
         payload = {**self.study.training.payload(exclude=frozenset({"seeds"})), **model, "seed": seed}
         label = name + _suffix(rule) + (f"-{seed}" if len(self.study.training.seeds) > 1 else "")
         return Step(
-            stage="train", label=label, version=train.VERSION, payload=payload, inputs={"examples": examples},
+            stage="train",
+            label=label,
+            version=train.VERSION,
+            payload=payload,
+            inputs={"examples": examples},
             run=training.train(self.study, self.wiring.engine, base, seed),
-        )  # fmt: skip
+        )
 
     def _work(self, author: Author, name: str, base: str, model: dict[str, Any], benchmarks: dict[str, Step]) -> Author:
         """The author's traces and verdicts on every benchmark. `name` has no matching rule: one checkpoint, one key."""
@@ -66,18 +83,26 @@ class StudentSteps:
         system = EFFORT.format(level=author.effort) if author.effort else ""
         seed = f"-{author.seed}" if author.kind == "student" and len(self.study.training.seeds) > 1 else ""
         payload: dict[str, Any] = {
-            "author": name, "sampling": spec.sampling.model_dump(), "samples": spec.samples, "seed": self.study.seed,
-            "prompt": self.study.prompt, "tokenizer": self.counting, **({"system": system} if system else {}),
-        }  # fmt: skip
+            "author": name,
+            "sampling": spec.sampling.model_dump(),
+            "samples": spec.samples,
+            "seed": self.study.seed,
+            "prompt": self.study.prompt,
+            "tokenizer": self.counting,
+            **({"system": system} if system else {}),
+        }
         for benchmark, source in benchmarks.items():
             inputs = {"problems": source}
             if author.checkpoint is not None:
                 inputs["checkpoint"] = author.checkpoint
             traces = Step(
-                stage="generate", label=f"{name}{rule}{seed}.{benchmark}", version=generate.VERSION,
-                payload=payload if author.checkpoint else {**payload, **model}, inputs=inputs,
+                stage="generate",
+                label=f"{name}{rule}{seed}.{benchmark}",
+                version=generate.VERSION,
+                payload=payload if author.checkpoint else {**payload, **model},
+                inputs=inputs,
                 run=self.wiring.sample(name, None if author.checkpoint else base, system),
-            )  # fmt: skip
+            )
             author.traces[benchmark] = traces
             author.verdicts[benchmark] = verify_step(self.study, self.wiring, traces.label, source, traces)
         return author
@@ -100,24 +125,39 @@ class StudentSteps:
         }
         payload["teachers"] = list(teachers)
         return Step(
-            stage="evaluate", label="scores", version=evaluate.VERSION, payload=payload, inputs=inputs,
-            here=True, run=scoring.evaluate(self.study, _ids(authors), list(benchmarks)),
-        )  # fmt: skip
+            stage="evaluate",
+            label="scores",
+            version=evaluate.VERSION,
+            payload=payload,
+            inputs=inputs,
+            here=True,
+            run=scoring.evaluate(self.study, _ids(authors), list(benchmarks)),
+        )
 
     def report(
-        self, rows: Step, benchmarks: dict[str, Step], screens: dict[str, Step], pool: Step | None,
-        arms: dict[tuple[str, str], Step], authors: list[Author], scored: Step,
-    ) -> Step:  # fmt: skip
+        self,
+        rows: Step,
+        benchmarks: dict[str, Step],
+        screens: dict[str, Step],
+        pool: Step | None,
+        arms: dict[tuple[str, str], Step],
+        authors: list[Author],
+        scored: Step,
+    ) -> Step:
         """The report, the one step that needs all others."""
         inputs = {**scored.inputs, "rows": rows, "scores": scored} | ({"pool": pool} if pool is not None else {})
         inputs |= {f"screen:{teacher}": step for teacher, step in screens.items()}
         inputs |= {f"examples:{arm}@{rule}": step for (arm, rule), step in arms.items()}
         inputs |= {f"train:{a.label}#{a.seed}": a.checkpoint for a in authors if a.checkpoint is not None}
         return Step(
-            stage="report", label=self.study.name, version=report.VERSION,
+            stage="report",
+            label=self.study.name,
+            version=report.VERSION,
             payload={"study": resolved(self.study), "margin_stated": self.study.evaluate.margin_stated},
-            inputs=inputs, here=True, run=reporting.report(self.study, _ids(authors), list(benchmarks)),
-        )  # fmt: skip
+            inputs=inputs,
+            here=True,
+            run=reporting.report(self.study, _ids(authors), list(benchmarks)),
+        )
 
 
 def _ids(authors: list[Author]) -> list[AuthorId]:

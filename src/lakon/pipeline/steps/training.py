@@ -34,10 +34,14 @@ def train(study: Study, engine: LocalEngine, base: str, seed: int) -> Body:
 
         def fit(rows: Sequence[Example], on_step: Callable[[int, int, float, int], None]) -> Trained:
             job = {
-                **spec.model_dump(exclude={"seeds"}), "base": model_path(base), "out": str(folder), "seed": seed,
-                "precision": study.run.precision, "threads": engine.threads,
+                **spec.model_dump(exclude={"seeds"}),
+                "base": model_path(base),
+                "out": str(folder),
+                "seed": seed,
+                "precision": study.run.precision,
+                "threads": engine.threads,
                 "examples": str(source.folder),
-            }  # fmt: skip
+            }
             result = engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
             return trained_of(result, rows)
 
@@ -67,9 +71,11 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
         return train(TrainJob(**{**job, "examples": rows}), on_step)
     except (ValueError, OSError) as error:
         raise InputError(
-            f"training cannot start: {str(error)[:300]}", "a base that can be loaded and examples that fit",
-            "check students.base and training.max_length", where="train",
-        ) from error  # fmt: skip
+            f"training cannot start: {str(error)[:300]}",
+            "a base that can be loaded and examples that fit",
+            "check students.base and training.max_length",
+            where="train",
+        ) from error
 
 
 def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
@@ -78,7 +84,10 @@ def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
         Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate) for s in result.losses
     ]
     facts = {
-        "steps": result.n_steps, "tokens": result.n_tokens, "seconds": round(result.seconds, 2),
-        "precision": result.precision, **{f"version.{k}": v for k, v in result.versions.items()},
-    }  # fmt: skip
+        "steps": result.n_steps,
+        "tokens": result.n_tokens,
+        "seconds": round(result.seconds, 2),
+        "precision": result.precision,
+        **{f"version.{k}": v for k, v in result.versions.items()},
+    }
     return Trained(losses=losses, dropped=[rows[i] for i in result.dropped], facts=facts)

@@ -89,10 +89,18 @@ def examples(
                 left.append(_without_target(arm, pick, style_name))
                 continue
             yield Example(
-                arm=arm, problem_id=pick.problem_id, trace_id=pick.trace_id, teacher=pick.teacher, style=style_name,
-                prompt=prompt, completion=completion, phase=pick.phase, n_tokens=n_tokens, system=pick.system,
+                arm=arm,
+                problem_id=pick.problem_id,
+                trace_id=pick.trace_id,
+                teacher=pick.teacher,
+                style=style_name,
+                prompt=prompt,
+                completion=completion,
+                phase=pick.phase,
+                n_tokens=n_tokens,
+                system=pick.system,
                 n_prompt=n_prompt + systems.get(pick.system, 0),
-            )  # fmt: skip
+            )
 
 
 def _target(style: Style, name: str, trace: Trace, extracted: str | None) -> tuple[str, str] | None:

@@ -72,9 +72,13 @@ class Screened:
 
 
 def screen(
-    graded: Iterable[tuple[Trace, Verdict]], problem_ids: Iterable[str], filters: Filters, *,
-    counters: Sequence[TokenCounter] = (), progress: Progress,
-) -> Screened:  # fmt: skip
+    graded: Iterable[tuple[Trace, Verdict]],
+    problem_ids: Iterable[str],
+    filters: Filters,
+    *,
+    counters: Sequence[TokenCounter] = (),
+    progress: Progress,
+) -> Screened:
     """One pass over a teacher's traces with their verdicts. `problem_ids` are those of all the traces; `counters` are
     the students' tokenizers beside the common one."""
     checks = list(_checks(filters, counters))

@@ -83,9 +83,12 @@ class Pool:
             rate = _rate(at, self._tallies.values())
             for name, tally in self._tallies.items():
                 yield Paired(
-                    problem_id=self._ids[at], teacher=name, trace_id=tally.chosen(at), pass_rate=rate,
+                    problem_id=self._ids[at],
+                    teacher=name,
+                    trace_id=tally.chosen(at),
+                    pass_rate=rate,
                     rate=_rate(at, [tally]) if tally.graded[at] else None,
-                )  # fmt: skip
+                )
 
     def exclusions(self) -> Iterator[Exclusion]:
         """What was left out, each with its rule."""
@@ -97,10 +100,15 @@ class Pool:
 
 
 def pool(
-    problem_ids: Sequence[str], verdicts: Mapping[str, Iterable[Verdict]], *, count: int | None, seed: int,
-    after: Mapping[str, str] | None = None, needed: int | None = None,
+    problem_ids: Sequence[str],
+    verdicts: Mapping[str, Iterable[Verdict]],
+    *,
+    count: int | None,
+    seed: int,
+    after: Mapping[str, str] | None = None,
+    needed: int | None = None,
     filtered: Mapping[str, Mapping[str, str]] | None = None,
-) -> Pool:  # fmt: skip
+) -> Pool:
     """Problems for which `needed` teachers (None: all) have a correct trace; the first such sample of each is used.
 
     `after` names, for a teacher that was asked only what another one got right, that other one: a problem that the

@@ -94,11 +94,17 @@ class Work:
             if trace.latency_s is not None:
                 latency.append(trace.latency_s)
         return Work(
-            problem=np.asarray(problem), seed=thin(np.asarray(seed)), seeds=tuple(seeds),
-            sample=thin(np.asarray(sample)), outcome=np.asarray(outcome), outcomes=tuple(outcomes),
-            n_reasoning=np.asarray(n_reasoning), n_answer=np.asarray(n_answer), provider_tokens=np.asarray(tokens),
+            problem=np.asarray(problem),
+            seed=thin(np.asarray(seed)),
+            seeds=tuple(seeds),
+            sample=thin(np.asarray(sample)),
+            outcome=np.asarray(outcome),
+            outcomes=tuple(outcomes),
+            n_reasoning=np.asarray(n_reasoning),
+            n_answer=np.asarray(n_answer),
+            provider_tokens=np.asarray(tokens),
             latency_s=np.asarray(latency),
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.problem)

@@ -161,9 +161,14 @@ def _parts(sheet: Sheet, samples: Samples) -> Iterator[Score]:
     for name, values in parts.items():
         if len(values):
             yield Score(
-                benchmark=sheet.benchmark, author=sheet.author, metric=name, estimate=math.fsum(values) / len(values),
-                method="mean over samples", n_problems=samples.n_problems, n_samples=len(values),
-            )  # fmt: skip
+                benchmark=sheet.benchmark,
+                author=sheet.author,
+                metric=name,
+                estimate=math.fsum(values) / len(values),
+                method="mean over samples",
+                n_problems=samples.n_problems,
+                n_samples=len(values),
+            )
 
 
 def _apart(sheet: Sheet, samples: Samples, roll: Roll, spec: Evaluate) -> Iterator[Score]:
@@ -259,24 +264,44 @@ def _costs(a: Sheet, b: Sheet, mine: Samples, theirs: Samples, spec: Evaluate) -
     yield _score(a, "non_inferiority", replace(test.difference, method=method), mine, baseline=b.author)
     if test.n_needed is not None:
         needed = replace(
-            test.difference, value=float(test.n_needed), low=math.inf, high=math.inf, p_value=None,
+            test.difference,
+            value=float(test.n_needed),
+            low=math.inf,
+            high=math.inf,
+            p_value=None,
             method=f"for a power of 0.9 within the margin of {spec.margin:g}, were there no difference",
-        )  # fmt: skip
+        )
         yield _score(a, "problems_needed", needed, mine, baseline=b.author)
     if mine.flat_tokens.any() and theirs.flat_tokens.any():
         yield _score(a, "token_ratio", token_ratio(mine, theirs, level=spec.confidence), mine, baseline=b.author)
 
 
 def _score(
-    sheet: Sheet, metric: str, estimate: Estimate, samples: Samples, *, at: float | None = None,
-    baseline: str | None = None, group: str | None = None,
-) -> Score:  # fmt: skip
+    sheet: Sheet,
+    metric: str,
+    estimate: Estimate,
+    samples: Samples,
+    *,
+    at: float | None = None,
+    baseline: str | None = None,
+    group: str | None = None,
+) -> Score:
     return Score(
-        benchmark=sheet.benchmark, author=sheet.author, metric=metric, at=at, baseline=baseline, group=group,
-        estimate=estimate.value, low=_finite(estimate.low), high=_finite(estimate.high), p_value=estimate.p_value,
-        method=estimate.method, n_problems=estimate.n_problems, n_samples=samples.n_samples,
+        benchmark=sheet.benchmark,
+        author=sheet.author,
+        metric=metric,
+        at=at,
+        baseline=baseline,
+        group=group,
+        estimate=estimate.value,
+        low=_finite(estimate.low),
+        high=_finite(estimate.high),
+        p_value=estimate.p_value,
+        method=estimate.method,
+        n_problems=estimate.n_problems,
+        n_samples=samples.n_samples,
         n_ungraded=int((~samples.flat_graded).sum()),
-    )  # fmt: skip
+    )
 
 
 def _finite(bound: float) -> float | None:

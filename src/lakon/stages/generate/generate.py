@@ -104,9 +104,15 @@ class RecordedTeacher(_Teacher):
     def fields(self) -> tuple[str, ...]:
         """The dotted paths that are read."""
         named = (
-            self.problem_field, self.reasoning_field, self.answer_field, self.text_field, self.messages_field,
-            self.finish_field, self.tokens_field, *self.where,
-        )  # fmt: skip
+            self.problem_field,
+            self.reasoning_field,
+            self.answer_field,
+            self.text_field,
+            self.messages_field,
+            self.finish_field,
+            self.tokens_field,
+            *self.where,
+        )
         return tuple(name for name in named if name is not None)
 
     @model_validator(mode="before")
@@ -194,9 +200,14 @@ class Asking:
             for problem in self.problems():
                 key = digest([problem.problem_id, who, index])
                 yield Request(
-                    key=key, problem_id=problem.problem_id, prompt=render(self.template, problem), sample_index=index,
-                    seed=derive_seed(key), max_tokens=self.sampling.max_tokens, system=self.system,
-                )  # fmt: skip
+                    key=key,
+                    problem_id=problem.problem_id,
+                    prompt=render(self.template, problem),
+                    sample_index=index,
+                    seed=derive_seed(key),
+                    max_tokens=self.sampling.max_tokens,
+                    system=self.system,
+                )
 
 
 def requests(
@@ -290,9 +301,15 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
 
 
 def replay(
-    asked: Asking, author: ReplayingAuthor, *, label: str, log: CallLog, counter: TokenCounter, progress: Progress,
+    asked: Asking,
+    author: ReplayingAuthor,
+    *,
+    label: str,
+    log: CallLog,
+    counter: TokenCounter,
+    progress: Progress,
     stop: threading.Event,
-) -> Iterator[Trace]:  # fmt: skip
+) -> Iterator[Trace]:
     """The traces of `asked`, in that order, from replies that exist already. Raises `RunStopped` at the next row once
     `stop` is set."""
     progress.start(len(asked), unit="traces")
@@ -359,10 +376,20 @@ def _traces(replies: Iterator[tuple[Request, Reply]], label: str, counter: Token
 
 def _trace(request: Request, reply: Reply, label: str, n_reasoning: int, n_answer: int) -> Trace:
     return Trace(
-        trace_id=request.key, problem_id=request.problem_id, author=label, sample_index=request.sample_index,
-        reasoning=reply.reasoning, answer=reply.answer, finish_reason=reply.finish_reason,
-        prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
-        reasoning_tokens=reply.reasoning_tokens, n_reasoning=n_reasoning, n_answer=n_answer,
-        served_model=reply.served_model, latency_s=reply.latency_s, first_token_s=reply.first_token_s,
+        trace_id=request.key,
+        problem_id=request.problem_id,
+        author=label,
+        sample_index=request.sample_index,
+        reasoning=reply.reasoning,
+        answer=reply.answer,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        reasoning_tokens=reply.reasoning_tokens,
+        n_reasoning=n_reasoning,
+        n_answer=n_answer,
+        served_model=reply.served_model,
+        latency_s=reply.latency_s,
+        first_token_s=reply.first_token_s,
         error=reply.error,
-    )  # fmt: skip
+    )

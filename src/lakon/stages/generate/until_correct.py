@@ -24,9 +24,15 @@ class Chains:
     """The samples of every problem in order; each is drawn only while those before it were not correct."""
 
     def __init__(
-        self, asked: Sequence[Request], author: Author, log: CallLog, correct: Correct, *, retry: bool,
+        self,
+        asked: Sequence[Request],
+        author: Author,
+        log: CallLog,
+        correct: Correct,
+        *,
+        retry: bool,
         ended: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._author, self._log, self._correct = author, log, correct
         self._retry, self._ended = retry, ended
         self._chains: dict[str, deque[Request]] = {}

@@ -130,14 +130,19 @@ def problems_of_rows(rows: Rows, spec: FileProblems) -> Iterator[Problem | Exclu
             continue
         fitting = True
         broken = next((name for path in spec.fields if (name := broken_json(row, path))), None)
-        yield _problem(row, where, spec) if broken is None else Exclusion(
-            subject=_short(where), arm="", rule="broken_json", detail=f"{_short(where)}: {broken} is no JSON"
-        )  # fmt: skip
+        yield (
+            _problem(row, where, spec)
+            if broken is None
+            else Exclusion(
+                subject=_short(where), arm="", rule="broken_json", detail=f"{_short(where)}: {broken} is no JSON"
+            )
+        )
     if not fitting and spec.where:
         raise InputError(
             f"no row with {', '.join(f'{name} = {value!r}' for name, value in spec.where.items())}",
-            "at least one row", "check the names and values of `where`",
-        )  # fmt: skip
+            "at least one row",
+            "check the names and values of `where`",
+        )
 
 
 def _problem(row: Mapping[str, object], where: str, spec: FileProblems) -> Problem:
@@ -180,11 +185,9 @@ def _text(row: Mapping[str, object], name: str, where: str) -> str:
 
 def synthetic(spec: SyntheticProblems, generator: Callable[..., Iterable[Any]]) -> Iterator[Problem]:
     """Problems of a generator whose items have `prompt`, `answer` and `steps`."""
-    items = generator(
-        spec.count, seed=spec.seed, min_steps=spec.min_steps, max_steps=spec.max_steps, split=spec.split
-    )  # fmt: skip
+    items = generator(spec.count, seed=spec.seed, min_steps=spec.min_steps, max_steps=spec.max_steps, split=spec.split)
     for index, item in enumerate(items):
         source = f"{spec.generator}/{spec.split}/{spec.seed}/{index}"
         yield Problem.of(
             item.prompt, str(item.answer), domain=spec.domain, source=source, tags=(f"steps={item.steps}",)
-        )  # fmt: skip
+        )

@@ -66,8 +66,10 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
         audited.append((ALL, _counts([counts for _, counts, _ in audited]), None))
     by_rules = spec.policy != "judge"  # verdicts that are the judge's already have nothing to be corrected
     return Verification(
-        policy=spec.policy, methods=dict(methods.most_common()),
-        judge=spec.judge.model if spec.judge else "", votes=spec.judge.votes if spec.judge else 1,
+        policy=spec.policy,
+        methods=dict(methods.most_common()),
+        judge=spec.judge.model if spec.judge else "",
+        votes=spec.judge.votes if spec.judge else 1,
         account=_total(accounts) if accounts else None,
         # Counts of all tables together are of audited answers: tables of any size have equal parts in them, so they
         # say nothing of what all answers' accuracy would be.
@@ -75,9 +77,10 @@ def verification(spec: Verify, tables: Sequence[Verified], *, level: float) -> V
             audit_figures(label, counts, level=level, raw=mark.accuracy(level) if by_rules and mark else None)
             for label, counts, mark in audited
         ),
-        overrides=tuple(overridden), unused=_unused(tables),
+        overrides=tuple(overridden),
+        unused=_unused(tables),
         moved=tuple(t.moved for t in tables if t.moved is not None and t.moved.moves),
-    )  # fmt: skip
+    )
 
 
 def _unused(tables: Sequence[Verified]) -> tuple[RulingUse, ...]:
@@ -129,13 +132,15 @@ def audit_figures(label: str, counts: AuditCounts, *, level: float, raw: Estimat
         raw, audit, accepts=counts.n_accepts / raw.n_samples, rejects=counts.n_rejects / raw.n_samples, level=level
     )
     return AuditFigures(
-        label=label, counts=counts, agreement=_measured(agreement),
+        label=label,
+        counts=counts,
+        agreement=_measured(agreement),
         raw_accuracy=_measured(raw) if raw else None,
         corrected_accuracy=_measured(corrected) if corrected else None,
         kappa=_measured(cohen_kappa(rules, judge, level=level)),
         false_accepts=_measured(false_accept_rate(audit, level=level)),
         false_rejects=_measured(false_reject_rate(audit, level=level)),
-    )  # fmt: skip
+    )
 
 
 def _measured(estimate: Estimate) -> Measured:

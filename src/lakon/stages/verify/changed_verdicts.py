@@ -29,10 +29,14 @@ def moved(label: str, since: str, before: Iterable[Verdict], after: Iterable[Ver
             if len(listed) < LISTED:
                 listed.append(
                     Move(
-                        trace_id=verdict.trace_id, before=outcome, method_before=method, after=verdict.outcome,
-                        method_after=verdict.method, extracted=verdict.extracted or "",
+                        trace_id=verdict.trace_id,
+                        before=outcome,
+                        method_before=method,
+                        after=verdict.outcome,
+                        method_after=verdict.method,
+                        extracted=verdict.extracted or "",
                     )
-                )  # fmt: skip
+                )
     return Moved(label=label, since=since, moves=dict(moves.most_common()), listed=tuple(listed))
 
 
@@ -67,9 +71,11 @@ def of_facts(label: str, facts: Mapping[str, object]) -> Moved | None:
     made = cast("dict[str, object]", raw)
     listed = cast("list[list[str]]", made["listed"])
     return Moved(
-        label=label, since=str(made["since"]), moves=cast("dict[str, int]", made["moves"]),
+        label=label,
+        since=str(made["since"]),
+        moves=cast("dict[str, int]", made["moves"]),
         listed=tuple(
             Move(trace_id=t, before=b, method_before=mb, after=a, method_after=ma, extracted=e)
             for t, b, mb, a, ma, e in listed
         ),
-    )  # fmt: skip
+    )

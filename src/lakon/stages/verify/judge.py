@@ -150,10 +150,14 @@ def judge(
     rows = ((row, answered(*pair)) for row, pair in enumerate(asked) if row in heard)
     found, account, owed = _hear(rows, court, len(heard))
     account = replace(
-        account, n_answers=docket.n_answers, n_judgeable=docket.n_judgeable, n_heard=len(heard),
-        n_decided=len(docket.decided), n_undecided=sum(found[row].equal is None for row in docket.decided),
+        account,
+        n_answers=docket.n_answers,
+        n_judgeable=docket.n_judgeable,
+        n_heard=len(heard),
+        n_decided=len(docket.decided),
+        n_undecided=sum(found[row].equal is None for row in docket.decided),
         audit=_audit(docket, found),
-    )  # fmt: skip
+    )
     return Judged(_joined(gradings(), docket, found, court.jury.version), account, owed)
 
 
@@ -204,9 +208,16 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
     if not asked:
         return
     replies = generate(
-        asked, court.author, label="judge", log=court.ledger, counter=_Uncounted(), progress=part, stop=court.stop,
-        retry=court.retry, rate=court.rate,
-    )  # fmt: skip
+        asked,
+        court.author,
+        label="judge",
+        log=court.ledger,
+        counter=_Uncounted(),
+        progress=part,
+        stop=court.stop,
+        retry=court.retry,
+        rate=court.rate,
+    )
     for reply in replies:
         hearing = by_subject[reply.problem_id]
         if reply.error is not None:
@@ -224,9 +235,13 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
 def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Request:
     key = digest([hearing.subject, who, index])
     return Request(
-        key=key, problem_id=hearing.subject, prompt=hearing.prompt, sample_index=index, seed=derive_seed(key),
+        key=key,
+        problem_id=hearing.subject,
+        prompt=hearing.prompt,
+        sample_index=index,
+        seed=derive_seed(key),
         max_tokens=sampling.max_tokens,
-    )  # fmt: skip
+    )
 
 
 class _Uncounted:
@@ -270,10 +285,12 @@ class _Part(Progress):
 def _added(account: JudgeAccount, hearings: Iterable[_Hearing]) -> JudgeAccount:
     for hearing in hearings:
         account = replace(
-            account, n_calls=account.n_calls + len(hearing.votes), n_errors=account.n_errors + len(hearing.failed),
+            account,
+            n_calls=account.n_calls + len(hearing.votes),
+            n_errors=account.n_errors + len(hearing.failed),
             n_tokens=account.n_tokens + hearing.tokens,
             n_prompt_tokens=account.n_prompt_tokens + hearing.prompt_tokens,
-        )  # fmt: skip
+        )
     return account
 
 
@@ -294,9 +311,13 @@ def _joined(gradings: Iterable[Verdict], docket: Docket, found: Judgements, vers
             yield replace(verdict, judge_tokens=tokens)
             continue
         yield replace(
-            verdict, outcome=str(_DECIDED[judgement.equal]), method=METHOD, verifier=version, judge_tokens=tokens,
+            verdict,
+            outcome=str(_DECIDED[judgement.equal]),
+            method=METHOD,
+            verifier=version,
+            judge_tokens=tokens,
             explanation=_explained(judgement, verdict),
-        )  # fmt: skip
+        )
 
 
 def _explained(judgement: Judgement, verdict: Verdict) -> str:
@@ -313,8 +334,13 @@ def _audit(docket: Docket, found: Judgements) -> AuditCounts | None:
     against = [trace_id for row, trace_id in accepts.items() if found[row].equal is False]
     against += [trace_id for row, trace_id in rejects.items() if found[row].equal is True]
     return AuditCounts(
-        n_accepts=docket.accepts.seen, n_rejects=docket.rejects.seen,
-        accepts_right=up.count(True), accepts_wrong=up.count(False), accepts_undecided=up.count(None),
-        rejects_right=down.count(True), rejects_wrong=down.count(False), rejects_undecided=down.count(None),
+        n_accepts=docket.accepts.seen,
+        n_rejects=docket.rejects.seen,
+        accepts_right=up.count(True),
+        accepts_wrong=up.count(False),
+        accepts_undecided=up.count(None),
+        rejects_right=down.count(True),
+        rejects_wrong=down.count(False),
+        rejects_undecided=down.count(None),
         disagreements=tuple(against),
-    )  # fmt: skip
+    )

@@ -46,9 +46,7 @@ class Judgements:
         at = bisect_left(self._rows, row)
         if at == len(self._rows) or self._rows[at] != row:
             return None
-        return Judgement(
-            _EQUAL[self._equal[at]], self._yes[at], self._no[at], self._unparsed[at], self._tokens[at]
-        )  # fmt: skip
+        return Judgement(_EQUAL[self._equal[at]], self._yes[at], self._no[at], self._unparsed[at], self._tokens[at])
 
     def __getitem__(self, row: int) -> Judgement:
         """The judgement of a row. Raises `KeyError` when the judge was not asked about it."""

@@ -59,9 +59,11 @@ class Overrides:
         self.used[ruling.line] += 1
         said = f"the rules said {grading.outcome} by {grading.method}"
         return Grading(
-            outcome=ruling.outcome, extracted=grading.extracted, method=METHOD,
+            outcome=ruling.outcome,
+            extracted=grading.extracted,
+            method=METHOD,
             explanation=f"{ruling.who}: {ruling.why} ({said})",
-        )  # fmt: skip
+        )
 
     def account(self) -> str:
         """Every ruling and how many verdicts it has made, as JSON."""

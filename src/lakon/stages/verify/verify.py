@@ -125,7 +125,12 @@ def _of_a_trace(trace: Trace, grading: Grading) -> Grading:
 
 def _verdict(trace: Trace, grading: Grading, version: str) -> Verdict:
     return Verdict(
-        trace_id=trace.trace_id, problem_id=trace.problem_id, sample_index=trace.sample_index,
-        outcome=str(grading.outcome), extracted=grading.extracted, method=grading.method,
-        explanation=grading.explanation, verifier=version,
-    )  # fmt: skip
+        trace_id=trace.trace_id,
+        problem_id=trace.problem_id,
+        sample_index=trace.sample_index,
+        outcome=str(grading.outcome),
+        extracted=grading.extracted,
+        method=grading.method,
+        explanation=grading.explanation,
+        verifier=version,
+    )

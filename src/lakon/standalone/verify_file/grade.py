@@ -85,11 +85,17 @@ def grade_file(
 
 def _summary(file: str, target: Path, version: str, tally: Tally, seconds: float) -> FileSummary:
     return FileSummary(
-        file=file, out=str(target), verifier=version, rows=tally.rows, kept=tally.kept,
-        outcomes=dict(tally.outcomes.most_common()), methods=dict(tally.methods.most_common()),
-        ungraded=sum(tally.outcomes[kind] for kind in UNGRADED), seconds=round(seconds, 3),
+        file=file,
+        out=str(target),
+        verifier=version,
+        rows=tally.rows,
+        kept=tally.kept,
+        outcomes=dict(tally.outcomes.most_common()),
+        methods=dict(tally.methods.most_common()),
+        ungraded=sum(tally.outcomes[kind] for kind in UNGRADED),
+        seconds=round(seconds, 3),
         rows_per_s=round((tally.rows - tally.kept) / max(seconds, 1e-9), 1),
-    )  # fmt: skip
+    )
 
 
 def _interrupted(file: str | Path, target: Path) -> RunStopped:
@@ -176,9 +182,11 @@ def _lines(handle: BinaryIO, file: str | Path) -> Iterator[tuple[int, bytes]]:
                 yield number, bare
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
-            f"cannot be read after line {number}: {error}", "a whole file", "mend the file and run again to go on",
+            f"cannot be read after line {number}: {error}",
+            "a whole file",
+            "mend the file and run again to go on",
             where=str(file),
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _count(file: str | Path) -> int:
@@ -198,9 +206,10 @@ def _writing(target: Path, *, fresh: bool) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", sink)
     except OSError as error:
         raise InputError(
-            f"{target}: {error.strerror or error}", "a file that can be written, and room for it",
+            f"{target}: {error.strerror or error}",
+            "a file that can be written, and room for it",
             "mend that and run the same command again, or choose another file with --out",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _hold(sink: Any, target: Path) -> None:

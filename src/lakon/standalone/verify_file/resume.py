@@ -47,9 +47,14 @@ class Tally:
 
 
 def kept_rows(
-    sink: BinaryIO, rows: Iterator[Row], fields: Fields, verifier: Verifier, tally: Tally, progress: Progress,
+    sink: BinaryIO,
+    rows: Iterator[Row],
+    fields: Fields,
+    verifier: Verifier,
+    tally: Tally,
+    progress: Progress,
     target: Path,
-) -> Iterator[Row]:  # fmt: skip
+) -> Iterator[Row]:
     """Check what an earlier run left in OUT, cut off its torn end, and return the rows that are owed."""
     progress.start(0, unit="earlier rows checked")
     names = dict(zip(fields.own(dict.fromkeys(_ALL)), _ALL, strict=True))
@@ -105,8 +110,9 @@ class _Earlier:
         if grading.outcome not in UNSTEADY and now != then:
             raise InputError(
                 f"{self.target} says {then[0]} ({then[1]!r}) of line {row.number}, this run {now[0]} ({now[1]!r})",
-                "verdicts about the same fields", f"name the fields as before, {REMOVE}",
-            )  # fmt: skip
+                "verdicts about the same fields",
+                f"name the fields as before, {REMOVE}",
+            )
 
     def _verdict(self, index: int, line: bytes, row: Row) -> dict[str, Any]:
         if not line.startswith(row.start):
@@ -138,8 +144,9 @@ class _Earlier:
     def _foreign(self, index: int, why: str) -> InputError:
         return InputError(
             f"{self.target} does not belong to this input: its row {index + 1} {why}",
-            "the rows of the input in their order, each with its verdict", REMOVE,
-        )  # fmt: skip
+            "the rows of the input in their order, each with its verdict",
+            REMOVE,
+        )
 
 
 def _is_regraded(index: int) -> bool:

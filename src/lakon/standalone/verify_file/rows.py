@@ -97,9 +97,10 @@ def _no_object(number: int, line: bytes, fields: Fields, fault: str) -> Row:
 def _answered(values: dict[str, Any], line: bytes, fields: Fields) -> Answered:
     finish = dig(values, fields.finish) if fields.finish else None
     return Answered(
-        reference=_text(values, line, fields.gold), answer=_text(values, line, fields.prediction),
+        reference=_text(values, line, fields.gold),
+        answer=_text(values, line, fields.prediction),
         finish_reason=finish if isinstance(finish, str) else None,
-    )  # fmt: skip
+    )
 
 
 def _text(values: dict[str, Any], line: bytes, path: str) -> str:
@@ -174,8 +175,11 @@ def verdict_of(row: Row, grading: Grading, version: str) -> dict[str, Any]:
     if row.fault:
         grading = Grading(outcome=Outcome.ERROR, method=NO_ROW, explanation=row.fault)
     verdict: dict[str, Any] = {
-        "outcome": str(grading.outcome), "extracted": grading.extracted, "method": grading.method, "verifier": version,
-    }  # fmt: skip
+        "outcome": str(grading.outcome),
+        "extracted": grading.extracted,
+        "method": grading.method,
+        "verifier": version,
+    }
     return {**verdict, "fault": grading.explanation} if grading.outcome in UNSTEADY else verdict
 
 

@@ -22,9 +22,16 @@ _UNKNOWN = re.compile(
     r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|delta|epsilon|theta|kappa|lambda|mu|nu|rho|sigma|tau|phi|psi|omega)(?![a-z]))(?:_\{?\w{1,3}\}?)?'*"
 )
 _USUAL_ORDERS = (
-    ("x", "y"), ("x", "y", "z"), ("a", "b"), ("a", "b", "c"), ("a", "b", "c", "d"), ("r", "\\theta"),
-    ("r", "\\theta", "z"), ("r", "\\theta", "\\phi"), ("\\rho", "\\theta", "\\phi"),
-)  # fmt: skip
+    ("x", "y"),
+    ("x", "y", "z"),
+    ("a", "b"),
+    ("a", "b", "c"),
+    ("a", "b", "c", "d"),
+    ("r", "\\theta"),
+    ("r", "\\theta", "z"),
+    ("r", "\\theta", "\\phi"),
+    ("\\rho", "\\theta", "\\phi"),
+)
 """Names whose values are given in this order, unless an answer says otherwise."""
 _UNIT = re.compile(r"\\text\s*\{[^{}]*\}(?:\s*\^\s*\{?\s*-?\d\s*\}?)?|\\usd(?![a-z])|\^\s*\{\s*\\circ\s*\}|\\?%")
 
