@@ -29,7 +29,7 @@ class Silence:
 
 
 def hear(
-    url: str, answers: list[str], ledger: Path, *, votes: int = 1, opened: bool = False, api: str = "chat"
+    url: str, answers: list[str], ledger: Path, *, votes: int = 1, prefills_think: bool = False, api: str = "chat"
 ) -> tuple[list[Verdict], JudgeAccount]:
     """Verdicts about answers that the rules could not parse, by the judge at `url`."""
     spec = Verify.model_validate({"policy": "judge", "judge": {"model": "m", "votes": votes}})
@@ -59,7 +59,7 @@ def hear(
         model="m",
         urls=[url],
         api=api,
-        opened=opened,
+        prefills_think=prefills_think,
         retries=0,
         backoff_s=0.01,
         sampling=spec.judge.sampling.identity(),
@@ -114,7 +114,7 @@ def test_what_the_judge_is_sent(tmp_path: Path):
 def test_a_judge_whose_template_opens_the_thinking_is_read_behind_it(tmp_path: Path):
     replies = {"a": "Hm. Judgement: No\n</think>\nJudgement: Yes", "b": "Judgement: Yes, but wait"}
     with JudgeServer(lambda answer, n: replies[answer]) as server:
-        verdicts, _ = hear(server.url, ["a", "b"], tmp_path / "l", opened=True)
+        verdicts, _ = hear(server.url, ["a", "b"], tmp_path / "l", prefills_think=True)
     assert [v.outcome for v in verdicts] == ["correct", "unparsed"]
 
 

@@ -36,7 +36,7 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_every_format_gives_the_same_two_texts(text: str) -> None:
     assert split_reasoning(text) == (R, A, True)
-    assert split_reasoning(text, opened=True) == (R, A, True)
+    assert split_reasoning(text, prefills_think=True) == (R, A, True)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_was_cut_off_while_thinking_has_no_answer(text: str) -> None:
 
 def test_a_text_without_tags_is_an_answer_unless_the_template_opened_the_thinking() -> None:
     assert split_reasoning(f"  {A}\n") == ("", A, True)
-    assert split_reasoning(R, opened=True) == (R, "", False)
+    assert split_reasoning(R, prefills_think=True) == (R, "", False)
     assert split_reasoning("") == ("", "", True)
     assert split_reasoning("<think>\n\n</think>\n\nYes") == ("", "Yes", True)
 
@@ -113,9 +113,9 @@ MESSAGES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES.keys())
-@pytest.mark.parametrize("opened", [False, True])
-def test_every_message_gives_the_same_two_texts(message: dict[str, object], opened: bool) -> None:
-    assert split_message(message, opened=opened) == (R, A, True)
+@pytest.mark.parametrize("prefills_think", [False, True])
+def test_every_message_gives_the_same_two_texts(message: dict[str, object], prefills_think: bool) -> None:
+    assert split_message(message, prefills_think=prefills_think) == (R, A, True)
 
 
 def test_a_message_cut_off_while_thinking_has_no_answer() -> None:
@@ -234,5 +234,5 @@ def test_real_traces_split_as_published() -> None:
             message: dict[str, object] = {"content": row["answer_text"], "reasoning_content": row["thinking"]}
             assert split_message(message)[:2] == (row["thinking"].strip(), row["answer_text"].strip())
         else:
-            assert split_reasoning(row["trace"], opened=True) == (row["trace"].strip(), "", False), row["id"]
+            assert split_reasoning(row["trace"], prefills_think=True) == (row["trace"].strip(), "", False), row["id"]
     assert sum(bool(row["thinking"]) for row in rows) > 50

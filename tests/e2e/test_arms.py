@@ -39,17 +39,17 @@ unverified = "prose"
 style = "answer_only"
 [arms.own]
 strategy = "own_strategy:longest"
-draws_on = ["boxes", "prose"]
+strategy_teachers = ["boxes", "prose"]
 """
 
 OWN = '''
-from lakon.arms import Pick
+from lakon.stages.curate.arms import Pick
 
 
 def longest(pool, arm, seed):
     """The longest correct trace of any teacher."""
     def best(candidate):
-        right = [(s.n_tokens, t, s.trace_id) for t in arm.draws_on for s in candidate.samples.get(t, ()) if s.correct]
+        right = [(s.n_tokens, t, s.trace_id) for t in arm.strategy_teachers for s in candidate.samples.get(t, ()) if s.correct]
         return max(right)
     return [Pick(c.problem_id, best(c)[1], best(c)[2]) for c in pool]
 '''

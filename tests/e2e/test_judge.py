@@ -256,7 +256,7 @@ def test_the_bill_of_another_policy_is_that_of_the_traces_that_are_there(study: 
 
 def test_a_judge_that_begins_inside_its_thinking_is_read_so(study: Path, server: JudgeServer):
     text = study.read_text(encoding="utf-8")
-    study.write_text(text.replace("votes = 1", "opened = true"), encoding="utf-8")
+    study.write_text(text.replace("votes = 1", "prefills_think = true"), encoding="utf-8")
     server.script = lambda shown, n: "They differ in form only. Judgement: Yes"
     run(study)
     verdicts = list(tables(study)["verify/first"].read("verdicts", Verdict))

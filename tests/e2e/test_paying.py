@@ -78,7 +78,7 @@ def test_samples_are_drawn_until_the_first_correct_one(tmp_path: Path):
 
 def test_a_dearer_teacher_is_asked_only_what_the_cheaper_one_got_right(tmp_path: Path):
     cheap_wrong = {1, 5, 6}
-    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='if_correct = "one"', cap=99).replace("one]", "two]")
     tables = tables.replace('model = "m"\nafter', 'model = "dear"\nafter') + '[arms.a]\nteacher = "two"\n'
 
     def answers(body: dict[str, Any], n: int) -> tuple[str, int]:
@@ -149,7 +149,7 @@ def test_a_reply_is_read_in_another_way_without_being_asked_again(tmp_path: Path
     with FaultServer(answers=lambda body, n: ("On and on.", 30)) as server:
         endpoint = f'endpoints.one = {{ url = "{server.url}" }}'
         found: list[set[tuple[str, str]]] = []
-        for extra in ("", "opened = true"):
+        for extra in ("", "prefills_think = true"):
             study = study_in(tmp_path, ONE.format(extra=extra, cap=99), endpoint)
             run(study)
             found.append({(t.reasoning, t.answer) for t in artifact(study, "generate/one").read("traces", Trace)})
@@ -204,7 +204,7 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
 @contextmanager
 def two_endpoints(folder: Path, more: str = "") -> Iterator[tuple[Path, FaultServer, FaultServer]]:
     """A study that has run but for a row of the first teacher that failed; the second one, who comes after, is gone."""
-    tables = ONE.format(extra="", cap=99) + ONE.format(extra='after = "one"', cap=99).replace("one]", "two]")
+    tables = ONE.format(extra="", cap=99) + ONE.format(extra='if_correct = "one"', cap=99).replace("one]", "two]")
     with (
         FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as first,
         FaultServer(answers=lambda body, n: ("\\boxed{4}", 30)) as second,
@@ -527,12 +527,12 @@ def test_a_pilot_needs_an_endpoint(tmp_path: Path):
 
 def test_faults_of_asking_are_found_before_anything_is_asked(tmp_path: Path):
     tables = ONE.format(extra='until = "correct"\nafter = "two"', cap=9)
-    tables += ONE.format(extra='after = "one"', cap=9).replace("one]", "two]")
+    tables += ONE.format(extra='if_correct = "one"', cap=9).replace("one]", "two]")
     study = study_in(
         tmp_path, tables, "budget = { money = 3.0 }\ncompute = { peak_tflops = 9, parameters = { x = 1 } }"
     )
     found = {fault.where: fault.found for fault in api.check(study)}
-    assert "waits for" in found["teachers.one.after"]
+    assert "waits for" in found["teachers.one.if_correct"]
     assert found["teachers.one.until"] == "`until` with a single sample"
     assert "no price for" in found["run.budget.money"]
     assert "run.compute.parameters" in found

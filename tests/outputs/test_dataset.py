@@ -213,7 +213,13 @@ def test_the_card_says_who_was_asked_how_and_against_what_was_decontaminated():
                 "until": "correct",
                 "sampling": {"temperature": 0, "max_tokens": 99},
             },
-            "r1": {"kind": "endpoint", "model": "r1", "after": "oss", "prompt": "Now: {problem}", "system": "Be deep."},
+            "r1": {
+                "kind": "endpoint",
+                "model": "r1",
+                "if_correct": "oss",
+                "prompt": "Now: {problem}",
+                "system": "Be deep.",
+            },
         },
         "arms": {"r1": {"teacher": "r1"}},
         "evaluate": {"benchmarks": ["math-500", "gsm8k"]},
@@ -221,7 +227,7 @@ def test_the_card_says_who_was_asked_how_and_against_what_was_decontaminated():
     said = card(parse_study(raw), {}, {}, [])
     oss = '`model = "openai/gpt-oss-120b"`, `samples = 4`, `until = "correct"`'
     assert f"- `oss`: endpoint, {oss}, `temperature = 0.0`, `top_p = 1.0`, `max_tokens = 99`\n" in said
-    r1 = '`model = "r1"`, `samples = 1`, `after = "oss"`, `system = "Be deep."`, `prompt = "Now: {problem}"`'
+    r1 = '`model = "r1"`, `samples = 1`, `if_correct = "oss"`, `system = "Be deep."`, `prompt = "Now: {problem}"`'
     assert f"- `r1`: endpoint, {r1}, `temperature = 1.0`" in said
     assert "- Decontaminated against: `math-500`, `gsm8k`\n" in said
     assert "# k\n\nReasoning traces" in said, "a study without a description leaves no gap"

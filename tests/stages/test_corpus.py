@@ -100,7 +100,7 @@ BAD = {
     "answer_in_reasoning": (True, trace(reasoning="two and two")),
     "one_answer": (True, trace(answer=r"\boxed{4} or \boxed{5}")),
     "empty_reasoning": (True, trace(reasoning=" \n")),
-    "own": (("test_corpus:shouts",), trace(reasoning="FOUR")),
+    "custom": (("test_corpus:shouts",), trace(reasoning="FOUR")),
 }
 
 
@@ -125,13 +125,13 @@ def test_each_filter_finds_what_it_is_for_and_lets_the_rest_pass(name: str, monk
     assert filters.active
     good = trace("good", reasoning="so 4", n_reasoning=1)
     found = screen(right(bad, good), [IDS[0]], filters, progress=Silence())
-    assert [(e.subject, e.rule) for e in found.exclusions] == [("t", "shouts" if name == "own" else name)]
+    assert [(e.subject, e.rule) for e in found.exclusions] == [("t", "shouts" if name == "custom" else name)]
     assert found.exclusions[0].detail
 
 
 def test_every_filter_is_off_unless_stated_and_has_its_row():
     assert not Filters().active
-    assert set(FILTERS) | {"max_branching_quantile", "own"} == set(Filters.model_fields)
+    assert set(FILTERS) | {"max_branching_quantile", "custom"} == set(Filters.model_fields)
     assert screen(right(trace(reasoning="")), [IDS[0]], Filters(), progress=Silence()).exclusions == []
 
 
@@ -245,9 +245,9 @@ def backwards(pool: list[Candidate], arm: Arm, seed: int) -> list[Pick]:
 
 def test_a_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    rows = list(picks(POOL, Arm(strategy="test_corpus:backwards", draws_on=("v",)), 0))
+    rows = list(picks(POOL, Arm(strategy="test_corpus:backwards", strategy_teachers=("v",)), 0))
     assert [p.trace_id for p in rows] == [f"v{i}" for i in reversed(range(10))]
-    with pytest.raises(ValidationError, match="draws_on"):
+    with pytest.raises(ValidationError, match="strategy_teachers"):
         Arm(strategy="test_corpus:backwards")
 
 

@@ -67,7 +67,7 @@ def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, Kept]
     owed = [name for name, (traces, _) in graph.teachers.items() if traces not in cached]
     asked = {name: problems for name in owed if isinstance(graph.study.teachers[name], EndpointTeacher)}
     for name in asked:
-        before = graph.study.teachers[name].after
+        before = graph.study.teachers[name].if_correct
         verdicts = made[graph.teachers[before][1]] if before is not None else None
         if verdicts is not None:
             right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}

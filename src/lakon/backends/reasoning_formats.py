@@ -57,10 +57,10 @@ class Split(NamedTuple):
     """Whether the thinking ended (true when there was none); when it did not, there is no answer."""
 
 
-def split_reasoning(text: str, *, opened: bool = False) -> Split:
+def split_reasoning(text: str, *, prefills_think: bool = False) -> Split:
     """Reasoning, answer, and whether the thinking ended.
 
-    `opened` says that the chat template wrote the opening tag, so that a text without any tag is thinking
+    `prefills_think` says that the chat template wrote the opening tag, so that a text without any tag is thinking
     that never ended; a closing tag alone is understood without it.
     """
     # `match`, where a pattern begins with the text: `search` tries it at every character of a long one.
@@ -74,7 +74,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Split:
         # A closing tag alone will do for the first kind: the chat template wrote the opening one.
         if text.lstrip().startswith(opening) or ((opening, closing) in TAGS and closing in text):
             return _split_tagged(text, opening, closing)
-    return Split(text.strip(), "", False) if opened else Split("", text.strip(), True)
+    return Split(text.strip(), "", False) if prefills_think else Split("", text.strip(), True)
 
 
 def _without_end_tokens(text: str) -> str:
@@ -150,11 +150,11 @@ def _joined(texts: Sequence[str]) -> str:
     return "\n\n".join(stripped for text in texts if (stripped := text.strip()))
 
 
-def split_message(message: Mapping[str, object], *, opened: bool = False) -> Split:
+def split_message(message: Mapping[str, object], *, prefills_think: bool = False) -> Split:
     """A chat message: reasoning in a field of its own, in parts of the content, or inside its text."""
     parts_reasoning, text = _content(message.get("content"))
     explicit = _explicit_reasoning(message) or parts_reasoning
-    split = split_reasoning(text, opened=opened and not explicit)
+    split = split_reasoning(text, prefills_think=prefills_think and not explicit)
     if not explicit:
         return split
     if not split.reasoning or split.reasoning == explicit.strip():

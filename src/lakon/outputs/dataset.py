@@ -211,7 +211,7 @@ def _funnel_row(row: Mapping[str, Any]) -> str:
 
 def _asked(teacher: Teacher, prompt: str) -> str:
     """What kind of teacher it is, who was asked, and how: what another would need to ask again."""
-    told = {name: getattr(teacher, name, None) for name in ("model", "samples", "until", "after", "system")}
+    told = {name: getattr(teacher, name, None) for name in ("model", "samples", "until", "if_correct", "system")}
     if (own := getattr(teacher, "prompt", prompt)) != prompt:
         told["prompt"] = own
     sampling: Sampling | None = getattr(teacher, "sampling", None)

@@ -86,8 +86,8 @@ class Authors:
         return RecordedAuthor(
             rows,
             fields,
-            split=functools.partial(split_reasoning, opened=teacher.opened),
-            split_message=functools.partial(split_message, opened=teacher.opened),
+            split=functools.partial(split_reasoning, prefills_think=teacher.prefills_think),
+            split_message=functools.partial(split_message, prefills_think=teacher.prefills_think),
             dig=dig,
             digest=who,
         )
@@ -112,7 +112,7 @@ class Authors:
             requests_per_minute=endpoint.requests_per_minute,
             tokens_per_minute=endpoint.tokens_per_minute,
             idle_timeout_s=endpoint.idle_timeout_s,
-            opened=teacher.opened,
+            prefills_think=teacher.prefills_think,
             send_seed=teacher.seeded,
             stop=self._stop,
             account=self._account(name),

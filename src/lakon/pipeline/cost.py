@@ -110,7 +110,7 @@ def _of(step: Step | None) -> Step:
 def _teacher(study: Study, name: str, problems: int | None, kept: Kept | None) -> Work:
     teacher = study.teachers[name]
     rows = None if problems is None else problems * teacher.samples
-    at_most = teacher.after is not None or getattr(teacher, "until", None) is not None
+    at_most = teacher.if_correct is not None or getattr(teacher, "until", None) is not None
     price = study.run.prices.get(name)
     stated = None if price is None or rows is None else _times(rows, price.tokens_per_trace)
     if teacher.kind != "endpoint":

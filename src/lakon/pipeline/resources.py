@@ -120,7 +120,7 @@ class Wiring:
 
         def body(ctx: StepContext) -> None:
             source = ctx.inputs["problems"]
-            right = _right(ctx.inputs[f"verdicts:{teacher.after}"]) if teacher.after is not None else None
+            right = _right(ctx.inputs[f"verdicts:{teacher.if_correct}"]) if teacher.if_correct is not None else None
             n = source.manifest.rows["problems"] if right is None else len(right)
             if right is not None:
                 ctx.out.facts["not_asked"] = source.manifest.rows["problems"] - n
@@ -156,8 +156,8 @@ class Wiring:
         def body(ctx: StepContext) -> None:
             problems = list(ctx.inputs["problems"].read("problems", Problem))
             problems = sorted(problems, key=lambda p: derive_seed(seed, "pilot", p.problem_id))[:n]
-            if teacher.after is not None:
-                right = _right(ctx.inputs[f"verdicts:{teacher.after}"])
+            if teacher.if_correct is not None:
+                right = _right(ctx.inputs[f"verdicts:{teacher.if_correct}"])
                 problems = [problem for problem in problems if problem.problem_id in right]
             author = self.authors.endpoint(name, teacher, ctx.progress)
             asked = generate_stage.requests(

@@ -42,7 +42,7 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     path = store.ledger_path(name, digest(who))
     if not path.exists():
         return Kept(len(asked), ())
-    reader = _Reader(teacher.opened)
+    reader = _Reader(teacher.prefills_think)
     with Ledger.open(path, create=False, readonly=True) as ledger:
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
@@ -85,8 +85,8 @@ def _in_ledger(path: Path) -> Spent:
 class _Reader:
     """As much of an endpoint's author as reading its ledger takes: no URL, no key."""
 
-    def __init__(self, opened: bool) -> None:
-        self._opened = opened
+    def __init__(self, prefills_think: bool) -> None:
+        self._prefills_think = prefills_think
 
     def parse(self, payload: Payload) -> Reply:
-        return reply_of(payload, opened=self._opened)
+        return reply_of(payload, prefills_think=self._prefills_think)

@@ -35,8 +35,8 @@ def faults_of(study: Study) -> list[Fault]:
             faults.extend(_plugin_fault(f"arms.{name}.strategy", arm.strategy, {}, "strategy"))
         if arm.route is not None and arm.route.of is not None and arm.route.of not in study.teachers:
             faults.append(_unknown(f"arms.{name}.route.of", "teacher", arm.route.of, study.teachers))
-    for path in study.curate.filters.own:
-        faults.extend(_plugin_fault("curate.filters.own", path, {}, "filter"))
+    for path in study.curate.filters.custom:
+        faults.extend(_plugin_fault("curate.filters.custom", path, {}, "filter"))
     if study.curate.needed(len(study.teachers)) > len(study.teachers):
         found = f"at_least = {study.curate.needed(0)} of {len(study.teachers)} teachers"
         faults.append(Fault("curate.require", found, "a number of teachers that there are", "make it smaller"))
@@ -110,13 +110,13 @@ def _teacher_faults(study: Study) -> list[Fault]:
     faults: list[Fault] = []
     for name, teacher in study.teachers.items():
         where = f"teachers.{name}"
-        if teacher.after is not None and teacher.after not in study.teachers:
-            faults.append(_unknown(f"{where}.after", "teacher", teacher.after, study.teachers))
-        elif name not in asking_order(study.teachers) and teacher.after in study.teachers:
-            found = (
-                f"{name!r} waits for {teacher.after!r}, which waits for it in turn (or for a teacher that is not there)"
+        if teacher.if_correct is not None and teacher.if_correct not in study.teachers:
+            faults.append(_unknown(f"{where}.if_correct", "teacher", teacher.if_correct, study.teachers))
+        elif name not in asking_order(study.teachers) and teacher.if_correct in study.teachers:
+            found = f"{name!r} waits for {teacher.if_correct!r}, which waits for it in turn (or for a teacher that is not there)"
+            faults.append(
+                Fault(f"{where}.if_correct", found, "one teacher that waits for none", "remove one `if_correct`")
             )
-            faults.append(Fault(f"{where}.after", found, "one teacher that waits for none", "remove one `after`"))
         if getattr(teacher, "until", None) is not None and teacher.samples == 1:
             todo = "give it samples = 4, say"
             faults.append(Fault(f"{where}.until", "`until` with a single sample", "the most samples to draw", todo))

@@ -113,8 +113,6 @@ class Run(Spec):
     """Where students are trained and sampled: worker processes on this machine."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Worker processes; one a core unless given."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of training; `auto` is what the hardware does well: fp32 on processors."""
     endpoints: dict[Name, Endpoint] = {}
     """Where each endpoint teacher, and the `judge`, is served, by its name."""
     prices: dict[Name, Price] = {}
@@ -213,7 +211,9 @@ def asking_order(teachers: Mapping[str, Teacher]) -> list[str]:
     """The teachers' names, each after the one that it waits for. Those in a circle are left out."""
     order: list[str] = []
     waiting = list(teachers)
-    while ready := [name for name in waiting if teachers[name].after is None or teachers[name].after in order]:
+    while ready := [
+        name for name in waiting if teachers[name].if_correct is None or teachers[name].if_correct in order
+    ]:
         order += ready
         waiting = [name for name in waiting if name not in ready]
     return order

@@ -33,7 +33,7 @@ class EndpointAuthor(Connection):
     """Asks an endpoint. Built from plain values; one instance may be used by one thread at a time."""
 
     identity: object
-    opened: bool = False
+    prefills_think: bool = False
     """Whether the chat template writes the opening think tag, so that a reply begins inside of it."""
 
     def __repr__(self) -> str:
@@ -60,7 +60,7 @@ class EndpointAuthor(Connection):
 
     def parse(self, payload: Payload) -> Reply:
         """One payload in the common schema; never raises."""
-        return reply_of(payload, opened=self.opened)
+        return reply_of(payload, prefills_think=self.prefills_think)
 
     def check(self) -> list[Fault]:
         """What would keep every request from working, found without a paid one."""

@@ -37,20 +37,20 @@ class Usage(NamedTuple):
     reasoning_tokens: int | None
 
 
-def reply_of(payload: Mapping[str, object], *, opened: bool = False) -> Reply:
+def reply_of(payload: Mapping[str, object], *, prefills_think: bool = False) -> Reply:
     """The reply in a payload that `EndpointAuthor.ask` put; never raises."""
     try:
-        return _reply(payload, opened)
+        return _reply(payload, prefills_think)
     except Exception as error:
         return Reply(error=f"unreadable: {type(error).__name__}: {error}")
 
 
-def _reply(payload: Mapping[str, object], opened: bool) -> Reply:
+def _reply(payload: Mapping[str, object], prefills_think: bool) -> Reply:
     if failure := as_mapping(payload.get("error")):
         found = f"{failure.get('kind')}: {failure.get('message')}"
         return Reply(error=found, latency_s=_number(payload.get("latency_s")))
     body = as_mapping(payload.get("body"))
-    split, finish, error = _responses(body) if "output" in body else _chat(body, opened)
+    split, finish, error = _responses(body) if "output" in body else _chat(body, prefills_think)
     usage = usage_of(body)
     return Reply(
         reasoning=split.reasoning,
@@ -66,15 +66,15 @@ def _reply(payload: Mapping[str, object], opened: bool) -> Reply:
     )
 
 
-def _chat(body: Mapping[str, object], opened: bool) -> tuple[Split, str | None, str | None]:
+def _chat(body: Mapping[str, object], prefills_think: bool) -> tuple[Split, str | None, str | None]:
     choice = first_choice(body)
     if not choice:
         return Split("", "", False), None, "empty: the response has no choices"
     finish = _text(choice.get("finish_reason"))
     message = as_mapping(choice.get("message"))
     if not message:
-        return split_reasoning(_text(choice.get("text")) or "", opened=opened), finish, None
-    split = split_message(message, opened=opened)
+        return split_reasoning(_text(choice.get("text")) or "", prefills_think=prefills_think), finish, None
+    split = split_message(message, prefills_think=prefills_think)
     if (refusal := _refusal(message)) and not split.answer:
         return split._replace(answer=refusal), "refusal", None
     return split, finish, None

@@ -72,7 +72,7 @@ def pool(study: Study) -> Body:
             count=spec.count,
             seed=study.seed,
             needed=spec.needed(len(study.teachers)),
-            after={name: teacher.after for name, teacher in study.teachers.items() if teacher.after},
+            if_correct={name: teacher.if_correct for name, teacher in study.teachers.items() if teacher.if_correct},
             filtered={name: filtered(ctx.inputs, name) for name in study.teachers},
         )
         ctx.out.write("pool", made.rows())

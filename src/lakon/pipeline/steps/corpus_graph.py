@@ -69,8 +69,8 @@ class CorpusSteps:
         if getattr(teacher, "until", None) is not None:
             payload["verifier"] = VERIFIER
         inputs = {"problems": source}
-        if teacher.after is not None:
-            inputs[f"verdicts:{teacher.after}"] = before[teacher.after][1]
+        if teacher.if_correct is not None:
+            inputs[f"verdicts:{teacher.if_correct}"] = before[teacher.if_correct][1]
         if isinstance(teacher, RecordedTeacher):
             payload |= teacher.payload(exclude=frozenset({"path"}))
             payload["file"] = files_digest(teacher.path) if teacher.path else self._source_digest()
@@ -125,7 +125,9 @@ class CorpusSteps:
         if spec.count is not None:
             payload["seed"] = self.study.seed
         payload |= (
-            {"after": chain} if (chain := {n: t.after for n, t in self.study.teachers.items() if t.after}) else {}
+            {"if_correct": chain}
+            if (chain := {n: t.if_correct for n, t in self.study.teachers.items() if t.if_correct})
+            else {}
         )
         verdicts = {f"verdicts:{name}": verdict for name, (_, verdict) in teachers.items()}
         return Step(

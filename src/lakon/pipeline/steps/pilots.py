@@ -19,8 +19,8 @@ def pilots(plan: Plan, wiring: Wiring, n: int) -> dict[str, Step]:
         if not isinstance(teacher, EndpointTeacher):
             continue
         inputs = dict(traces.inputs)
-        if teacher.after in steps:
-            inputs[f"verdicts:{teacher.after}"] = steps[teacher.after]
+        if teacher.if_correct in steps:
+            inputs[f"verdicts:{teacher.if_correct}"] = steps[teacher.if_correct]
         payload = {**traces.payload, "pilot": n, "study_seed": study.seed, "verifier": VERIFIER}
         steps[name] = Step(
             stage="pilot",

@@ -115,14 +115,14 @@ def _caveats(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[str]:
 def _asked_after(study: Study, inputs: Mapping[str, Artifact]) -> Iterator[Sentence]:
     """What asking a dearer teacher only after a cheaper one means for its accuracy, and what it saved."""
     for name, teacher in study.teachers.items():
-        if teacher.after is None:
+        if teacher.if_correct is None:
             continue
         facts = inputs[f"traces:{name}"].manifest.facts
         skipped, asked = int(str(facts["not_asked"])), int(str(facts["asked"]))
         total = sum(
             t.completion_tokens or t.n_tokens for t in inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS)
         )
-        label, first = teacher_label(study, name), teacher_label(study, teacher.after)
+        label, first = teacher_label(study, name), teacher_label(study, teacher.if_correct)
         yield Sentence(
             text=f"{label} was asked only what {first} got right ({asked:,} traces): its accuracy is about those "
             f"problems and is not to be set beside {first}'s."

@@ -81,7 +81,7 @@ def _sheets(
         if getattr(teacher, "until", None) is not None:
             # Later samples were drawn because earlier ones were wrong: only the first is a fair draw.
             rows = (row for row in rows if row[1].sample_index == 0)
-        family = "" if teacher.after is not None else "teachers"
+        family = "" if teacher.if_correct is not None else "teachers"
         yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows, rolls[OWN]), family=family)
 
 

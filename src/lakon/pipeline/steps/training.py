@@ -38,7 +38,6 @@ def train(study: Study, engine: LocalEngine, base: str, seed: int) -> Body:
                 "base": model_path(base),
                 "out": str(folder),
                 "seed": seed,
-                "precision": study.run.precision,
                 "threads": engine.threads,
                 "examples": str(source.folder),
             }

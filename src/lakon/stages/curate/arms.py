@@ -75,7 +75,7 @@ class Arm(Spec):
     verdict: what verification buys. These are not the problems of the other arms."""
     strategy: PluginPath | None = None
     """`package.module:name` of a function `(pool, arm, seed) -> picks`."""
-    draws_on: tuple[Name, ...] = ()
+    strategy_teachers: tuple[Name, ...] = ()
     """The teachers that a `strategy` of one's own may pick from."""
     style: Literal["verbatim", "answer_only"] | PluginPath = "verbatim"
     """`verbatim` trains on reasoning and answer as written; `answer_only` on the extracted answer in a box."""
@@ -88,9 +88,9 @@ class Arm(Spec):
         if len(given) != 1:
             found = " and ".join(given) if given else "none"
             raise ValueError(f"found {found}; expected exactly one of {', '.join(STRATEGIES)}; keep one of them")
-        if (self.strategy is not None) != bool(self.draws_on):
+        if (self.strategy is not None) != bool(self.strategy_teachers):
             raise ValueError(
-                "found one of strategy and draws_on alone; expected both or neither; name the function and its teachers"
+                "found one of strategy and strategy_teachers alone; expected both or neither; name the function and its teachers"
             )
         return self
 
@@ -105,7 +105,7 @@ class Arm(Spec):
         if self.route is not None:
             return tuple(dict.fromkeys((self.route.easy, self.route.hard)))
         one = self.teacher or self.shortest or self.unverified
-        many = self.mix or self.sequence or (self.effort or {}).values() or self.draws_on
+        many = self.mix or self.sequence or (self.effort or {}).values() or self.strategy_teachers
         return (one,) if one else tuple(dict.fromkeys(many))
 
     @property

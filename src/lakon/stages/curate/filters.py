@@ -53,7 +53,7 @@ class Filters(Spec):
     """Those that answer without reasoning."""
     max_branching_quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Those that change their approach more often a step than this share of the teacher's correct traces."""
-    own: tuple[PluginPath, ...] = ()
+    custom: tuple[PluginPath, ...] = ()
     """`package.module:name` of functions `(trace, extracted) -> detail or None`; a detail leaves the trace out."""
 
     @property
@@ -122,7 +122,7 @@ def _checks(filters: Filters, counters: Sequence[TokenCounter]) -> Iterator[tupl
         setting = getattr(filters, name)
         if setting not in (None, False):
             yield name, make(setting, counters)
-    for path in filters.own:
+    for path in filters.custom:
         yield path.rpartition(":")[2], lookup(path, {}, "filter")
 
 

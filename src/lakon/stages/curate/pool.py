@@ -66,7 +66,7 @@ class Pool:
 
     _ids: Sequence[str]
     _tallies: Mapping[str, _Tally]
-    _after: Mapping[str, str]
+    _if_correct: Mapping[str, str]
     paired: Sequence[int]
     """Where the problems stand among all."""
     unpaired: Sequence[int]
@@ -93,7 +93,7 @@ class Pool:
     def exclusions(self) -> Iterator[Exclusion]:
         """What was left out, each with its rule."""
         for at in self.unpaired:
-            yield _unpaired(self._ids[at], _lacks(at, self._tallies), self._after)
+            yield _unpaired(self._ids[at], _lacks(at, self._tallies), self._if_correct)
         for at in self.beyond:
             detail = f"curate.count is {self._count}"
             yield Exclusion(subject=self._ids[at], arm="", rule="beyond_count", detail=detail)
@@ -105,13 +105,13 @@ def pool(
     *,
     count: int | None,
     seed: int,
-    after: Mapping[str, str] | None = None,
+    if_correct: Mapping[str, str] | None = None,
     needed: int | None = None,
     filtered: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Pool:
     """Problems for which `needed` teachers (None: all) have a correct trace; the first such sample of each is used.
 
-    `after` names, for a teacher that was asked only what another one got right, that other one: a problem that the
+    `if_correct` names, for a teacher that was asked only what another one got right, that other one: a problem that the
     first one lacks is excluded on its account alone. `filtered` has, for each teacher, the traces that a filter left
     out and its rule: they are as if they were not there. Raises `InputError` when no problem is left.
     """
@@ -128,7 +128,7 @@ def pool(
             "at least one",
             "look at `lakon show STUDY funnel` and at the verdicts; check the prompt and the answer format",
         )
-    return Pool(problem_ids, tallies, after or {}, paired, sides[1], beyond, count)
+    return Pool(problem_ids, tallies, if_correct or {}, paired, sides[1], beyond, count)
 
 
 def _enough(needed: int, teachers: int) -> str:
@@ -139,8 +139,8 @@ def _lacks(at: int, tallies: Mapping[str, _Tally]) -> dict[str, str]:
     return {name: why for name, tally in tallies.items() if (why := tally.lacks(at))}
 
 
-def _unpaired(problem_id: str, lacks: Mapping[str, str], after: Mapping[str, str]) -> Exclusion:
-    lacking = [(name, why) for name, why in lacks.items() if after.get(name) not in lacks]
+def _unpaired(problem_id: str, lacks: Mapping[str, str], if_correct: Mapping[str, str]) -> Exclusion:
+    lacking = [(name, why) for name, why in lacks.items() if if_correct.get(name) not in lacks]
     rules = {why for _, why in lacking}
     rule = rules.pop() if len(rules) == 1 else "several_teachers_fail"
     detail = "; ".join(f"{name}: {why}" for name, why in lacking)

@@ -43,7 +43,7 @@ _Samples = Annotated[int, Field(ge=1, le=1024)]
 class _Teacher(Spec):
     samples: _Samples = 1
     """Traces for each problem."""
-    after: Name | None = None
+    if_correct: Name | None = None
     """Another teacher, a cheaper one: this one is asked only for the problems which that one got right. The corpus is
     the same where every teacher must be right, and the rest is not paid for."""
 
@@ -91,7 +91,7 @@ class RecordedTeacher(_Teacher):
     messages_field: str | None = None
     """A chat, as a list or as JSON text: the assistant's last message is the trace, its reasoning in any form that
     endpoints have (`reasoning_content`, `<think>` tags, parts ...)."""
-    opened: bool = False
+    prefills_think: bool = False
     """Texts begin inside the thinking, without an opening tag."""
     finish_field: str | None = None
     """The finish reason: `length` is truncated."""
@@ -142,7 +142,7 @@ class EndpointTeacher(_Asked):
     """`/chat/completions` or `/responses`."""
     system: str | None = None
     """A system message."""
-    opened: bool = False
+    prefills_think: bool = False
     """The server's chat template writes the opening think tag, so that replies begin inside of it."""
     seeded: bool = False
     """Send each sample's own seed, for servers that honour it."""

@@ -56,6 +56,9 @@ class Training(Spec):
     """Decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are clipped to it."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of weights and gradients. `auto` is what the hardware does well, fp32 on processors: state one where studies run on
+    different machines are to be compared."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
 

@@ -38,7 +38,7 @@ class Judge(Spec):
     """A prompt of one's own, with `{problem}`, `{reference}` and `{answer}` in it; Lakon's unless given."""
     api: Literal["chat", "responses"] = "chat"
     """`/chat/completions` or `/responses`."""
-    opened: bool = False
+    prefills_think: bool = False
     """The server's chat template writes the opening think tag, so that replies begin inside of it."""
 
     @field_validator("votes")
@@ -58,7 +58,9 @@ class Judge(Spec):
 
     def as_teacher(self) -> EndpointTeacher:
         """The judge as an author is described: who is asked, and how it is sampled."""
-        return EndpointTeacher(model=self.model, api=self.api, opened=self.opened, sampling=self.sampling)
+        return EndpointTeacher(
+            model=self.model, api=self.api, prefills_think=self.prefills_think, sampling=self.sampling
+        )
 
 
 class Verify(Spec):
