@@ -14,7 +14,7 @@ from lakon.backends.datasets import huggingface, parquet
 from lakon.core.errors import InputError, StudyError
 from lakon.core.records import Problem
 from lakon.pipeline import sources
-from lakon.stages.generate.generate import RecordedTeacher
+from lakon.stages.generate.specs import RecordedTeacher
 from lakon.stages.problems.presets import PRESETS
 from lakon.stages.problems.sources import HuggingFaceProblems, ParquetProblems
 from lakon.study.load import parse_study

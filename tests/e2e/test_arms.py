@@ -49,7 +49,8 @@ from lakon.stages.curate.arms import Pick
 def longest(pool, arm, seed):
     """The longest correct trace of any teacher."""
     def best(candidate):
-        right = [(s.n_tokens, t, s.trace_id) for t in arm.strategy_teachers for s in candidate.samples.get(t, ()) if s.correct]
+        samples = [(t, s) for t in arm.strategy_teachers for s in candidate.samples.get(t, ()) if s.correct]
+        right = [(s.n_tokens, t, s.trace_id) for t, s in samples]
         return max(right)
     return [Pick(c.problem_id, best(c)[1], best(c)[2]) for c in pool]
 '''

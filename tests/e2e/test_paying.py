@@ -79,7 +79,7 @@ def test_samples_are_drawn_until_the_first_correct_one(tmp_path: Path):
 def test_a_dearer_teacher_is_asked_only_what_the_cheaper_one_got_right(tmp_path: Path):
     cheap_wrong = {1, 5, 6}
     tables = ONE.format(extra="", cap=99) + ONE.format(extra='if_correct = "one"', cap=99).replace("one]", "two]")
-    tables = tables.replace('model = "m"\nafter', 'model = "dear"\nafter') + '[arms.a]\nteacher = "two"\n'
+    tables = tables.replace('model = "m"\nif_correct', 'model = "dear"\nif_correct') + '[arms.a]\nteacher = "two"\n'
 
     def answers(body: dict[str, Any], n: int) -> tuple[str, int]:
         wrong = body["model"] == "m" and number(body) in cheap_wrong
@@ -526,7 +526,7 @@ def test_a_pilot_needs_an_endpoint(tmp_path: Path):
 
 
 def test_faults_of_asking_are_found_before_anything_is_asked(tmp_path: Path):
-    tables = ONE.format(extra='until = "correct"\nafter = "two"', cap=9)
+    tables = ONE.format(extra='until = "correct"\nif_correct = "two"', cap=9)
     tables += ONE.format(extra='if_correct = "one"', cap=9).replace("one]", "two]")
     study = study_in(
         tmp_path, tables, "budget = { money = 3.0 }\ncompute = { peak_tflops = 9, parameters = { x = 1 } }"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from e2e_study import cli_in
 
 from lakon import api
 from lakon.core.records import Example, Exclusion, Outcome, Problem, Score, Trace, Verdict
+from lakon.domains.math import DOMAIN
 from lakon.store.artifacts import Artifact
 from lakon.study.load import load_study
 
@@ -173,7 +175,7 @@ def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monke
     write(tmp_path / "traces.jsonl", rows)
     study, store, reports = recorded(tmp_path), tmp_path / ".lakon", tmp_path / "reports"
     api.run(study, store=store, reports=reports)
-    monkeypatch.setattr("lakon.pipeline.steps.corpus_graph.VERIFIER", "math@next")
+    monkeypatch.setattr("lakon.domains.math.DOMAIN", replace(DOMAIN, version="math@next"))
     again = api.run(study, store=store, reports=reports)
     assert [name for name in again.executed if name.startswith(("generate", "problems"))] == []
     assert {"verify/first", "verify/second"} <= set(again.executed)
@@ -230,7 +232,7 @@ def test_a_source_that_shrinks_between_two_runs_loses_nothing_that_was_made(tmp_
     before = artifacts(study)
     write(tmp_path / "problems.jsonl", [*problems[:4]])
     (reasons,) = [e.reasons for e in api.explain(study, store=tmp_path / ".lakon", step="problems/problems")]
-    assert reasons[0].startswith("file: ")
+    assert reasons[0].startswith("source.path: file:")
     lakon("run", "mine.toml", "-q")
     assert artifacts(study)["curate/first"].manifest.rows["examples"] == 4
     write(tmp_path / "problems.jsonl", [*problems])

@@ -135,7 +135,7 @@ def test_a_changed_filter_recomputes_what_depends_on_it_and_explain_says_so(plac
     would = {step for step, each in told.items() if each.state != "cached"}
     assert would == {step for step in told if step.partition("/")[0] in ("screen", "curate", "report")}
     for teacher in ("long", "short"):
-        assert told[f"screen/{teacher}"].reasons == ("repetition: the default then, 0.9 now",)
+        assert told[f"screen/{teacher}"].reasons == ("filters.repetition: the default then, 0.9 now",)
 
 
 def test_an_export_loads_offline_arm_by_arm(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

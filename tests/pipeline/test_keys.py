@@ -9,27 +9,18 @@ import pytest
 
 from lakon.core.errors import StudyError
 from lakon.pipeline.build import build
-from lakon.pipeline.resources import Wiring
-from lakon.stages.generate.generate import EndpointTeacher
+from lakon.stages.generate.specs import EndpointTeacher
+from lakon.store.step import in_order
 from lakon.study.load import load_study, parse_study
 from lakon.study.schema import Study, resolved
 
 
 def payloads(study: Study) -> dict[str, str]:
-    """Step name to its stage version, payload and input names."""
-    wiring = Wiring(study)
-    try:
-        steps: dict[str, str] = {}
-
-        def visit(step: Any) -> None:
-            for source in step.inputs.values():
-                visit(source)
-            steps[step.name] = json.dumps([step.version, step.payload, sorted(step.inputs)], sort_keys=True)
-
-        visit(build(study, wiring).report)
-        return steps
-    finally:
-        wiring.close()
+    """Step name to its version, payload and input names."""
+    return {
+        step.name: json.dumps([step.version, step.payload, sorted(step.sources)], sort_keys=True)
+        for step in in_order([build(study).report])
+    }
 
 
 RAW: dict[str, Any] = {
@@ -138,7 +129,7 @@ def test_a_model_that_teaches_is_shown_the_studys_prompt_unless_it_states_one():
 
 
 def test_the_papers_teacher_is_told_to_box_its_answer():
-    assert json.loads(payloads(load_study("paper"))["generate/gpt-oss"])[1]["prompt"].endswith("\\boxed{}.")
+    assert json.loads(payloads(load_study("paper"))["generate/gpt-oss"])[1]["teacher"]["prompt"].endswith("\\boxed{}.")
 
 
 def test_an_inherited_prompt_without_the_problem_is_one_fault():
@@ -183,7 +174,7 @@ def test_the_judges_version_is_in_the_key_and_the_seed_is_where_an_audit_draws(m
     assert verdicts_of(verify=JUDGED, seed=1) != verdicts_of(verify=JUDGED)
     assert verdicts_of(verify=unaudited, seed=1) == verdicts_of(verify=unaudited)
     before, rules = verdicts_of(verify=JUDGED), verdicts_of()
-    monkeypatch.setattr("lakon.pipeline.steps.corpus_graph.JUDGE_VERSION", "judge@999")
+    monkeypatch.setattr("lakon.pipeline.steps.verdicts.JUDGE_VERSION", "judge@999")
     assert verdicts_of(verify=JUDGED) != before
     assert verdicts_of() == rules
 

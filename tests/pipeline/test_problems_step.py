@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 import tomllib
 from pathlib import Path
 
 from lakon.core.records import Exclusion, Problem
-from lakon.pipeline.steps import problems as intake
+from lakon.pipeline.places import Places
+from lakon.pipeline.resources import RunResources
+from lakon.pipeline.steps.problems import decontaminate_step, read_step
 from lakon.stages.problems.sources import JsonlProblems
 from lakon.store.artifacts import Artifact, Store
-from lakon.store.step import StepContext
-from lakon.study.schema import Study
+from lakon.store.runner import run
+from lakon.store.step import AnyStep
+from lakon.study.schema import Run, Study
 
 BAKER = (
     "A baker sells 3 of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as are left "
@@ -35,11 +37,29 @@ class Silent:
     def show(self, **figures: float) -> None: ...
 
 
-def made(store: Store, label: str, body: intake.Body, **inputs: Artifact) -> Artifact:
-    named = {name.replace("_", ":"): artifact for name, artifact in inputs.items()}
-    out = store.begin("step", label, label)
-    body(StepContext(inputs=named, out=out, store=store, progress=Silent(), stop=threading.Event()))
-    return out.commit(stage="step", label=label, version=1, key=label, payload={}, inputs={})
+class Quiet:
+    """A watcher that says nothing."""
+
+    def progress(self, step: AnyStep) -> Silent:
+        return Silent()
+
+    def started(self, step: AnyStep) -> None: ...
+
+    def finished(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None: ...
+
+    def failed(self, step: AnyStep, error: BaseException) -> None: ...
+
+    def left(self, step: str, why: str) -> None: ...
+
+
+def artifacts_of(store: Store, places: Places, *steps: AnyStep) -> list[Artifact]:
+    """What the steps make, in a run that shares nothing but where files lie."""
+    resources = RunResources(Run(), places, store)
+    try:
+        result = run(store, list(steps), Quiet(), resources=resources)
+    finally:
+        resources.close()
+    return [result.artifacts[step] for step in steps]
 
 
 def source(path: Path, *texts: str, count: int | None = None) -> JsonlProblems:
@@ -51,16 +71,16 @@ def source(path: Path, *texts: str, count: int | None = None) -> JsonlProblems:
 def test_the_tables_of_the_first_steps_hold_groups_and_exclusions_and_their_folders_nothing_else(tmp_path: Path):
     store = Store(tmp_path / "store")
     texts = ["What is 3 + 4?", BAKER, " ", BAKER.replace("48", "96"), "Name a prime below 10.", "What is 5 + 2?"]
-    problems = made(store, "problems", intake.problems(source(tmp_path / "problems.jsonl", *texts), 0))
+    places, spec = Places(), Study.model_validate(tomllib.loads(STUDY)).decontaminate
+    first = read_step("problems", source(tmp_path / "problems.jsonl", *texts), 0, places)
+    own = read_step("own", source(tmp_path / "bench.jsonl", "(a) Name a prime below 10."), 0, places)
+    problems, bench, clean = artifacts_of(store, places, first, own, decontaminate_step(spec, first, {"own": own}))
     rows = list(problems.read("problems", Problem))
     assert [row.prompt for row in rows] == [text for text in texts if text.strip()]
     assert [row.duplicate_group for row in rows] == [None, rows[1].problem_id, rows[1].problem_id, None, None]
     assert [left.rule for left in problems.read("exclusions", Exclusion)] == ["empty_prompt"]
     assert problems.manifest.facts == {"rows_read": 6}
 
-    bench = made(store, "bench", intake.problems(source(tmp_path / "bench.jsonl", "(a) Name a prime below 10."), 0))
-    body = intake.decontaminate(Study.model_validate(tomllib.loads(STUDY)))
-    clean = made(store, "clean", body, problems=problems, benchmark_own=bench)
     assert list(clean.read("problems", Problem)) == [*rows[:3], rows[4]]
     (left,) = clean.read("exclusions", Exclusion)
     assert (left.subject, left.rule) == (rows[3].problem_id, "contaminated")
@@ -75,8 +95,9 @@ def test_the_tables_of_the_first_steps_hold_groups_and_exclusions_and_their_fold
 
 def test_a_sample_keeps_its_near_duplicates_together(tmp_path: Path):
     texts = [BAKER.replace("48", str(40 + n)) for n in range(30)]
-    body = intake.problems(source(tmp_path / "problems.jsonl", *texts, count=7), 3)
-    problems = made(Store(tmp_path / "store"), "sample", body)
+    places = Places()
+    step = read_step("sample", source(tmp_path / "problems.jsonl", *texts, count=7), 3, places)
+    (problems,) = artifacts_of(Store(tmp_path / "store"), places, step)
     rows = list(problems.read("problems", Problem))
     assert {row.duplicate_group for row in rows} == {rows[0].problem_id}
     assert [int(row.reference) for row in rows] == sorted(int(row.reference) for row in rows)

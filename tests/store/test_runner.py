@@ -5,32 +5,59 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lakon.core.errors import AuthorError, BudgetSpent, InputError, LakonError, RunStopped, StoreError
 from lakon.core.records import Problem
+from lakon.core.spec import Spec
 from lakon.store.artifacts import MANIFEST, Store, read_artifact
-from lakon.store.runner import HERE, inspect, run
+from lakon.store.runner import IN_PROCESS, inspect, run
 from lakon.store.step import Step, StepContext
+
+
+class Values(Spec):
+    """The arguments of a test's step."""
+
+    values: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Named:
+    """The inputs of a test's step."""
+
+    steps: dict[str, Any]
+
+
+Body = Callable[[StepContext[Named, None]], None]
 
 
 def step(
     name: str,
-    payload: dict[str, object] | None = None,
+    values: dict[str, object] | None = None,
     *,
-    body: Callable[[StepContext], None] | None = None,
-    here: bool = False,
-    **inputs: Step,
-) -> Step:
-    """A step that writes its inputs' texts and its payload's `text`."""
+    body: Body | None = None,
+    in_process: bool = False,
+    **inputs: Step[Values],
+) -> Step[Values]:
+    """A step that writes its inputs' texts and its arguments' `text`."""
 
-    def write(ctx: StepContext) -> None:
-        texts = [(a.folder / "text").read_text() for _, a in sorted(ctx.inputs.items())]
-        ctx.out.write_text("text", "".join(texts) + str((payload or {}).get("text", "")))
+    def write(ctx: StepContext[Named, None], args: Values) -> None:
+        texts = [(a.folder / "text").read_text() for _, a in sorted(ctx.inputs.steps.items())]
+        ctx.out.write_text("text", "".join(texts) + str(args.values.get("text", "")))
 
-    return Step(stage="s", label=name, version=1, payload=payload or {}, inputs=inputs, here=here, run=body or write)
+    return Step(
+        stage="s",
+        label=name,
+        version=1,
+        args=Values(values=values or {}),
+        inputs=Named(inputs),
+        in_process=in_process,
+        body=write if body is None else lambda ctx, args: body(ctx),
+    )
 
 
 def chain(text: str = "a") -> Step:
@@ -56,7 +83,7 @@ def test_a_changed_field_runs_the_step_and_what_stands_on_it(store: Store, diary
 
 
 def test_same_bytes_upstream_disturb_nothing_downstream(store: Store, diary):
-    def constant(ctx: StepContext) -> None:
+    def constant(ctx: StepContext[Named, None]) -> None:
         ctx.out.write_text("text", "same")
 
     first = step("first", {"n": 1}, body=constant)
@@ -75,8 +102,8 @@ def test_facts_are_the_same_in_the_run_that_made_them_and_in_the_next(store: Sto
 
 
 def test_facts_measured_on_the_way_move_no_key(store: Store, diary):
-    def noisy(value: float) -> Callable[[StepContext], None]:
-        def body(ctx: StepContext) -> None:
+    def noisy(value: float) -> Callable[[StepContext[Named, None]], None]:
+        def body(ctx: StepContext[Named, None]) -> None:
             ctx.out.write_text("text", "same")
             ctx.out.facts["seconds"] = value
 
@@ -90,7 +117,7 @@ def test_facts_measured_on_the_way_move_no_key(store: Store, diary):
 def test_two_steps_with_one_key_run_once(store: Store, diary):
     calls: list[str] = []
 
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         calls.append("ran")
         ctx.out.write_text("text", "t")
 
@@ -103,7 +130,7 @@ def test_two_steps_with_one_key_run_once(store: Store, diary):
 def test_independent_steps_run_side_by_side(store: Store, diary):
     met = threading.Barrier(2, timeout=20)
 
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         met.wait()
         ctx.out.write_text("text", "t")
 
@@ -114,14 +141,14 @@ def test_independent_steps_run_side_by_side(store: Store, diary):
 def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: Store, diary):
     counting, crowd = threading.Lock(), list[int]()
     running = 0
-    beside, third = threading.Barrier(HERE + 1, timeout=30), threading.Event()
+    beside, third = threading.Barrier(IN_PROCESS + 1, timeout=30), threading.Event()
 
-    def on_tables(ctx: StepContext) -> None:
+    def on_tables(ctx: StepContext[Named, None]) -> None:
         nonlocal running
         with counting:
             running += 1
             crowd.append(running)
-            last = len(crowd) > HERE
+            last = len(crowd) > IN_PROCESS
         if last:
             third.set()
         else:
@@ -130,19 +157,19 @@ def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: 
             running -= 1
         ctx.out.write_text("text", "")
 
-    def elsewhere(ctx: StepContext) -> None:
+    def elsewhere(ctx: StepContext[Named, None]) -> None:
         beside.wait()  # with as many steps on tables as there may be
         assert third.wait(30), "a place that is free again is taken while others run"
         ctx.out.write_text("text", "")
 
-    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, here=True) for i in range(HERE + 2)]
+    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, in_process=True) for i in range(IN_PROCESS + 2)]
     done = run(store, [*many, step("asked", body=elsewhere)], diary)
-    assert len(done.executed) == HERE + 3
-    assert max(crowd) == HERE
+    assert len(done.executed) == IN_PROCESS + 3
+    assert max(crowd) == IN_PROCESS
 
 
 def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, diary):
-    def broken(ctx: StepContext) -> None:
+    def broken(ctx: StepContext[Named, None]) -> None:
         raise InputError("nothing", "something", "mend it")
 
     first = step("first", {"text": "a"})
@@ -153,7 +180,7 @@ def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, 
 
 
 def test_a_bug_in_a_step_keeps_its_traceback_and_names_the_step(store: Store, diary):
-    def buggy(ctx: StepContext) -> None:
+    def buggy(ctx: StepContext[Named, None]) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError) as caught:
@@ -164,7 +191,7 @@ def test_a_bug_in_a_step_keeps_its_traceback_and_names_the_step(store: Store, di
 def test_a_stop_ends_the_run_and_the_next_one_goes_on(store: Store, diary):
     stop = threading.Event()
 
-    def stopping(ctx: StepContext) -> None:
+    def stopping(ctx: StepContext[Named, None]) -> None:
         stop.set()
         ctx.out.write_text("text", "a")
 
@@ -181,7 +208,7 @@ def test_force_executes_the_named_step_and_early_cutoff_spares_the_rest(store: S
 
 
 def test_retry_executes_only_what_recorded_errors(store: Store, diary):
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         ctx.out.write_text("text", "a")
         ctx.out.facts["errors"] = 0 if ctx.retry else 2
 
@@ -195,7 +222,7 @@ def test_retry_executes_only_what_recorded_errors(store: Store, diary):
 def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_then(store: Store, diary):
     left = [2, 1, 0]
 
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         ctx.out.write_text("text", "a")
         ctx.out.facts.update(errors=2, owed=left.pop(0))
 
@@ -212,7 +239,7 @@ def test_failed_rows_with_retries_left_are_tried_by_the_next_run_and_used_until_
 def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: Store, diary, why: LakonError):
     refused = False
 
-    def flaky(ctx: StepContext) -> None:
+    def flaky(ctx: StepContext[Named, None]) -> None:
         ctx.out.write_text("text", "half")
         if refused:
             raise why
@@ -235,7 +262,7 @@ def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: S
 def test_what_takes_the_place_of_an_artifact_leaves_one_of_them(store: Store, diary):
     owed = 3
 
-    def flaky(ctx: StepContext) -> None:
+    def flaky(ctx: StepContext[Named, None]) -> None:
         ctx.out.write_text("text", f"{owed} to go")
         ctx.out.facts["owed"] = owed
 
@@ -264,7 +291,7 @@ def test_a_manifest_whose_files_are_gone_is_not_there(store: Store, diary):
 
 
 def test_a_second_run_on_the_store_is_refused_and_names_the_first(store: Store, diary):
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         with pytest.raises(StoreError, match=r"process \d+ on"):
             run(store, [step("inner")], diary)
         ctx.out.write_text("text", "t")
@@ -280,10 +307,15 @@ def test_an_unwritable_store_is_a_store_error(tmp_path: Path, diary):
 
 
 def test_a_manifest_says_what_the_key_depends_on(store: Store, diary):
-    def body(ctx: StepContext) -> None:
+    def body(ctx: StepContext[Named, None]) -> None:
         ctx.out.write("problems", [Problem.of("p", "r")])
 
     artifact = next(iter(run(store, [step("a", {"k": "v"}, body=body)], diary).artifacts.values()))
     raw = json.loads((artifact.folder / MANIFEST).read_text())
-    assert (raw["payload"], raw["rows"], raw["stage"], raw["label"]) == ({"k": "v"}, {"problems": 1}, "s", "a")
+    assert (raw["payload"], raw["rows"], raw["stage"], raw["label"]) == (
+        {"values": {"k": "v"}},
+        {"problems": 1},
+        "s",
+        "a",
+    )
     assert [entry["path"] for entry in raw["files"]] == ["problems-00000.parquet"]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakon.core.errors import StoreError
-from lakon.core.records import RECORDS, Exclusion, Problem, Trace
+from lakon.core.records import LIGHT_RECORDS, RECORDS, Exclusion, Problem, Trace, TraceCounts
 from lakon.store import tables
 from lakon.store.tables import read_shard, schema_of, write_table
 
@@ -26,6 +26,30 @@ def test_optional_fields_are_nullable_and_tuples_are_lists():
     assert schema.field("tags").type == pa.list_(pa.large_string())
     assert schema.field("duplicate_group").nullable
     assert not schema.field("prompt").nullable
+
+
+@pytest.mark.parametrize("record", LIGHT_RECORDS, ids=lambda record: record.__name__)
+def test_a_light_record_has_some_columns_of_its_table_as_they_are(record: type):
+    full, light = schema_of(LIGHT_RECORDS[record]), schema_of(record)
+    assert len(light) < len(full)
+    assert list(light) == [full.field(name) for name in light.names]
+
+
+def test_a_light_record_has_no_texts_and_reads_none(tmp_path: Path):
+    rows = [
+        Trace(trace_id=f"{i}", problem_id="p", author="a", sample_index=i, reasoning="long", n_reasoning=3, n_answer=i)
+        for i in range(2)
+    ]
+    (shard,) = write_table(tmp_path, "traces", rows)
+    light = list(read_shard(shard, TraceCounts))
+    assert [(row.trace_id, row.sample_index, row.n_tokens) for row in light] == [("0", 0, 3), ("1", 1, 4)]
+    assert not any(hasattr(light[0], name) for name in ("reasoning", "answer"))
+
+
+def test_a_light_record_is_not_read_from_a_shard_of_other_columns(tmp_path: Path):
+    (shard,) = write_table(tmp_path, "verdicts", [])
+    with pytest.raises(StoreError, match="run the study again"):
+        list(read_shard(shard, TraceCounts))
 
 
 def test_rows_come_back_as_they_were_over_several_shards(tmp_path: Path):

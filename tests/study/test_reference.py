@@ -19,7 +19,8 @@ DOC = Path(__file__).parents[2] / "docs" / "study.md"
 
 def specs(of: type[Spec]) -> Iterator[type[Spec]]:
     for spec in of.__subclasses__():
-        if spec.__module__.startswith("lakon.") and not spec.__name__.startswith("_"):
+        of_studies = spec.__module__.startswith("lakon.") and not spec.__module__.startswith("lakon.pipeline")
+        if of_studies and not spec.__name__.startswith("_") and not spec.__name__.endswith("Spec"):
             yield spec
         yield from specs(spec)
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lakon.api._session import StudyLike, open_store, opened, planned
+from lakon.api._session import StudyLike, open_store, opened
 from lakon.core.errors import InputError
 from lakon.outputs import corpus_summary as looks
 from lakon.outputs.dataset import HUB, ExportSummary, upload
 from lakon.outputs.dataset import write as write_export
+from lakon.pipeline.build import build
 from lakon.store.runner import inspect
 
 
@@ -26,16 +27,16 @@ def export(
     """Every arm as Parquet in the conversational layout, with a card, in a new folder or at `hf://user/name` (private
     unless `public`). Raises `InputError` when arms are not built yet."""
     loaded = opened(study, overrides)
-    with planned(loaded) as (_, graph):
-        states = {s.step: s for s in inspect(open_store(loaded, store), [graph.report])}
-        arms = {f"{a}" if rule == "problems" else f"{a}-{rule}": states[step] for (a, rule), step in graph.arms.items()}
-        missing = [name for name, state in arms.items() if state.artifact is None]
-        if missing:
-            raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "lakon run STUDY")
-        built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
-        found = {s.step.name: s.artifact for s in states.values() if s.artifact is not None}
-        problems = states[graph.problems].artifact
-        assert problems is not None, "arms are made of it, and are there"
+    graph = build(loaded)
+    states = {state.step: state for state in inspect(open_store(loaded, store), [graph.report])}
+    arms = {matched.folder: states[step] for matched, step in graph.arms.items()}
+    missing = [name for name, state in arms.items() if state.artifact is None]
+    if missing:
+        raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "lakon run STUDY")
+    built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
+    found = {state.step.name: state.artifact for state in states.values() if state.artifact is not None}
+    problems = states[graph.problems].artifact
+    assert problems is not None, "arms are made of it, and are there"
     funnel, name = looks.funnel(loaded, found), str(to)
     if not name.startswith(HUB):
         return write_export(loaded, built, problems, funnel, Path(to))

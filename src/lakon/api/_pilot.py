@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakon.api._run import raise_faults
-from lakon.api._session import StudyLike, open_store, opened, planned
+from lakon.api._session import StudyLike, open_resources, open_store, opened
 from lakon.core.errors import InputError
 from lakon.core.records import Outcome, Trace, Verdict
+from lakon.pipeline.build import build, pilot_steps
 from lakon.pipeline.pending import spent_in
-from lakon.pipeline.steps.pilots import pilots
+from lakon.pipeline.spent import spent_before
 from lakon.progress.interrupts import interruptible
 from lakon.progress.status import StatusFile, extent, status_path
 from lakon.progress.terminal import Watch
@@ -51,18 +52,19 @@ def pilot(
     """
     loaded = opened(study, overrides)
     place, stop = open_store(loaded, store), threading.Event()
-    with planned(loaded, stop) as (wiring, graph):
-        steps = pilots(graph, wiring, problems)
-        if not steps:
-            raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
-        raise_faults(loaded, wiring, list(steps))
+    graph = build(loaded)
+    steps = pilot_steps(graph, problems)
+    if not steps:
+        raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
+    with open_resources(graph, place, stop) as resources:
+        raise_faults(loaded, resources, list(steps))
         states = inspect(place, [graph.report])
-        wiring.count_earlier(spent_in(graph, states), place)
+        resources.count_earlier(spent_before(loaded, spent_in(graph, states), place))
         targets = list(steps.values())
         part = extent(f"pilot of {problems}", targets, states)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
-        with interruptible(wiring, watch), watch:
-            result = run_steps(place, targets, watch, stop=stop)
+        with interruptible(resources, watch), watch:
+            result = run_steps(place, targets, watch, resources=resources, stop=stop)
     return [_pilot(name, result.artifacts[step]) for name, step in steps.items()]
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lakon.api._session import StudyLike, open_store, opened, planned
+from lakon.api._session import StudyLike, open_store, opened
 from lakon.core.records import Outcome, Problem, Verdict
 from lakon.pipeline.budget import Funds, funds
-from lakon.pipeline.build import Plan
+from lakon.pipeline.build import build
 from lakon.pipeline.cost import Work, estimate
 from lakon.pipeline.pending import spent_in
+from lakon.pipeline.plan import Plan
 from lakon.pipeline.spent import Kept, kept, spent_before
-from lakon.stages.generate.generate import EndpointTeacher
 from lakon.store.artifacts import Store
 from lakon.store.runner import StepState, inspect
 
@@ -24,8 +24,7 @@ def plan(
     """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
     inputs whose content is not known yet."""
     loaded = opened(study, overrides)
-    with planned(loaded) as (_, graph):
-        return inspect(open_store(loaded, store), [graph.report])
+    return inspect(open_store(loaded, store), [build(loaded).report])
 
 
 class Bill(NamedTuple):
@@ -45,14 +44,14 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
     """The plan with what each owed step will take, and whether the budget has room for it."""
     loaded = opened(study, overrides)
     place = open_store(loaded, store)
-    with planned(loaded) as (_, graph):
-        states = inspect(place, [graph.report])
-        ledgers = _kept(graph, states, place)
+    graph = build(loaded)
+    states = inspect(place, [graph.report])
+    ledgers = _kept(graph, states, place)
     works = estimate(graph, states, ledgers)
     spent = spent_before(loaded, spent_in(graph, states), place)
     # Where a step is done, its replies are in use as they are: a run does not pay for them again.
     undone = {state.step for state in states if state.artifact is None}
-    lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and graph.teachers[n][0] in undone}
+    lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and graph.teachers[n].traces in undone}
     return Bill(states, works, funds(loaded, works, spent), lost, place.root)
 
 
@@ -64,11 +63,11 @@ def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, Kept]
         return {}
     problems = list(artifact.read("problems", Problem))
     cached = {state.step for state in states if state.state == "cached"}
-    owed = [name for name, (traces, _) in graph.teachers.items() if traces not in cached]
-    asked = {name: problems for name in owed if isinstance(graph.study.teachers[name], EndpointTeacher)}
+    owed = [name for name, graded in graph.teachers.items() if graded.traces not in cached]
+    asked = {name: problems for name in owed if graph.study.teachers[name].is_served}
     for name in asked:
         before = graph.study.teachers[name].if_correct
-        verdicts = made[graph.teachers[before][1]] if before is not None else None
+        verdicts = made[graph.teachers[before].verdicts] if before is not None else None
         if verdicts is not None:
             right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
             asked[name] = [problem for problem in problems if problem.problem_id in right]

@@ -9,18 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened, planned
+from lakon.api._session import StudyLike, check_steps, is_named, open_resources, open_store, opened
 from lakon.core.errors import InputError, StudyError
 from lakon.outputs.run_notes import run_notes
+from lakon.pipeline.build import build
 from lakon.pipeline.pending import asking, left_alone, spent_in
-from lakon.pipeline.resources import Wiring
+from lakon.pipeline.resources import RunResources
+from lakon.pipeline.spent import spent_before
 from lakon.progress.interrupts import interruptible
 from lakon.progress.status import StatusFile, extent, status_path
 from lakon.progress.terminal import Watch
 from lakon.store.artifacts import Store
 from lakon.store.runner import Mode, RunResult, StepState, inspect
 from lakon.store.runner import run as run_steps
-from lakon.store.step import Step
+from lakon.store.step import AnyStep
 from lakon.study.consistency import run_faults
 from lakon.study.schema import Study
 
@@ -64,7 +66,8 @@ def run(
         todo = f"add --mode force to execute it again, or end there with --until {steps[0]}"
         raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()
-    with planned(loaded, stop) as (wiring, graph):
+    graph = build(loaded)
+    with open_resources(graph, place, stop) as resources:
         states = whole = inspect(place, [graph.report])
         check_steps(steps, states)
         targets = [graph.report]
@@ -76,16 +79,23 @@ def run(
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
             return _summary(loaded, result, graph.report, len(states), place, Path(reports))
-        raise_faults(loaded, wiring, asking(graph, states, place, mode, frozenset(steps)))
-        wiring.count_earlier(spent_in(graph, states), place)
+        raise_faults(loaded, resources, asking(graph, states, place, mode, frozenset(steps)))
+        resources.count_earlier(spent_before(loaded, spent_in(graph, states), place))
         part = extent(_asked_for(mode, steps, until), targets, whole)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
-        left = left_alone(graph, states, wiring, place) if mode == "cached" else {}
-        with interruptible(wiring, watch), watch:
+        left = left_alone(graph, states, resources, place) if mode == "cached" else {}
+        with interruptible(resources, watch), watch:
             for step, why in left.items():
                 watch.left(step, why)
             result = run_steps(
-                place, targets, watch, mode=mode, forced=frozenset(steps), left=frozenset(left), stop=stop
+                place,
+                targets,
+                watch,
+                resources=resources,
+                mode=mode,
+                forced=frozenset(steps),
+                left=frozenset(left),
+                stop=stop,
             )
     return _summary(loaded, result, graph.report, len(states), place, Path(reports))
 
@@ -108,14 +118,14 @@ def _asked_for(mode: Mode, steps: tuple[str, ...], until: str | None) -> str:
     return " ".join(["run", *options, *([f"--until {until}"] if until is not None else [])])
 
 
-def raise_faults(study: Study, wiring: Wiring, asking: list[str]) -> None:
+def raise_faults(study: Study, resources: RunResources, asking: list[str]) -> None:
     """Raise `StudyError` with all that stands in the way of running, the endpoints' own faults included."""
-    faults = run_faults(study) or wiring.endpoint_faults(asking)
+    faults = run_faults(study) or resources.endpoint_faults(study.served, asking)
     if faults:
         raise StudyError(faults, study=study.name)
 
 
-def _summary(study: Study, result: RunResult, last: Step, steps: int, place: Store, reports: Path) -> RunSummary:
+def _summary(study: Study, result: RunResult, last: AnyStep, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
     done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result))
     if artifact is None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lakon.core.errors import InputError, StudyError, near_miss
-from lakon.pipeline.build import Plan, build
-from lakon.pipeline.resources import Wiring
+from lakon.pipeline.plan import Plan
+from lakon.pipeline.resources import RunResources
 from lakon.store.artifacts import Store
 from lakon.store.runner import StepState
 from lakon.study.consistency import faults_of
@@ -47,13 +47,13 @@ def open_store(study: Study | None = None, store: str | Path | None = None) -> S
 
 
 @contextlib.contextmanager
-def planned(study: Study, stop: threading.Event | None = None) -> Iterator[tuple[Wiring, Plan]]:
-    """The study's steps and what their bodies share, which is closed at the end."""
-    wiring = Wiring(study, stop)
+def open_resources(plan: Plan, store: Store, stop: threading.Event | None = None) -> Iterator[RunResources]:
+    """What the steps of a run share, which is closed at the end."""
+    resources = RunResources(plan.study.run, plan.places, store, stop)
     try:
-        yield wiring, build(study, wiring)
+        yield resources
     finally:
-        wiring.close()
+        resources.close()
 
 
 def check_steps(names: Iterable[str], states: Sequence[StepState]) -> None:

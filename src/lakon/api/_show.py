@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened, planned
+from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened
 from lakon.core.errors import InputError, near_miss
 from lakon.core.records import RECORDS, Problem, Trace, Verdict
 from lakon.outputs import corpus_summary as looks
+from lakon.pipeline.build import build
+from lakon.store.artifacts import Artifact
 from lakon.store.runner import inspect
 
 
@@ -104,16 +106,15 @@ def look(
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
     loaded = opened(study, overrides)
-    with planned(loaded) as (_, graph):
-        states = inspect(open_store(loaded, store), [graph.report])
-        if step is not None:
-            check_steps((step,), states)
-        found = {
-            state.step.name: state.artifact
-            for state in states
-            if state.artifact is not None
-            and (step is None or is_named(step, state) or (view == "examples" and state.step is graph.problems))
-        }
+    graph = build(loaded)
+    states = inspect(open_store(loaded, store), [graph.report])
+    if step is not None:
+        check_steps((step,), states)
+    found: dict[str, Artifact] = {}
+    for state in states:
+        wanted = step is None or is_named(step, state) or (view == "examples" and state.step is graph.problems)
+        if wanted and state.artifact is not None:
+            found[state.step.name] = state.artifact
     rows = LOOKS[view](loaded, found)[:limit]
     if not rows:
         whose = f" of {step}" if step else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from lakon.core.errors import InputError
-from lakon.domains.math import MathVerifier
+from lakon.domains import registry
 from lakon.progress.terminal import metered
 from lakon.standalone.verify_file.grade import Fields, FileSummary, grade_file
 
@@ -19,12 +20,14 @@ def verify_file(
     prediction: str = "prediction",
     finish: str | None = None,
     prefix: str = "",
+    domain: str = "math",
     workers: int | None = None,
     limit_s: float = 5.0,
     quiet: bool = True,
 ) -> FileSummary:
     """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
     call goes on after the last whole row. `prefix` goes before the names of the verdict's fields.
+    `domain` says what "correct" means.
 
     Raises `InputError` for a fault of the whole file, `RunStopped` when interrupted.
     """
@@ -32,8 +35,6 @@ def verify_file(
         found = f"a limit of {limit_s:g} s and {workers or 'as many workers as cores'}"
         raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
     fields = Fields(gold=gold, prediction=prediction, finish=finish, prefix=prefix)
-    with (
-        MathVerifier(workers or os.cpu_count() or 1, limit_s) as verifier,
-        metered("verify", quiet=quiet) as meter,
-    ):
+    verifier = registry.domain(domain).make_verifier(workers or os.cpu_count() or 1, limit_s)
+    with contextlib.closing(verifier), metered("verify", quiet=quiet) as meter:
         return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

@@ -16,6 +16,7 @@ from lakon.core.score_text import counted, money
 from lakon.outputs.run_notes import lost_line
 from lakon.pipeline.budget import Funds
 from lakon.pipeline.cost import Work, total
+from lakon.study.names import StepName
 
 _UNITS = {"train": "example", "judge": "judgement"}
 _PAID = ("ask", "judge")
@@ -76,7 +77,7 @@ def _sums(works: dict[str, Work]) -> list[str]:
 
 def _uncounted(works: dict[str, Work]) -> str:
     """Whom a sum of money leaves out, and why."""
-    paid = {step.partition("/")[2]: work for step, work in works.items() if work.kind == "ask" and work.rows != 0}
+    paid = {StepName.of(step).label: work for step, work in works.items() if work.kind == "ask" and work.rows != 0}
     unpriced = [name for name, work in paid.items() if work.money is None and work.tokens is not None]
     unknown = [name for name, work in paid.items() if work.tokens is None]
     parts = [f"no price for {', '.join(unpriced)}"] if unpriced else []

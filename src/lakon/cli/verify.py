@@ -29,6 +29,9 @@ def verify(
         str,
         typer.Option(help="Goes before the verdict's fields: `graded_` for rows that have an `outcome` of their own."),
     ] = "",
+    domain: Annotated[
+        str, typer.Option(help='What "correct" means: math, or package.module:name of a Domain of one\'s own.')
+    ] = "math",
     workers: Annotated[int | None, typer.Option(help="Processes for algebra. Default: one a core.")] = None,
     limit: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 5.0,
     as_json: JsonOpt = False,
@@ -45,6 +48,7 @@ def verify(
         prediction=prediction,
         finish=finish,
         prefix=prefix,
+        domain=domain,
         workers=workers,
         limit_s=limit,
         quiet=as_json,

@@ -7,10 +7,10 @@ its own instead of patching.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-from lakon.core.records import Example, Loss, Outcome
+from lakon.core.records import ExampleLengths, Loss, Outcome
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -176,6 +176,24 @@ class Verifier(Protocol):
         """One grading a row, in order; never raises for a row, and bounded in time for each."""
         ...
 
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """What "correct" means: all that the rest of Lakon needs to know of a domain."""
+
+    version: str
+    """`name@N`; it is in the keys of verdicts, so raise N when the meaning changes."""
+    make_verifier: Callable[[int, float], Verifier]
+    """A verifier with so many worker processes; a row may take so many seconds."""
+    read_reference: Callable[[str], str]
+    """The final answer that a reference stands for."""
+    write_answer: Callable[[str], str] = str
+    """A reply with this final answer, as the verifier expects one: mathematics wants a box."""
+
 
 class Jury(Protocol):
     """How an LLM judge is asked about an answer, how its replies are read, and how votes become a decision."""
@@ -219,10 +237,8 @@ class Trained:
     """What a training run has to say beside the checkpoint that it wrote."""
 
     losses: list[Loss]
-    dropped: list[Example]
+    dropped: list[ExampleLengths]
     """Examples longer than the maximal length: left out, and said so."""
-    facts: dict[str, object] = field(default_factory=dict[str, object])
-    """Steps, tokens, seconds, precision, versions: recorded, never hashed."""
 
 
 class Engine(Protocol):
@@ -231,6 +247,11 @@ class Engine(Protocol):
     @property
     def slots(self) -> int:
         """How many calls run at the same time."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use."""
         ...
 
     def map(self, function: Callable[[S], T], batches: Iterable[S]) -> Iterator[T]:

@@ -2,6 +2,9 @@
 
 A trace is a trace: what a teacher wrote for the corpus and what a student wrote in an evaluation are the same
 record, made by the same code. Each record's Arrow schema is derived from its annotations in `store.tables`.
+
+Beside a full record stand light ones, whose fields are some of its columns: a table of gigabytes is read as one of
+these where its long texts are not needed, and what was not read is not there to be taken for an empty text.
 """
 
 from __future__ import annotations
@@ -59,6 +62,24 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemTags:
+    """A light `Problem`: what figures are grouped and clustered by."""
+
+    problem_id: str
+    tags: tuple[str, ...]
+    duplicate_group: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemOrigin:
+    """A light `Problem`: the row that it was read from, and the fields that are kept of it."""
+
+    problem_id: str
+    source: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What one author wrote for one problem, once. `error` is set when there is nothing else."""
 
@@ -90,6 +111,41 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceAnswer:
+    """A light `Trace`: what a verifier may see, which is no reasoning."""
+
+    trace_id: str
+    problem_id: str
+    sample_index: int
+    answer: str
+    finish_reason: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceCounts:
+    """A light `Trace`: its numbers, and none of its texts."""
+
+    trace_id: str
+    problem_id: str
+    sample_index: int
+    completion_tokens: int | None
+    n_reasoning: int
+    n_answer: int
+    latency_s: float | None
+    error: str | None
+
+    @property
+    def n_tokens(self) -> int:
+        """Reasoning and answer in the study's common tokenizer."""
+        return self.n_reasoning + self.n_answer
+
+
+AnsweredTrace = Trace | TraceAnswer
+"""A trace with its answer: what is verified."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a verifier says of a trace, and which of its methods said so."""
 
@@ -103,6 +159,17 @@ class Verdict:
     verifier: str
     judge_tokens: int | None = None
     """Tokens that a judge generated about this answer; none when the replies about an equal answer were used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictOutcome:
+    """A light `Verdict`: the outcome and the answer that was graded, without how they were found."""
+
+    trace_id: str
+    problem_id: str
+    sample_index: int
+    outcome: str
+    extracted: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +219,19 @@ class Example:
     """The system message before the prompt, for instance `Reasoning effort: low`; empty for none."""
     n_prompt: int = 0
     """Tokens of system message and prompt in the study's common tokenizer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleLengths:
+    """A light `Example`: how long it is and how often it is trained, without prompt and completion."""
+
+    arm: str
+    problem_id: str
+    trace_id: str
+    phase: int
+    repeats: int
+    n_tokens: int
+    n_prompt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,3 +300,13 @@ RECORDS: dict[str, type] = {
     "scores": Score,
 }
 """Table name to record type: the tables of a store. `gradings` are what the rules said before a judge was heard."""
+
+LIGHT_RECORDS: dict[type, type] = {
+    ProblemTags: Problem,
+    ProblemOrigin: Problem,
+    TraceAnswer: Trace,
+    TraceCounts: Trace,
+    VerdictOutcome: Verdict,
+    ExampleLengths: Example,
+}
+"""Light record to the full one, some of whose columns are its fields."""

@@ -37,10 +37,25 @@ class Spec(BaseModel):
         return {**given, **{name: _worded(given[name]) for name in numbers}}
 
     def payload(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """Plain values for a fingerprint: the fields that differ from their defaults."""
-        kept = self.model_dump(mode="json", exclude_defaults=True, exclude=set(exclude))
-        kind = getattr(self, "kind", None)
-        return {"kind": kind, **kept} if kind is not None else kept
+        """Plain values for a fingerprint: the fields that differ from their defaults, and the `kind` of what has one.
+        `model_validate` of a whole payload gives an equal spec."""
+        kept: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            is_default = not field.is_required() and value == field.get_default(call_default_factory=True)
+            if name not in exclude and not field.exclude and (name == "kind" or not is_default):
+                kept[name] = _plain(value)
+        return kept
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Spec):
+        return value.payload()
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in cast("tuple[object, ...] | list[object]", value)]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in cast("dict[str, object]", value).items()}
+    return value
 
 
 def _has_numbers(annotation: object) -> bool:

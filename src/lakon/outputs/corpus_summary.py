@@ -10,10 +10,22 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from lakon.core.records import UNGRADED, Example, Exclusion, Outcome, Problem, Profile, Trace, Verdict
+from lakon.core.records import (
+    UNGRADED,
+    Example,
+    ExampleLengths,
+    Exclusion,
+    Outcome,
+    ProblemOrigin,
+    Profile,
+    TraceCounts,
+    VerdictOutcome,
+)
 from lakon.stages.curate.profile import summarise
 from lakon.stages.report.funnel import left_of_recordings
 from lakon.store.artifacts import Artifact
+from lakon.store.facts import PoolFacts
+from lakon.study.names import OWN, POOL, StepName
 from lakon.study.schema import Study
 
 Found = Mapping[str, Artifact]
@@ -36,15 +48,15 @@ def funnel(study: Study, found: Found) -> Rows:
     """Rows of every step on the way to examples, what each left out by rule, and what verification said of traces."""
     rows: Rows = []
     for name, artifact in found.items():
-        stage, _, label = name.partition("/")
+        stage, label = StepName.of(name)
         if stage == "verify" and label in study.teachers:
             rows.append({"step": name, **_verified(artifact)})
-        of_corpus = label == "problems" or label in study.teachers or stage == "curate"
+        of_corpus = label == OWN or label in study.teachers or stage == "curate"
         if stage in _COUNTED and of_corpus:
             left = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
             n = artifact.manifest.rows.get(_COUNTED[stage])
             if n is None:
-                n = artifact.manifest.facts.get("problems", 0)
+                n = PoolFacts.of(artifact.manifest).problems
             if stage == "screen" and (traces := found.get(f"generate/{label}")) is not None:
                 n = traces.manifest.rows["traces"] - sum(left.values())  # its own rows are profiles, of a sample
             rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
@@ -53,7 +65,7 @@ def funnel(study: Study, found: Found) -> Rows:
 
 def _verified(verdicts: Artifact) -> dict[str, Any]:
     """How many traces came to which outcome; those that say nothing about their author are summed up as well."""
-    light = verdicts.read("verdicts", Verdict, without=("extracted", "explanation"))
+    light = verdicts.read("verdicts", VerdictOutcome)
     counts = Counter(verdict.outcome for verdict in light)
     ungraded = sum(counts[outcome] for outcome in UNGRADED)
     outcomes = {str(outcome): counts[outcome] for outcome in Outcome if counts[outcome]}
@@ -69,12 +81,12 @@ def lengths(study: Study, found: Found) -> Rows:
     """Tokens of every teacher's traces and every arm's examples: mean, quantiles, sum."""
     rows: Rows = []
     for name, artifact in found.items():
-        stage, _, label = name.partition("/")
+        stage, label = StepName.of(name)
         if stage == "generate" and label in study.teachers:
-            tokens = [t.n_tokens for t in artifact.read("traces", Trace, without=("reasoning", "answer"))]
+            tokens = [t.n_tokens for t in artifact.read("traces", TraceCounts)]
             rows.append(_lengths(name, tokens))
-        elif stage == "curate" and label != "pool":
-            light = artifact.read("examples", Example, without=("prompt", "completion"))
+        elif stage == "curate" and label != POOL:
+            light = artifact.read("examples", ExampleLengths)
             rows.append(_lengths(name, [n for e in light for n in [e.n_tokens] * e.repeats]))
     return rows
 
@@ -108,7 +120,7 @@ def profiles(study: Study, found: Found) -> Rows:
 def examples(study: Study, found: Found) -> Rows:
     """The first example of every arm, cut to what a terminal can hold, with the row that its problem was read from and
     the fields that are kept of it."""
-    arms = {name: step for name, step in found.items() if name.startswith("curate/") and name != "curate/pool"}
+    arms = {name: step for name, step in found.items() if _is_arm(StepName.of(name))}
     firsts = {name: first for name, step in arms.items() if (first := next(step.read("examples", Example), None))}
     problems = _problems(found, {first.problem_id for first in firsts.values()})
     rows: Rows = []
@@ -120,10 +132,14 @@ def examples(study: Study, found: Found) -> Rows:
     return rows
 
 
-def _problems(found: Found, ids: set[str]) -> dict[str, Problem]:
+def _is_arm(name: StepName) -> bool:
+    return name.stage == "curate" and name.label != POOL
+
+
+def _problems(found: Found, ids: set[str]) -> dict[str, ProblemOrigin]:
     table = found.get("decontaminate/problems") or found.get("problems/problems")
     assert table is not None or not ids, "examples are made of problems"
-    rows = table.read("problems", Problem, without=("prompt", "reference")) if table is not None and ids else ()
+    rows = table.read("problems", ProblemOrigin) if table is not None and ids else ()
     return {problem.problem_id: problem for problem in rows if problem.problem_id in ids}
 
 

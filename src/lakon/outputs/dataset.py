@@ -17,9 +17,8 @@ from typing import Any
 from lakon.backends import chat_format as chat
 from lakon.core.columns import Places, Texts
 from lakon.core.errors import InputError
-from lakon.core.records import Example, Problem
-from lakon.core.spec import Sampling
-from lakon.stages.generate.generate import RecordedTeacher, Teacher
+from lakon.core.records import Example, ExampleLengths, ProblemOrigin
+from lakon.stages.generate.specs import Teacher
 from lakon.stages.problems.presets import PRESETS
 from lakon.store.artifacts import Artifact
 from lakon.study.schema import Study
@@ -65,7 +64,7 @@ class _Origins:
     def of(cls, problems: Artifact) -> _Origins:
         """Those of a table of problems."""
         made = cls()
-        for problem in problems.read("problems", Problem, without=("prompt", "reference")):
+        for problem in problems.read("problems", ProblemOrigin):
             made.ids.append(problem.problem_id)
             made.sources.append(problem.source)
             made.tags.append(json.dumps(problem.tags))
@@ -99,7 +98,7 @@ def _rows_of(artifact: Artifact, origins: _Origins) -> Iterator[dict[str, Any]]:
     reader that knows nothing of repeats trains on arms that are as comparable as the study made them."""
     passes: dict[int, int] = {}
     places = Places(origins.ids)
-    for example in artifact.read("examples", Example, without=("prompt", "completion")):
+    for example in artifact.read("examples", ExampleLengths):
         passes[example.phase] = max(passes.get(example.phase, 0), example.repeats)
     for phase, most in sorted(passes.items()):
         for occurrence in range(most):
@@ -199,7 +198,7 @@ What is not known here, and the terms of the teachers' outputs, are to be looked
 
 
 def _length_row(name: str, n: int, artifact: Artifact) -> str:
-    light = artifact.read("examples", Example, without=("prompt", "completion"))
+    light = artifact.read("examples", ExampleLengths)
     total = sum(e.n_tokens * e.repeats for e in light)
     return f"| {name} | {n:,} | {total:,} | {total / max(1, n):,.1f} |"
 
@@ -211,11 +210,12 @@ def _funnel_row(row: Mapping[str, Any]) -> str:
 
 def _asked(teacher: Teacher, prompt: str) -> str:
     """What kind of teacher it is, who was asked, and how: what another would need to ask again."""
-    told = {name: getattr(teacher, name, None) for name in ("model", "samples", "until", "if_correct", "system")}
-    if (own := getattr(teacher, "prompt", prompt)) != prompt:
-        told["prompt"] = own
-    sampling: Sampling | None = getattr(teacher, "sampling", None)
-    return ", ".join(filter(None, (teacher.kind, _settings({**told, **(sampling.model_dump() if sampling else {})}))))
+    stated = teacher.model_dump()
+    shown = {name: stated.get(name) for name in ("model", "samples", "until", "if_correct", "system")}
+    if stated.get("prompt", prompt) != prompt:
+        shown["prompt"] = stated["prompt"]
+    settings = _settings({**shown, **stated.get("sampling", {})})
+    return ", ".join(text for text in (teacher.kind, settings) if text)
 
 
 def _benchmarks(study: Study) -> str:
@@ -239,11 +239,13 @@ def _licences(study: Study) -> str:
     """The licence of every data set of the study that is known by its path, and which are not."""
     known = {str(preset.hub["path"]): preset.licence for preset in PRESETS.values()}
     sources = {"problems": study.problems, **{f"teacher `{name}`": each for name, each in study.teachers.items()}}
+    comes_with_problems = {f"teacher `{name}`" for name, each in study.recorded.items() if each.path is None}
     lines: list[str] = []
     for name, source in sources.items():
-        place = getattr(source, "path", None) or getattr(source, "model", None) or source.kind
-        if isinstance(source, RecordedTeacher) and source.path is None:
-            place = getattr(study.problems, "path", source.kind)
+        stated = source.model_dump()
+        if name in comes_with_problems:
+            stated = study.problems.model_dump()
+        place = stated.get("path") or stated.get("model") or source.kind
         shown = place if str(place) in known else Path(str(place)).name if Path(str(place)).is_absolute() else place
         lines.append(f"- {name}: `{shown}`: {known.get(str(place), 'not known here')}")
     return "\n".join(lines)

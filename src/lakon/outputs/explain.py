@@ -9,6 +9,7 @@ from typing import Any
 
 from lakon.stages.verify.changed_verdicts import of_facts
 from lakon.store.artifacts import Artifact
+from lakon.store.facts import RetryFacts
 from lakon.store.runner import StepState
 
 
@@ -27,7 +28,7 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     if state.artifact is not None:
         yield f"in the store as {step.stage}/{state.artifact.folder.name}"
         if state.state == "owed":
-            yield f"rows that failed and are asked again: {state.artifact.manifest.facts['owed']}"
+            yield f"rows that failed and are asked again: {RetryFacts.of(state.artifact.manifest).owed}"
         made = of_facts(step.label, state.artifact.manifest.facts)
         if made is not None:
             total = sum(made.moves.values())
@@ -40,7 +41,7 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
             )
         return
     if state.state == "waiting":
-        names = [source.name for source in step.inputs.values()]
+        names = [source.name for source in step.sources.values()]
         yield f"waits for {', '.join(dict.fromkeys(names[:3]))}{' ...' if len(names) > 3 else ''}"
     near = [a for a in earlier if (a.manifest.stage, a.manifest.label) == (step.stage, step.label)]
     if not near:
@@ -50,7 +51,7 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     if last.manifest.version != step.version:
         yield f"stage version: {last.manifest.version} then, {step.version} now"
     yield from _differences(last.manifest.payload, step.payload)
-    gone = set(last.manifest.inputs) ^ set(step.inputs)
+    gone = set(last.manifest.inputs) ^ set(step.sources)
     if gone:
         yield f"inputs: {', '.join(sorted(gone))}"
     elif state.state == "missing" and step.key(last.manifest.inputs) != state.key:

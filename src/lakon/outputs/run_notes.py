@@ -6,9 +6,9 @@ It is read from the facts of steps, so that a run that was resumed says the same
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from lakon.core.score_text import counted
+from lakon.store.facts import AskedFacts
 from lakon.store.runner import RunResult
 
 
@@ -17,8 +17,8 @@ def run_notes(result: RunResult) -> list[str]:
     return [
         line
         for step, artifact in result.artifacts.items()
-        if step.stage == "generate" and (step.name in result.executed or artifact.manifest.facts.get("owed"))
-        for line in _of_author(step.label, artifact.manifest.facts, executed=step.name in result.executed)
+        if step.stage == "generate" and (step.name in result.executed or AskedFacts.of(artifact.manifest).owed)
+        for line in _of_author(step.label, AskedFacts.of(artifact.manifest), executed=step.name in result.executed)
     ]
 
 
@@ -28,13 +28,12 @@ def lost_line(name: str, n: int) -> str:
     return f"{counted(n, 'record')} of {name}'s ledger failed {again}"
 
 
-def _of_author(name: str, facts: Mapping[str, object], *, executed: bool) -> Iterator[str]:
-    lost, errors, owed = (int(str(facts.get(key, 0))) for key in ("lost", "errors", "owed"))
+def _of_author(name: str, facts: AskedFacts, *, executed: bool) -> Iterator[str]:
+    lost, errors, owed = facts.lost or 0, facts.errors, facts.owed
     if lost and executed:
         yield lost_line(name, lost)
     if errors:
-        kinds = cast("Mapping[str, int]", facts.get("failed", {}))
-        which = f" ({_kinds(kinds)})" if kinds else ""
+        which = f" ({_kinds(facts.failed)})" if facts.failed else ""
         again = "asked again by the next run" if owed else "not asked again, unless with --mode retry"
         if 0 < owed < errors:
             again = f"{owed:,} asked again by the next run, the others only with --mode retry"

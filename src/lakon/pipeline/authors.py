@@ -1,6 +1,6 @@
-"""From a study's specs to the authors that are asked: teachers, the judge, models in folders. `wiring.py` uses it.
+"""From specs to the authors that are asked: teachers, the judge, models in folders.
 
-Adapters are imported when an author is made, so that planning a study opens nothing and loads no client.
+Backends are imported when an author is made, so that planning a study opens nothing and loads no client.
 """
 
 from __future__ import annotations
@@ -8,22 +8,27 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from lakon.backends.checkpoint.author import CheckpointAuthor
-from lakon.core.digest import file_digest
 from lakon.core.errors import Fault
 from lakon.core.plugins import lookup
-from lakon.core.protocols import Author, Progress, ReplayingAuthor
+from lakon.core.protocols import Author, Engine, Progress, ReplayingAuthor
+from lakon.core.spec import Sampling
 from lakon.core.spending import Account
-from lakon.engines.local import LocalEngine
 from lakon.pipeline import sources
-from lakon.stages.generate.generate import EndpointTeacher, ProceduralTeacher, RecordedTeacher
+from lakon.pipeline.places import Places
+from lakon.stages.generate.specs import (
+    CheckpointTeacher,
+    EndpointTeacher,
+    ProceduralTeacher,
+    RecordedTeacher,
+    Teacher,
+)
 from lakon.stages.problems.rows import dig
-from lakon.stages.train.train import MINIATURE_BASE
-from lakon.study.schema import Study
+from lakon.stages.problems.sources import ProblemSource
+from lakon.study.schema import Endpoint
 
 if TYPE_CHECKING:
     from lakon.backends.endpoint.author import EndpointAuthor
@@ -40,34 +45,49 @@ class Authors:
     """Everybody that the steps of one run may ask; `account` gives an endpoint's side of the budget by its name."""
 
     def __init__(
-        self, study: Study, engine: LocalEngine, stop: threading.Event, account: Callable[[str], Account]
+        self,
+        endpoints: Mapping[str, Endpoint],
+        places: Places,
+        engine: Engine,
+        stop: threading.Event,
+        account: Callable[[str], Account],
     ) -> None:
-        self._study, self._engine, self._stop, self._account = study, engine, stop, account
+        self._endpoints, self._places = endpoints, places
+        self._engine, self._stop, self._account = engine, stop, account
         self._shared: dict[str, SharedEndpoint] = {}
         self._lock = threading.Lock()
 
     def teacher(
-        self, name: str, progress: Progress | None = None, revision: str | None = None
+        self,
+        name: str,
+        teacher: Teacher,
+        *,
+        seed: int,
+        source: ProblemSource | None,
+        revision: str | None,
+        progress: Progress,
     ) -> Author | ReplayingAuthor:
-        """A teacher, ready to be asked; recorded traces are read at the commit that the problems were read at."""
-        teacher = self._study.teachers[name]
-        if isinstance(teacher, ProceduralTeacher):
-            return self._procedural(teacher)
-        if isinstance(teacher, RecordedTeacher):
-            return self._recorded(teacher, revision)
-        if isinstance(teacher, EndpointTeacher):
-            return self.endpoint(name, teacher, progress)
-        identity = {"checkpoint": model_identity(teacher.path), "seed": self._study.seed}
-        return self.sampler(model_path(teacher.path), identity, teacher.sampling)
+        """A teacher, ready to be asked. Recorded traces that come with the problems are read from their `source`, at
+        the commit that the problems were read at."""
+        match teacher:
+            case ProceduralTeacher():
+                return self._procedural(teacher, seed)
+            case RecordedTeacher():
+                return self._recorded(self._places.locate(teacher), source, revision)
+            case EndpointTeacher():
+                return self.endpoint(name, teacher, progress)
+            case CheckpointTeacher():
+                return self.sampler(teacher.path, seed, teacher.sampling)
 
-    def _procedural(self, teacher: ProceduralTeacher) -> Author:
+    def _procedural(self, teacher: ProceduralTeacher, seed: int) -> Author:
         from lakon.backends.procedural import ProceduralAuthor
 
-        path = PROCEDURES.get(teacher.procedure, teacher.procedure)
-        procedure = lookup(path, {}, "procedure")
-        return ProceduralAuthor(procedure, path, error_rate=teacher.error_rate, seed=self._study.seed)
+        procedure = lookup(PROCEDURES.get(teacher.procedure, teacher.procedure), {}, "procedure")
+        return ProceduralAuthor(procedure, teacher.procedure, error_rate=teacher.error_rate, seed=seed)
 
-    def _recorded(self, teacher: RecordedTeacher, revision: str | None) -> ReplayingAuthor:
+    def _recorded(
+        self, teacher: RecordedTeacher, source: ProblemSource | None, revision: str | None
+    ) -> ReplayingAuthor:
         from lakon.backends.reasoning_formats import split_message, split_reasoning
         from lakon.backends.recorded import Fields, RecordedAuthor
 
@@ -82,7 +102,9 @@ class Authors:
             where=teacher.where,
             max_tokens=teacher.max_tokens,
         )
-        rows, who = sources.trace_rows(teacher, self._study.problems, revision)
+        if source is not None and not source.is_generated:
+            source = self._places.locate(source)
+        rows, who = sources.trace_rows(teacher, source, revision)
         return RecordedAuthor(
             rows,
             fields,
@@ -93,9 +115,10 @@ class Authors:
         )
 
     def endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress | None) -> EndpointAuthor:
+        """Whoever is served under a name of `run.endpoints`."""
         from lakon.backends.endpoint.author import EndpointAuthor
 
-        endpoint = self._study.run.endpoints[name]
+        endpoint = self._endpoints[name]
         key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
         return EndpointAuthor(
             identity=teacher.identity(),
@@ -131,18 +154,20 @@ class Authors:
             shared.author.answered = True
         return shared.seat(functools.partial(_show, progress))
 
-    def faults(self, names: Iterable[str]) -> list[Fault]:
-        """What would keep these endpoints from working, found without a paid request."""
-        served = self._study.served
+    def faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:
+        """What would keep these of the endpoints from working, found without a paid request."""
         return [
             fault._replace(where=f"run.endpoints.{name}: {fault.where}")
             for name in names
             for fault in self.endpoint(name, served[name], None).check()
         ]
 
-    def sampler(self, folder: str, identity: object, sampling: Any) -> Author:
+    def sampler(self, model: str, seed: int, sampling: Sampling, *, checkpoint: str | None = None) -> Author:
+        """A model that is sampled in worker processes: by a reference, or a student in a folder whose `checkpoint` is
+        known by its content."""
+        identity = {"checkpoint": checkpoint or self._places.identity(model), "seed": seed}
         return CheckpointAuthor(
-            folder,
+            self._places.path(model),
             identity,
             engine=self._engine,
             temperature=sampling.temperature,
@@ -155,20 +180,3 @@ class Authors:
 
 def _show(progress: Progress, asked: AskProgress) -> None:
     progress.show(in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries, silent_s=asked.silent_s)
-
-
-def model_path(name: str) -> str:
-    """Where a model or tokenizer lies: the shipped base's folder for `miniature:base`, else the name itself."""
-    if name in (MINIATURE_BASE, "miniature"):
-        from lakon.miniature.student import base_path
-
-        return str(base_path())
-    return name
-
-
-def model_identity(name: str) -> object:
-    """What a base model is, for keys: the digests of its files, or its name on the hub."""
-    folder = Path(model_path(name))
-    if not folder.is_dir():
-        return {"hub": name}
-    return {p.name: file_digest(p) for p in sorted(folder.iterdir()) if p.is_file() and p.name != "recipe.json"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lakon.core.spending import Rate, Spent
 from lakon.pipeline.cost import Work
+from lakon.study.names import StepName
 from lakon.study.schema import JUDGE, Study
 
 
@@ -44,7 +45,7 @@ def funds(study: Study, works: Mapping[str, Work], spent: Mapping[str, Spent]) -
     """Each limit that the study's budget states; `spent` is what each endpoint took, by its name."""
     budget, out = study.run.budget, list[Funds]()
     paid = [
-        (step.partition("/")[2] if work.kind == "ask" else JUDGE, work)
+        (StepName.of(step).label if work.kind == "ask" else JUDGE, work)
         for step, work in works.items()
         if work.kind in ("ask", "judge") and work.rows != 0
     ]

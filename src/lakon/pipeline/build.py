@@ -1,36 +1,334 @@
-"""Study to steps: the only place that knows stages, domains and adapters at once (with the bodies in `wiring.py`).
+"""A study becomes steps: which there are, and which reads which. What each computes stands in `steps/`.
 
-Invariant: a step's payload holds what its result depends on and nothing else, so that changing a field of the study
-changes exactly the keys that it should. `Run` appears in no payload. The steps up to arms are made in
-`corpus_steps.py`, those from arms to the report in `student_steps.py`; `asking.py` says what a run of them would ask.
+Nothing is opened but the files whose digests stand in keys, and nothing of `[run]` is looked at.
 """
 
 from __future__ import annotations
 
-from lakon.pipeline.plan import Author, Plan
-from lakon.pipeline.resources import Wiring
-from lakon.pipeline.steps.corpus_graph import CorpusSteps
-from lakon.pipeline.steps.student_graph import StudentSteps
-from lakon.store.step import Step
-from lakon.study.schema import Study, asking_order
+from collections.abc import Iterator, Mapping
 
-__all__ = ["Author", "Plan", "build"]
+from lakon.domains import registry
+from lakon.pipeline.places import Places
+from lakon.pipeline.plan import EvaluatedModel, Plan
+from lakon.pipeline.steps.corpus import (
+    MatchArgs,
+    PoolArgs,
+    arm_args,
+    arm_step,
+    match_step,
+    pool_args,
+    pool_step,
+    screen_args,
+    screen_step,
+)
+from lakon.pipeline.steps.problems import decontaminate_step, read_step
+from lakon.pipeline.steps.report import report_step
+from lakon.pipeline.steps.report_args import ReportArgs, ReportInputs, teachers_in_report
+from lakon.pipeline.steps.scores import (
+    EvaluatedModelId,
+    Graded,
+    ScoreArgs,
+    ScoreInputs,
+    TeacherInScores,
+    score_args,
+    score_step,
+)
+from lakon.pipeline.steps.traces import (
+    PilotArgs,
+    SampleArgs,
+    grading_args,
+    pilot_step,
+    sample_step,
+    teacher_args,
+    teacher_step,
+)
+from lakon.pipeline.steps.training import TrainArgs, train_args, train_step
+from lakon.pipeline.steps.verdicts import VerifyArgs, verify_args, verify_step
+from lakon.stages.curate.arms import EFFORT
+from lakon.stages.train.train import Student
+from lakon.store.step import AnyStep, Step
+from lakon.study.names import FIRST_RULE, OWN, MatchedArm, model_name, traces_label, training_label
+from lakon.study.schema import Study, asking_order, resolved
 
 
-def build(study: Study, wiring: Wiring) -> Plan:
-    """The steps of a study. Opens nothing but the files whose digests stand in keys."""
-    corpus, students = CorpusSteps(study, wiring), StudentSteps(study, wiring)
-    rows = corpus.problems("problems", study.problems)
-    benchmarks = {name: corpus.problems(name, study.benchmark(name)) for name in study.evaluate.benchmarks}
-    source = corpus.decontaminate(rows, benchmarks) if study.is_decontaminated else rows
-    teachers: dict[str, tuple[Step, Step]] = {}
+def build(study: Study) -> Plan:
+    """The steps of a study."""
+    return _Builder(study).plan()
+
+
+class _Builder:
+    """Makes the steps of one study; all of them share its seed, its tokenizer and its places."""
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.places = study, Places()
+        self.tokenizer = self.places.tokenizer(study.counting)
+        self.several_seeds = len(study.training.seeds) > 1
+
+    def plan(self) -> Plan:
+        study = self.study
+        rows = read_step(OWN, study.problems, study.seed, self.places)
+        benchmarks = {
+            name: read_step(name, study.benchmark(name), study.seed, self.places) for name in study.evaluate.benchmarks
+        }
+        problems = decontaminate_step(study.decontaminate, rows, benchmarks) if study.is_decontaminated else rows
+        teachers = self.teachers(problems)
+        screens = self.screens(teachers)
+        pool = self.pool(problems, teachers, screens) if study.arms else None
+        arms = self.arms(problems, pool, teachers, screens) if pool is not None else {}
+        models = list(self.models(arms, benchmarks))
+        answers = {model.id.on(name): graded for model in models for name, graded in model.answers.items()}
+        scored = ScoreInputs(problems, benchmarks, teachers, answers)
+        scores = score_step(self.score_args(models), scored)
+        report = report_step(
+            self.report_args(models, arms),
+            ReportInputs(
+                scores=scores,
+                rows=rows,
+                problems=problems,
+                benchmarks=benchmarks,
+                teachers=teachers,
+                models=answers,
+                screens=screens,
+                pool=pool,
+                arms=arms,
+                trainings={model.id.run: model.checkpoint for model in models if model.checkpoint is not None},
+            ),
+        )
+        return Plan(
+            study=study,
+            places=self.places,
+            problems=problems,
+            benchmarks=benchmarks,
+            teachers=teachers,
+            screens=screens,
+            pool=pool,
+            arms=arms,
+            models=models,
+            scores=scores,
+            report=report,
+        )
+
+    # -- from problems to arms -------------------------------------------------------------------------------
+
+    def teachers(self, problems: AnyStep) -> dict[str, Graded[AnyStep]]:
+        """Every teacher's traces and verdicts, in the order of the study."""
+        study, steps = self.study, dict[str, Graded[AnyStep]]()
+        verify = self.verify_args(study.problems.domain)
+        for name in asking_order(study.teachers):
+            teacher = study.teachers[name]
+            before = steps[teacher.if_correct].verdicts if teacher.if_correct is not None else None
+            args = teacher_args(
+                name,
+                teacher,
+                source=study.problems,
+                seed=study.seed,
+                tokenizer=self.tokenizer,
+                rules=study.verify,
+                places=self.places,
+            )
+            traces = teacher_step(args, problems, before)
+            steps[name] = Graded(traces, verify_step(name, verify, problems, traces))
+        return {name: steps[name] for name in study.teachers}
+
+    def verify_args(self, domain: str) -> VerifyArgs:
+        return verify_args(self.study.verify, domain=domain, seed=self.study.seed, places=self.places)
+
+    def screens(self, teachers: Mapping[str, Graded[AnyStep]]) -> dict[str, AnyStep]:
+        study = self.study
+        bases = [student.base for student in study.students]
+        args = screen_args(study.curate.filters, bases=bases, tokenizer=study.counting, places=self.places)
+        return {name: screen_step(name, args, graded.traces, graded.verdicts) for name, graded in teachers.items()}
+
+    def pool(
+        self, problems: AnyStep, teachers: Mapping[str, Graded[AnyStep]], screens: Mapping[str, AnyStep]
+    ) -> Step[PoolArgs]:
+        study = self.study
+        asked_after = {name: t.if_correct for name, t in study.teachers.items() if t.if_correct is not None}
+        args = pool_args(study.curate, teachers=study.teachers, asked_after=asked_after, seed=study.seed)
+        verdicts = {name: graded.verdicts for name, graded in teachers.items()}
+        return pool_step(args, problems, verdicts, self.where_filtered(screens))
+
+    def where_filtered(self, screens: Mapping[str, AnyStep]) -> Mapping[str, AnyStep]:
+        """Screens as inputs, where a filter makes them matter."""
+        return screens if self.study.curate.filters.active else {}
+
+    def arms(
+        self,
+        problems: AnyStep,
+        pool: Step[PoolArgs],
+        teachers: Mapping[str, Graded[AnyStep]],
+        screens: Mapping[str, AnyStep],
+    ) -> dict[MatchedArm, AnyStep]:
+        """The examples of every arm under each matching rule."""
+        study = self.study
+        traces = {name: graded.traces for name, graded in teachers.items()}
+        verdicts = {name: graded.verdicts for name, graded in teachers.items()}
+        whole: dict[str, AnyStep] = {}
+        for name, arm in study.arms.items():
+            args = arm_args(
+                name,
+                arm,
+                teachers=study.teachers,
+                prompt=study.prompt,
+                tokenizer=self.tokenizer,
+                seed=study.seed,
+            )
+            whole[name] = arm_step(args, problems, pool, traces, verdicts, self.where_filtered(screens))
+        steps: dict[MatchedArm, AnyStep] = {}
+        for rule in study.curate.match:
+            matched = {name: step for name, step in whole.items() if rule in (study.arms[name].match or (rule,))}
+            for name, step in matched.items():
+                key = MatchedArm(name, rule)
+                steps[key] = step if rule == FIRST_RULE else match_step(self.match_args(key), matched)
+        return steps
+
+    def match_args(self, matched: MatchedArm) -> MatchArgs:
+        study, by_steps = self.study, matched.rule == "steps"
+        return MatchArgs(
+            arm=matched.arm,
+            rule=matched.rule,
+            token_budget=study.curate.token_budget,
+            seed=study.seed,
+            batch_tokens=study.training.batch_tokens if by_steps else None,
+            max_length=study.training.max_length if by_steps else None,
+        )
+
+    # -- students and bases ----------------------------------------------------------------------------------
+
+    def models(self, arms: Mapping[MatchedArm, AnyStep], benchmarks: Mapping[str, AnyStep]) -> Iterator[EvaluatedModel]:
+        """Every base and every student, one for each arm, matching rule, seed and effort, with its work."""
+        for student in self.study.students:
+            base = self.places.model(student.base)
+            if self.study.evaluate.base:
+                yield self.base(student, base, benchmarks)
+            for matched, examples in arms.items():
+                for seed in self.study.training.seeds:
+                    checkpoint = self.training(student, base, matched, seed, examples)
+                    for effort in self.study.arms[matched.arm].efforts or ("",):
+                        yield self.trained(student, matched, seed, effort, examples, checkpoint, benchmarks)
+
+    def shown_student(self, student: Student) -> str | None:
+        """Its name in labels: none where a study has but one."""
+        return student.label if len(self.study.students) > 1 else None
+
+    def shown_seed(self, seed: int) -> int | None:
+        return seed if self.several_seeds else None
+
+    def base(self, student: Student, base: str, benchmarks: Mapping[str, AnyStep]) -> EvaluatedModel:
+        name = model_name(self.shown_student(student), "base")
+        answers: dict[str, Graded[AnyStep]] = {}
+        for benchmark, problems in benchmarks.items():
+            label = traces_label(name, FIRST_RULE, None, benchmark)
+            traces = sample_step(label, self.sample_args(name, base=base), problems, None)
+            answers[benchmark] = self.graded(benchmark, problems, traces)
+        model = EvaluatedModelId(label=name, kind="base", student=student.label, seed=0)
+        return EvaluatedModel(id=model, examples=None, checkpoint=None, answers=answers)
+
+    def training(
+        self, student: Student, base: str, matched: MatchedArm, seed: int, examples: AnyStep
+    ) -> Step[TrainArgs]:
+        name = model_name(self.shown_student(student), matched.arm)
+        label = training_label(name, matched.rule, self.shown_seed(seed))
+        return train_step(label, train_args(self.study.training, base=base, seed=seed), examples)
+
+    def trained(
+        self,
+        student: Student,
+        matched: MatchedArm,
+        seed: int,
+        effort: str,
+        examples: AnyStep,
+        checkpoint: Step[TrainArgs],
+        benchmarks: Mapping[str, AnyStep],
+    ) -> EvaluatedModel:
+        # Traces are told apart by their checkpoint, so their author has no matching rule: one checkpoint, one key.
+        name = model_name(self.shown_student(student), matched.arm, effort)
+        args = self.sample_args(name, system=EFFORT.format(level=effort) if effort else "")
+        answers: dict[str, Graded[AnyStep]] = {}
+        for benchmark, problems in benchmarks.items():
+            label = traces_label(name, matched.rule, self.shown_seed(seed), benchmark)
+            answers[benchmark] = self.graded(benchmark, problems, sample_step(label, args, problems, checkpoint))
+        model = EvaluatedModelId(
+            label=str(MatchedArm(name, matched.rule)),
+            kind="student",
+            arm=matched.arm,
+            match=matched.rule,
+            student=student.label,
+            seed=seed,
+            effort=effort,
+        )
+        return EvaluatedModel(id=model, examples=examples, checkpoint=checkpoint, answers=answers)
+
+    def sample_args(self, author: str, *, base: str | None = None, system: str = "") -> SampleArgs:
+        study = self.study
+        return SampleArgs(
+            author=author,
+            base=base,
+            prompt=study.prompt,
+            system=system,
+            sampling=study.evaluate.sampling,
+            samples=study.evaluate.samples,
+            seed=study.seed,
+            tokenizer=self.tokenizer,
+        )
+
+    def graded(self, benchmark: str, problems: AnyStep, traces: Step[SampleArgs]) -> Graded[AnyStep]:
+        args = self.verify_args(self.study.benchmark(benchmark).domain)
+        return Graded(traces, verify_step(traces.label, args, problems, traces))
+
+    # -- scores and report -----------------------------------------------------------------------------------
+
+    def score_args(self, models: list[EvaluatedModel]) -> ScoreArgs:
+        study = self.study
+        teachers = [TeacherInScores.of(name, teacher, study.arms) for name, teacher in study.teachers.items()]
+        ids = [model.id for model in models]
+        return score_args(study.evaluate, seed=study.seed, teachers=teachers, models=ids)
+
+    def report_args(self, models: list[EvaluatedModel], arms: Mapping[MatchedArm, AnyStep]) -> ReportArgs:
+        study = self.study
+        evaluate = study.evaluate
+        tokenizer = study.counting
+        return ReportArgs(
+            name=study.name,
+            title=study.title,
+            description=study.description,
+            caveats=study.caveats,
+            resolved=resolved(study),
+            is_decontaminated=study.decontaminate.enabled or not evaluate.benchmarks,
+            teachers=tuple(teachers_in_report(study.teachers, study.arms)),
+            models=tuple(model.id for model in models),
+            benchmarks=evaluate.benchmarks,
+            arms=tuple((matched.arm, matched.rule) for matched in arms),
+            verify=study.verify.model_copy(update={"overrides": None}),
+            verifier=registry.domain(study.problems.domain).version,
+            margin=evaluate.margin,
+            margin_stated=evaluate.margin_stated,
+            confidence=evaluate.confidence,
+            tokenizer=tokenizer.rpartition("/")[2] if tokenizer.startswith("/") else tokenizer,
+            seed=study.seed,
+            epochs=study.training.epochs,
+            training_seeds=study.training.seeds,
+            n_students=len(study.students),
+            sampling=evaluate.sampling,
+            samples=evaluate.samples,
+        )
+
+
+def pilot_steps(plan: Plan, n_problems: int) -> dict[str, Step[PilotArgs]]:
+    """A step for each endpoint that really asks a few of the problems, the same ones for all, and grades what comes."""
+    study, steps = plan.study, dict[str, Step[PilotArgs]]()
     for name in asking_order(study.teachers):
-        teachers[name] = corpus.teacher(name, source, teachers)
-    teachers = {name: teachers[name] for name in study.teachers}
-    screens = {name: corpus.screen(name, *steps) for name, steps in teachers.items()}
-    pool = corpus.pool(source, teachers, screens) if study.arms else None
-    arms = corpus.arms(source, pool, teachers, screens) if pool is not None else {}
-    authors = students.authors(arms, benchmarks)
-    scored = students.evaluate(source, benchmarks, teachers, authors)
-    final = students.report(rows, benchmarks, screens, pool, arms, authors, scored)
-    return Plan(study, source, benchmarks, teachers, screens, pool, arms, authors, scored, final)
+        teacher = study.teachers[name]
+        if not teacher.is_served:
+            continue
+        args = PilotArgs(
+            teacher=plan.teacher_args(name),
+            problems=n_problems,
+            seed=study.seed,
+            grading=grading_args(study.problems.domain, study.verify),
+        )
+        before: AnyStep | None = None
+        if teacher.if_correct is not None:
+            before = steps.get(teacher.if_correct) or plan.teachers[teacher.if_correct].verdicts
+        steps[name] = pilot_step(args, plan.problems, before)
+    return steps

@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakon.core.spending import Spent
-from lakon.pipeline.build import Plan
+from lakon.pipeline.plan import Plan
 from lakon.pipeline.spent import Kept
-from lakon.stages.problems.sources import JsonlProblems, ProblemSource
+from lakon.stages.problems.sources import ProblemSource
 from lakon.stats.distributions import t_quantile
+from lakon.store.facts import RetryFacts
 from lakon.store.runner import StepState
-from lakon.store.step import Step
+from lakon.store.step import AnyStep
 from lakon.study.benchmarks import EXPECTED_ROWS
+from lakon.study.names import FIRST_RULE, OWN
 from lakon.study.schema import JUDGE, Price, Study
 
 LEAST_FOR_AN_INTERVAL = 5
@@ -62,23 +64,24 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
     by_step = {state.step: state for state in states}
     owed = {state.step for state in states if state.state != "cached"}
     made = {state.step: state.artifact.manifest.rows for state in states if state.artifact is not None}
-    sizes = {"problems": _size(plan.study, "problems", made.get(plan.problems))}
+    sizes = {OWN: _size(plan.study, OWN, made.get(plan.problems))}
     sizes |= {name: _size(plan.study, name, made.get(step)) for name, step in plan.benchmarks.items()}
     found: dict[str, Work] = {}
-    for name, (traces, _) in plan.teachers.items():
-        if traces in owed:
-            found[traces.name] = _teacher(plan.study, name, sizes["problems"], (ledgers or {}).get(name))
-    for author in plan.authors:
-        for benchmark, traces in author.traces.items():
-            if traces in owed:
-                found[traces.name] = _student(plan.study, author.arm, sizes[benchmark])
-        if author.checkpoint in owed and author.checkpoint is not None and author.arm is not None:
-            built = made.get(_of(author.examples))
-            unknown = author.match != "problems" and built is None  # repeats are known once the arms are built
+    for name, graded in plan.teachers.items():
+        if (traces := graded.traces) in owed:
+            found[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
+    for model in plan.models:
+        arm = model.id.arm
+        for benchmark, graded in model.answers.items():
+            if graded.traces in owed:
+                found[graded.traces.name] = _student(plan.study, arm, sizes[benchmark])
+        if model.checkpoint is not None and model.checkpoint in owed and arm is not None:
+            built = None if model.examples is None else made.get(model.examples)
+            unknown = model.id.match != FIRST_RULE and built is None  # repeats are known once the arms are built
             work = Work(kind="train", rows=None, tokens=None)
             if not unknown:
-                work = _training(plan.study, author.arm, author.student, built, sizes)
-            found[author.checkpoint.name] = work
+                work = _training(plan.study, arm, model.id.student, built, sizes)
+            found[model.checkpoint.name] = work
     if plan.study.verify.judge is not None:
         for traces, verdicts, most in _judged(plan, sizes):
             if verdicts in owed:
@@ -86,22 +89,17 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
     return found
 
 
-def _judged(plan: Plan, sizes: Mapping[str, int | None]) -> Iterator[tuple[Step, Step, int | None]]:
+def _judged(plan: Plan, sizes: Mapping[str, int | None]) -> Iterator[tuple[AnyStep, AnyStep, int | None]]:
     """The traces and verdicts of every author on every benchmark, and how many traces there can be."""
-    for name, (traces, verdicts) in plan.teachers.items():
-        yield traces, verdicts, _most(sizes["problems"], plan.study.teachers[name].samples)
-    for author in plan.authors:
-        for benchmark, traces in author.traces.items():
-            yield traces, author.verdicts[benchmark], _most(sizes[benchmark], plan.study.evaluate.samples)
+    for name, graded in plan.teachers.items():
+        yield graded.traces, graded.verdicts, _most(sizes[OWN], plan.study.teachers[name].samples)
+    for model in plan.models:
+        for benchmark, graded in model.answers.items():
+            yield graded.traces, graded.verdicts, _most(sizes[benchmark], plan.study.evaluate.samples)
 
 
 def _most(problems: int | None, samples: int) -> int | None:
     return None if problems is None else problems * samples
-
-
-def _of(step: Step | None) -> Step:
-    assert step is not None
-    return step
 
 
 # -- teachers --------------------------------------------------------------------------------------------------
@@ -110,11 +108,11 @@ def _of(step: Step | None) -> Step:
 def _teacher(study: Study, name: str, problems: int | None, kept: Kept | None) -> Work:
     teacher = study.teachers[name]
     rows = None if problems is None else problems * teacher.samples
-    at_most = teacher.if_correct is not None or getattr(teacher, "until", None) is not None
+    at_most = teacher.if_correct is not None or teacher.stops_when_correct
     price = study.run.prices.get(name)
     stated = None if price is None or rows is None else _times(rows, price.tokens_per_trace)
-    if teacher.kind != "endpoint":
-        kind = "sample" if teacher.kind == "checkpoint" else "read"
+    if not teacher.is_served:
+        kind = "sample" if teacher.model_folder is not None else "read"
         return Work(kind=kind, rows=rows, tokens=stated, at_most=at_most)
     if kept is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
         return _priced(Work(kind="ask", rows=rows, tokens=stated, at_most=True), price)
@@ -168,7 +166,7 @@ def _judging(study: Study, rows: int | None, state: StepState, traces: Mapping[s
         rows = traces.get("traces", 0)
     most = None if rows is None else rows * votes
     if state.artifact is not None:
-        most = int(str(state.artifact.manifest.facts["owed"]))
+        most = RetryFacts.of(state.artifact.manifest).owed
     elif spec.policy == "rules" and most is not None:
         most = min(most, 2 * spec.audit * votes)
     each = price.tokens_per_trace if price else None
@@ -193,7 +191,7 @@ def _student(study: Study, arm: str | None, problems: int | None) -> Work:
 def _training(study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]) -> Work:
     """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
     count = study.curate.count
-    bound = min((n for n in (count, sizes["problems"]) if n is not None), default=None)
+    bound = min((n for n in (count, sizes[OWN]) if n is not None), default=None)
     if bound is not None:
         bound *= len(study.arms[arm].sequence or study.arms[arm].efforts or (arm,))
     rows = made["examples"] if made is not None else bound
@@ -227,11 +225,11 @@ def _tokens_each(study: Study, arm: str) -> float | None:
 def _size(study: Study, name: str, made: dict[str, int] | None) -> int | None:
     if made is not None:
         return made["problems"]
-    source: ProblemSource = study.problems if name == "problems" else study.benchmark(name)
+    source: ProblemSource = study.problems if name == OWN else study.benchmark(name)
     if source.count is not None:
         return source.count
-    if isinstance(source, JsonlProblems) and Path(source.path).is_file():
-        with Path(source.path).open("rb") as file:
+    if source.lines_path is not None and Path(source.lines_path).is_file():
+        with Path(source.lines_path).open("rb") as file:
             return sum(1 for line in file if line.strip())
     return EXPECTED_ROWS.get(name)
 

@@ -9,12 +9,12 @@ from collections.abc import Collection, Sequence
 
 from lakon.core.spending import Spent
 from lakon.pipeline.plan import Plan
-from lakon.pipeline.resources import Wiring
+from lakon.pipeline.resources import RunResources
 from lakon.pipeline.spent import lacking
-from lakon.stages.generate.generate import EndpointTeacher
 from lakon.store.artifacts import Store
+from lakon.store.facts import AskedFacts, RetryFacts
 from lakon.store.runner import Mode, StepState
-from lakon.store.step import Step
+from lakon.store.step import AnyStep
 from lakon.study.schema import JUDGE
 
 
@@ -35,36 +35,36 @@ def _again(
 ) -> bool:
     """Whether a finished step would ask an endpoint again: about rows that failed, or for replies that are gone."""
     assert state.artifact is not None
-    facts = state.artifact.manifest.facts
+    facts = RetryFacts.of(state.artifact.manifest)
     if mode == "retry":
-        return bool(facts.get("owed") or facts.get("errors"))
+        return facts.owed > 0 or facts.errors > 0
     if forced and not forced & {state.step.name, state.step.stage}:
         return False
-    return bool(facts.get("owed") or _gone(plan, _endpoints(plan, {state.step}), states, store))
+    return facts.owed > 0 or bool(_gone(plan, _endpoints(plan, {state.step}), states, store))
 
 
-def _endpoints(plan: Plan, steps: Collection[Step]) -> list[str]:
+def _endpoints(plan: Plan, steps: Collection[AnyStep]) -> list[str]:
     """Whom these steps ask: teachers by their traces, the judge by verdicts."""
-    names = [name for name, (traces, _) in plan.teachers.items() if traces in steps]
+    names = [name for name, graded in plan.teachers.items() if graded.traces in steps]
     names += [JUDGE] if any(step.stage == "verify" for step in steps) else []
     return [name for name in names if name in plan.study.served]
 
 
-def _with_users(step: Step, states: Sequence[StepState]) -> set[Step]:
+def _with_users(step: AnyStep, states: Sequence[StepState]) -> set[AnyStep]:
     """A step and all that stands on it."""
     found = {step}
     for other in states:  # inputs come before users
-        if found.intersection(other.step.inputs.values()):
+        if found.intersection(other.step.sources.values()):
             found.add(other.step)
     return found
 
 
-def left_alone(plan: Plan, states: Sequence[StepState], wiring: Wiring, store: Store) -> dict[str, str]:
+def left_alone(plan: Plan, states: Sequence[StepState], resources: RunResources, store: Store) -> dict[str, str]:
     """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
     endpoint that this would come to cannot be asked, or would be paid again for what is made."""
     left: dict[str, str] = {}
     for step, names in _owing(plan, states).items():
-        if faults := wiring.endpoint_faults(names):
+        if faults := resources.endpoint_faults(plan.study.served, names):
             left[step] = f"{faults[0].where}: {faults[0].found}"
         elif gone := _gone(plan, names, states, store):
             left[step] = f"{gone}, which would be paid again; --mode retry asks"
@@ -87,7 +87,7 @@ def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: 
     """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
     made = {state.step: state.artifact for state in states if state.artifact is not None}
     for name in names:
-        steps = [plan.teachers[name][0]] if name in plan.teachers else [s for s in made if s.stage == "verify"]
+        steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in made if s.stage == "verify"]
         held = [made[step] for step in steps if step in made]
         if n := lacking(plan.study, name, held, store):
             return f"the ledger of {name} lacks {n} of the replies that are in use"
@@ -96,9 +96,10 @@ def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: 
 
 def spent_in(plan: Plan, states: Sequence[StepState]) -> dict[str, Spent]:
     """What the finished steps of endpoints took: teacher to tokens."""
-    facts = {state.step: state.artifact.manifest.facts for state in states if state.artifact is not None}
-    return {
-        name: Spent(int(str(made["prompt_tokens"])), int(str(made["completion_tokens"])))
-        for name, (traces, _) in plan.teachers.items()
-        if isinstance(plan.study.teachers[name], EndpointTeacher) and (made := facts.get(traces)) is not None
-    }
+    made = {state.step: state.artifact for state in states if state.artifact is not None}
+    spent: dict[str, Spent] = {}
+    for name, graded in plan.teachers.items():
+        if plan.study.teachers[name].is_served and graded.traces in made:
+            facts = AskedFacts.of(made[graded.traces].manifest)
+            spent[name] = Spent(facts.prompt_tokens, facts.completion_tokens)
+    return spent

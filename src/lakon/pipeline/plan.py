@@ -1,47 +1,55 @@
-"""What a plan is once it is built: the steps of a study by what they are for, and the authors that are evaluated."""
+"""What a plan is once it is built: the steps of a study by what they are for, and the models that are evaluated."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lakon.store.step import Step
+from lakon.pipeline.places import Places
+from lakon.pipeline.steps.corpus import PoolArgs
+from lakon.pipeline.steps.report_args import ReportArgs
+from lakon.pipeline.steps.scores import EvaluatedModelId, Graded, ScoreArgs
+from lakon.pipeline.steps.traces import TeacherArgs
+from lakon.pipeline.steps.training import TrainArgs
+from lakon.store.step import AnyStep, Step
+from lakon.study.names import MatchedArm
 from lakon.study.schema import Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
+class EvaluatedModel:
     """A student or base as the plan sees it: one trained checkpoint (or none) and its work on each benchmark."""
 
-    label: str
-    """Under which its scores stand: arm, with `@tokens` and the student's name where needed."""
-    kind: str
-    arm: str | None
-    match: str | None
-    student: str
-    seed: int
-    examples: Step | None
-    checkpoint: Step | None
-    effort: str = ""
-    """The level under which it is evaluated, when its arm has several."""
-    traces: dict[str, Step] = field(default_factory=dict[str, Step])
-    verdicts: dict[str, Step] = field(default_factory=dict[str, Step])
+    id: EvaluatedModelId
+    examples: AnyStep | None
+    checkpoint: Step[TrainArgs] | None
+    answers: Mapping[str, Graded[AnyStep]]
+    """Benchmark to traces and verdicts."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All steps of a study; `report` is the one that needs all others."""
 
     study: Study
-    problems: Step
+    places: Places
+    """Where the files lie that the steps' arguments refer to."""
+    problems: AnyStep
     """What teachers are asked about: without copies of benchmark problems, where there are benchmarks."""
-    benchmarks: dict[str, Step]
-    teachers: dict[str, tuple[Step, Step]]
-    """Teacher to its traces and verdicts."""
-    screens: dict[str, Step]
-    """Teacher to its filtered traces and profiles."""
-    pool: Step | None
-    arms: dict[tuple[str, str], Step]
-    """(arm, matching rule) to its examples."""
-    authors: list[Author]
-    evaluate: Step
-    report: Step
+    benchmarks: Mapping[str, AnyStep]
+    teachers: Mapping[str, Graded[AnyStep]]
+    """Teacher to traces and verdicts; the arguments of its traces are `TeacherArgs`."""
+    screens: Mapping[str, AnyStep]
+    """Teacher to filtered traces and profiles."""
+    pool: Step[PoolArgs] | None
+    arms: Mapping[MatchedArm, AnyStep]
+    """The examples of each arm."""
+    models: list[EvaluatedModel]
+    scores: Step[ScoreArgs]
+    report: Step[ReportArgs]
+
+    def teacher_args(self, name: str) -> TeacherArgs:
+        """How a teacher is asked."""
+        args = self.teachers[name].traces.args
+        assert isinstance(args, TeacherArgs)
+        return args

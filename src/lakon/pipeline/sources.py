@@ -1,20 +1,20 @@
 """From a source's spec to its rows: which adapter reads it, and at which commit of a data set on the hub.
 
-Problems and recorded traces are read here, so that both have the same kinds of source. Only `wiring.py` and `plan/`
-use it.
+Problems and recorded traces are read here, so that both have the same kinds of source.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from lakon.core.digest import digest, file_digest
-from lakon.core.errors import InputError, LakonError
+from lakon.core.digest import digest
+from lakon.core.errors import LakonError
 from lakon.core.plugins import lookup
 from lakon.core.records import Exclusion, Problem
-from lakon.stages.generate.generate import RecordedTeacher
+from lakon.pipeline.places import files_digest
+from lakon.stages.generate.specs import RecordedTeacher
 from lakon.stages.problems.rows import Rows, read_jsonl
 from lakon.stages.problems.sources import (
     HuggingFaceProblems,
@@ -27,8 +27,6 @@ from lakon.stages.problems.sources import (
 )
 
 WORD_PROBLEMS = {"word-problems": "lakon.miniature.problems:generate"}
-REVISION = "revision"
-"""The fact of a manifest that holds the commit that was read."""
 
 
 def revision_of(source: ProblemSource) -> str | None:
@@ -40,12 +38,6 @@ def revision_of(source: ProblemSource) -> str | None:
     return huggingface.commit(source.path, source.revision)
 
 
-def revision_in(facts: Mapping[str, object]) -> str | None:
-    """The commit that the facts of a manifest name."""
-    named = facts.get(REVISION)
-    return str(named) if named is not None else None
-
-
 def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Problem | Exclusion]:
     """A source's rows as problems; those that are none are exclusions."""
     if isinstance(source, SyntheticProblems):
@@ -54,11 +46,13 @@ def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Proble
     return problems_of_rows(_rows(source, source.fields, revision), source)
 
 
-def trace_rows(teacher: RecordedTeacher, source: ProblemSource, revision: str | None) -> tuple[Callable[[], Rows], str]:
+def trace_rows(
+    teacher: RecordedTeacher, source: ProblemSource | None, revision: str | None
+) -> tuple[Callable[[], Rows], str]:
     """A way to read a recorded teacher's rows, and what they are: the digest of their files or the data set's name."""
     if teacher.path is not None:
         return functools.partial(_of_path, Path(teacher.path), teacher.fields), files_digest(teacher.path)
-    if isinstance(source, SyntheticProblems):
+    if source is None or isinstance(source, SyntheticProblems):
         raise LakonError(
             "a recorded teacher without a path, and problems that are synthetic",
             "files of traces",
@@ -88,29 +82,3 @@ def _of_path(path: Path, fields: Sequence[str], kind: str | None = None) -> Rows
     from lakon.backends.datasets import parquet
 
     return parquet.rows(path, fields)
-
-
-def files_digest(path: str) -> str:
-    """The digest of a file's bytes, or of all files of a folder; empty for what is not there."""
-    place = Path(path)
-    if not place.exists():
-        return ""
-    try:
-        if place.is_file():
-            return _digest(place)
-        return digest([[str(p.relative_to(place)), _digest(p)] for p in sorted(place.rglob("*")) if p.is_file()])
-    except OSError as error:
-        raise InputError(
-            str(error.strerror), "files that can be read", "check the path in the study", where=path
-        ) from error
-
-
-def _digest(file: Path) -> str:
-    found = file.stat()
-    return _digest_as_of(file, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=1024)
-def _digest_as_of(file: Path, inode: int, size: int, changed_ns: int) -> str:
-    """A file's digest, taken once for planning a run and making its authors: sources have many gigabytes."""
-    return file_digest(file)

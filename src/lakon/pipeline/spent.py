@@ -12,11 +12,12 @@ from pathlib import Path
 from lakon.backends.endpoint.replies import reply_of
 from lakon.core.digest import digest
 from lakon.core.protocols import Payload, Reply
-from lakon.core.records import Problem, Trace
+from lakon.core.records import Problem, TraceCounts
 from lakon.core.spending import NOTHING, Spent
 from lakon.stages.generate.call_state import is_owed, spent_of, spent_on_keys
-from lakon.stages.generate.generate import EndpointTeacher, requests
+from lakon.stages.generate.generate import requests
 from lakon.store.artifacts import Artifact, Store
+from lakon.store.facts import JudgedFacts
 from lakon.store.ledger.ledger import Ledger
 from lakon.study.schema import JUDGE, Study
 
@@ -35,10 +36,9 @@ class Kept:
 
 def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> Kept:
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
-    teacher = study.teachers[name]
-    assert isinstance(teacher, EndpointTeacher)
+    teacher = study.served[name]
     who = teacher.identity()
-    asked = requests(problems, who, template=teacher.prompt, sampling=teacher.sampling, samples=teacher.samples)
+    asked = requests(problems, who, template=teacher.template, sampling=teacher.draws, samples=teacher.samples)
     path = store.ledger_path(name, digest(who))
     if not path.exists():
         return Kept(len(asked), ())
@@ -70,8 +70,8 @@ def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> 
         with Ledger.open(path, create=False, readonly=True) as ledger:
             keys.update(ledger.keys())
     if name == JUDGE:
-        return 0 if keys else sum(int(str(each.manifest.facts.get("asked", 0))) for each in made)
-    traces = (trace for each in made for trace in each.read("traces", Trace, without=("reasoning", "answer")))
+        return 0 if keys else sum(JudgedFacts.of(each.manifest).asked or 0 for each in made)
+    traces = (trace for each in made for trace in each.read("traces", TraceCounts))
     return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
 
 

@@ -20,7 +20,7 @@ from lakon.core.digest import KEY_CHARS, digest
 from lakon.progress.meter import Meter
 from lakon.store.artifacts import Artifact
 from lakon.store.runner import StepState
-from lakon.store.step import Step, in_order
+from lakon.store.step import AnyStep, in_order
 from lakon.study.schema import Study
 
 _STATUS_EVERY_S = 1.0
@@ -39,7 +39,7 @@ class Extent:
     """Other steps of the study that are not in the store."""
 
 
-def extent(what: str, targets: Sequence[Step], whole: Sequence[StepState]) -> Extent:
+def extent(what: str, targets: Sequence[AnyStep], whole: Sequence[StepState]) -> Extent:
     """The extent of a run that ends at `targets`; `whole` is where all steps of the study stand."""
     steps = in_order(list(targets))
     mine = set(steps)
@@ -118,12 +118,12 @@ class StatusFile:
         self._thread.join()
         self._write(state, why)
 
-    def meter(self, step: Step) -> Meter:
+    def meter(self, step: AnyStep) -> Meter:
         """The meter of a step that starts."""
         with self._lock:
             return self._meters.setdefault(step.name, Meter(step.name))
 
-    def done(self, step: Step, artifact: Artifact, *, cached: bool, seconds: float) -> None:
+    def done(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None:
         """File a finished step."""
         with self._lock:
             self._meters.pop(step.name, None)

@@ -14,7 +14,7 @@ from lakon.core.score_text import counted
 from lakon.progress.meter import Meter
 from lakon.progress.status import StatusFile
 from lakon.store.artifacts import Artifact
-from lakon.store.step import Step
+from lakon.store.step import AnyStep
 
 _LINE_EVERY_S = 15.0
 
@@ -48,17 +48,17 @@ class Watch:
         """Write down that the run was stopped, before the process ends at once."""
         self._status.close("stopped", "interrupted twice: what was in flight was dropped")
 
-    def progress(self, step: Step) -> Meter:
+    def progress(self, step: AnyStep) -> Meter:
         """The meter that the step advances."""
         return self._status.meter(step)
 
-    def started(self, step: Step) -> None:
+    def started(self, step: AnyStep) -> None:
         """A step starts."""
         self._status.meter(step)
         if self._bars is None:
             self._say(f"start  {step.name}")
 
-    def finished(self, step: Step, artifact: Artifact, *, cached: bool, seconds: float) -> None:
+    def finished(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None:
         """A step is done, or was found done."""
         meter = next((m for m in self._status.meters if m.name == step.name), None)
         figures = f"  ({meter.describe()})" if meter is not None and meter.total and not cached else ""
@@ -66,7 +66,7 @@ class Watch:
         if not cached:
             self._say(f"done   {step.name}  {_rows(artifact.manifest.rows)}  {seconds:.1f} s{figures}")
 
-    def failed(self, step: Step, error: BaseException) -> None:
+    def failed(self, step: AnyStep, error: BaseException) -> None:
         """A step failed; the error itself is reported once, at the end."""
         self._say(f"failed {step.name}: {type(error).__name__}")
 

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -68,12 +68,12 @@ class Artifact:
     def content(self) -> str:
         return self.manifest.content
 
-    def read(self, table: str, record: type[R], *, without: Collection[str] = ()) -> Iterator[R]:
-        """The rows of `table` as records, shard by shard, in the order in which they were written; the long texts named
-        in `without` stay on the disk and come as empty ones."""
+    def read(self, table: str, record: type[R]) -> Iterator[R]:
+        """The rows of `table` as records, shard by shard, in the order in which they were written. Columns that a light
+        record does not have stay on the disk."""
         for entry in self.manifest.files:
             if entry.path.startswith(f"{table}-") and entry.path.endswith(".parquet"):
-                yield from read_shard(self.folder / entry.path, record, without)
+                yield from read_shard(self.folder / entry.path, record)
 
 
 class ArtifactWriter:

@@ -19,12 +19,13 @@ from lakon.core import memory
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
 from lakon.core.protocols import Progress
 from lakon.store.artifacts import Artifact, Store, unwritable
+from lakon.store.facts import RetryFacts
 from lakon.store.locks import WriterLock
-from lakon.store.step import Step, StepContext, in_order
+from lakon.store.step import AnyStep, Step, StepContext, in_order, replace_leaves
 
 Mode = Literal["cached", "force", "retry"]
 SIDE_BY_SIDE = 8
-HERE = 2
+IN_PROCESS = 2
 """Steps on tables in this process at a time: under one interpreter lock a third one saves no time, and each holds some
 batches of long texts and its ids."""
 _STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -33,13 +34,13 @@ _STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 class Watcher(Protocol):
     """Who is told how a run goes: a terminal, a status file, a test."""
 
-    def progress(self, step: Step) -> Progress: ...
+    def progress(self, step: AnyStep) -> Progress: ...
 
-    def started(self, step: Step) -> None: ...
+    def started(self, step: AnyStep) -> None: ...
 
-    def finished(self, step: Step, artifact: Artifact, *, cached: bool, seconds: float) -> None: ...
+    def finished(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None: ...
 
-    def failed(self, step: Step, error: BaseException) -> None: ...
+    def failed(self, step: AnyStep, error: BaseException) -> None: ...
 
     def left(self, step: str, why: str) -> None: ...
 
@@ -48,7 +49,7 @@ class Watcher(Protocol):
 class RunResult:
     """What a run did: every step's artifact, and how many steps were executed."""
 
-    artifacts: dict[Step, Artifact] = field(default_factory=dict["Step", Artifact])
+    artifacts: dict[AnyStep, Artifact] = field(default_factory=dict[AnyStep, Artifact])
     executed: list[str] = field(default_factory=list[str])
     seconds: float = 0.0
 
@@ -58,15 +59,15 @@ class StepState:
     """One row of a plan: whether the step is in the store, would run, or waits for inputs to be known. An `owed` one is
     in the store with rows that failed and are asked again; until they are, what it made is used as it is."""
 
-    step: Step
+    step: AnyStep
     state: Literal["cached", "owed", "missing", "waiting"]
     key: str | None
     artifact: Artifact | None
 
 
-def inspect(store: Store, targets: Sequence[Step]) -> list[StepState]:
+def inspect(store: Store, targets: Sequence[AnyStep]) -> list[StepState]:
     """Where every step stands, without running anything."""
-    states: dict[Step, StepState] = {}
+    states: dict[AnyStep, StepState] = {}
     for step in in_order(list(targets)):
         contents = _contents(step, {s: st.artifact for s, st in states.items() if st.artifact is not None})
         if contents is None:
@@ -81,20 +82,22 @@ def inspect(store: Store, targets: Sequence[Step]) -> list[StepState]:
 
 def _owes_rows(artifact: Artifact) -> bool:
     """Whether some of its rows failed and have retries left, which the next run is to use."""
-    return bool(artifact.manifest.facts.get("owed"))
+    return RetryFacts.of(artifact.manifest).owed > 0
 
 
-def _contents(step: Step, done: dict[Step, Artifact]) -> dict[str, str] | None:
-    if any(source not in done for source in step.inputs.values()):
+def _contents(step: AnyStep, done: dict[AnyStep, Artifact]) -> dict[str, str] | None:
+    sources = step.sources
+    if any(source not in done for source in sources.values()):
         return None
-    return {name: done[source].content for name, source in step.inputs.items()}
+    return {name: done[source].content for name, source in sources.items()}
 
 
 def run(
     store: Store,
-    targets: Sequence[Step],
+    targets: Sequence[AnyStep],
     watcher: Watcher,
     *,
+    resources: object = None,
     mode: Mode = "cached",
     forced: frozenset[str] = frozenset(),
     left: frozenset[str] = frozenset(),
@@ -115,7 +118,9 @@ def run(
             watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
     else:
         with locked(store):
-            _Run(store, watcher, mode, forced, left, stop or threading.Event(), result).walk([s.step for s in states])
+            _Run(store, watcher, resources, mode, forced, left, stop or threading.Event(), result).walk(
+                [state.step for state in states]
+            )
     result.seconds = time.perf_counter() - began
     return result
 
@@ -137,6 +142,7 @@ class _Run:
         self,
         store: Store,
         watcher: Watcher,
+        resources: object,
         mode: Mode,
         forced: frozenset[str],
         left: frozenset[str],
@@ -144,15 +150,16 @@ class _Run:
         result: RunResult,
     ) -> None:
         self._store, self._watcher, self._result = store, watcher, result
+        self._resources = resources
         self._mode, self._forced, self._left, self._stop = mode, forced, left, stop
-        self._running: dict[Future[Artifact], tuple[Step, str, float]] = {}
-        self._owing: dict[Step, Artifact] = {}
+        self._running: dict[Future[Artifact], tuple[AnyStep, str, float]] = {}
+        self._owing: dict[AnyStep, Artifact] = {}
         """What steps that ask failed rows again had made before."""
         self._made: set[str] = set()
         """Keys executed in this run: with `force`, a twin of such a step is not executed again."""
         self._error: BaseException | None = None
 
-    def walk(self, steps: list[Step]) -> None:
+    def walk(self, steps: list[AnyStep]) -> None:
         pending = list(steps)
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="step") as pool:
             while pending or self._running:
@@ -173,7 +180,7 @@ class _Run:
                 "run the same command again to go on from here",
             )
 
-    def _advance(self, step: Step, pool: ThreadPoolExecutor) -> bool:
+    def _advance(self, step: AnyStep, pool: ThreadPoolExecutor) -> bool:
         """Skip or start `step` if its inputs are there; True when it needs no further look."""
         contents = _contents(step, self._result.artifacts)
         if contents is None:
@@ -186,7 +193,7 @@ class _Run:
             self._result.artifacts[step] = artifact
             self._watcher.finished(step, artifact, cached=True, seconds=0.0)
             return True
-        if step.here and sum(other.here for other, _, _ in self._running.values()) >= HERE:
+        if step.in_process and sum(other.in_process for other, _, _ in self._running.values()) >= IN_PROCESS:
             return False
         if artifact is not None and self._mode == "cached":
             self._owing[step] = artifact
@@ -195,28 +202,26 @@ class _Run:
         self._running[future] = (step, key, time.perf_counter())
         return True
 
-    def _again(self, step: Step, artifact: Artifact) -> bool:
+    def _again(self, step: AnyStep, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
         if _owes_rows(artifact) and not {step.name, step.stage} & self._left:
             return True
-        return self._mode == "retry" and bool(artifact.manifest.facts.get("errors"))
+        return self._mode == "retry" and RetryFacts.of(artifact.manifest).errors > 0
 
-    def _execute(self, step: Step, key: str, contents: dict[str, str]) -> Artifact:
+    def _execute(self, step: AnyStep, key: str, contents: dict[str, str]) -> Artifact:
         try:
             out = self._store.begin(step.stage, step.label, key)
-            inputs = {name: self._result.artifacts[source] for name, source in step.inputs.items()}
-            progress = self._watcher.progress(step)
-            step.run(
-                StepContext(
-                    inputs=inputs,
-                    out=out,
-                    store=self._store,
-                    progress=progress,
-                    stop=self._stop,
-                    retry=self._mode == "retry",
-                )
+            context = StepContext(
+                inputs=replace_leaves(step.inputs, lambda source: self._result.artifacts[source], Step),
+                out=out,
+                resources=self._resources,
+                progress=self._watcher.progress(step),
+                stop=self._stop,
+                earlier=lambda: iter(self._store.earlier(step.stage, step.label, but=out.folder)),
+                retry=self._mode == "retry",
             )
+            step.body(context, step.args)
             return out.commit(
                 stage=step.stage, label=step.label, version=step.version, key=key, payload=step.payload, inputs=contents
             )
@@ -251,7 +256,7 @@ class _Run:
                 self._made.add(key)
                 self._watcher.finished(step, artifact, cached=False, seconds=time.perf_counter() - began)
 
-    def _as_it_was(self, step: Step, error: LakonError) -> bool:
+    def _as_it_was(self, step: AnyStep, error: LakonError) -> bool:
         """Go on with what a step had made before its failed rows were asked in vain; false when it had made nothing."""
         before = self._owing.get(step)
         if before is None:
@@ -261,7 +266,7 @@ class _Run:
         self._watcher.finished(step, before, cached=True, seconds=0.0)
         return True
 
-    def _fail(self, step: Step, error: BaseException) -> None:
+    def _fail(self, step: AnyStep, error: BaseException) -> None:
         if not isinstance(error, LakonError):
             error.add_note(f"in step {step.name}")
         self._watcher.failed(step, error)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from lakon.core.errors import StoreError
-from lakon.core.records import RECORDS
+from lakon.core.records import LIGHT_RECORDS, RECORDS
 
 if typing.TYPE_CHECKING:
     import pyarrow as pa
@@ -149,13 +149,13 @@ def _cell(value: object) -> object:
     return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
 
 
-def read_shard(path: Path, record: type[R], without: Collection[str] = ()) -> Iterator[R]:
-    """The rows of one shard as records, a bounded number of them in memory at a time; texts named in `without` are not
-    read and come as empty ones."""
+def read_shard(path: Path, record: type[R]) -> Iterator[R]:
+    """The rows of one shard as records, a bounded number of them in memory at a time. A light record reads its own
+    columns and no others. Raises `StoreError` for a shard that cannot be read or has other columns than the table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    expected = schema_of(record)
+    expected, columns = schema_of(LIGHT_RECORDS.get(record, record)), schema_of(record).names
     try:
         with pq.ParquetFile(path) as file:
             if file.schema_arrow.names != expected.names:
@@ -165,12 +165,10 @@ def read_shard(path: Path, record: type[R], without: Collection[str] = ()) -> It
                     "the shard was written by another version of Lakon: delete its folder and run the study again",
                     where=str(path),
                 )
-            columns = [name for name in expected.names if name not in without]
-            blank = dict.fromkeys(without, "")
             at_once = _rows_at_once(file.metadata, columns)
             for group in range(file.num_row_groups):  # one at a time: Arrow reads ahead within what it is given
                 for batch in file.iter_batches(batch_size=at_once, columns=columns, row_groups=[group]):
-                    yield from _records(batch, record, blank)
+                    yield from _records(batch, record)
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             f"{type(error).__name__}: {error}",
@@ -189,10 +187,10 @@ def _rows_at_once(metadata: pq.FileMetaData, columns: Collection[str]) -> int:
     return max(1, min(_READ_BATCH, _READ_BYTES * metadata.num_rows // max(1, size)))
 
 
-def _records(batch: pa.RecordBatch, record: type[R], blank: dict[str, str]) -> Iterator[R]:
+def _records(batch: pa.RecordBatch, record: type[R]) -> Iterator[R]:
     names = batch.schema.names
     for cells in zip(*(_cells(column) for column in batch.columns), strict=True):
-        yield record(**dict(zip(names, cells, strict=True)), **blank)
+        yield record(**dict(zip(names, cells, strict=True)))
 
 
 def _cells(column: pa.Array) -> list[Any]:

@@ -15,9 +15,8 @@ from typing import Any
 
 from lakon.core.errors import Fault, InputError, near_miss
 from lakon.core.plugins import lookup
+from lakon.domains import registry
 from lakon.stages.curate.styles import STYLES
-from lakon.stages.generate.generate import CheckpointTeacher, RecordedTeacher
-from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, SyntheticProblems
 from lakon.stages.verify.overrides import override_faults
 from lakon.study.benchmarks import BENCHMARKS
 from lakon.study.schema import JUDGE, Study, asking_order
@@ -46,6 +45,9 @@ def faults_of(study: Study) -> list[Fault]:
         for name in study.evaluate.benchmarks
         if name not in known
     )
+    faults.extend(_domain_fault("problems.domain", study.problems.domain))
+    for name, source in study.benchmarks.items():
+        faults.extend(_domain_fault(f"benchmarks.{name}.domain", source.domain))
     faults.extend(_arm_faults(study))
     faults.extend(_teacher_faults(study))
     faults.extend(_file_faults(study))
@@ -113,11 +115,12 @@ def _teacher_faults(study: Study) -> list[Fault]:
         if teacher.if_correct is not None and teacher.if_correct not in study.teachers:
             faults.append(_unknown(f"{where}.if_correct", "teacher", teacher.if_correct, study.teachers))
         elif name not in asking_order(study.teachers) and teacher.if_correct in study.teachers:
-            found = f"{name!r} waits for {teacher.if_correct!r}, which waits for it in turn (or for a teacher that is not there)"
+            first = teacher.if_correct
+            found = f"{name!r} waits for {first!r}, which waits for it in turn (or for a teacher that is not there)"
             faults.append(
                 Fault(f"{where}.if_correct", found, "one teacher that waits for none", "remove one `if_correct`")
             )
-        if getattr(teacher, "until", None) is not None and teacher.samples == 1:
+        if teacher.stops_when_correct and teacher.samples == 1:
             todo = "give it samples = 4, say"
             faults.append(Fault(f"{where}.until", "`until` with a single sample", "the most samples to draw", todo))
     if study.run.budget.money is not None:
@@ -154,16 +157,11 @@ NO_FILE = "no file ''"
 
 def _file_faults(study: Study) -> list[Fault]:
     named: list[tuple[str, str | None]] = []
-    if isinstance(study.problems, (JsonlProblems, ParquetProblems)):
-        named.append(("problems.path", study.problems.path))
-    for name, source in study.benchmarks.items():
-        if isinstance(source, (JsonlProblems, ParquetProblems)):
-            named.append((f"benchmarks.{name}.path", source.path))
-    for name, teacher in study.teachers.items():
-        if isinstance(teacher, RecordedTeacher):
-            named.append((f"teachers.{name}.path", teacher.path))
-            if teacher.path is None and isinstance(study.problems, SyntheticProblems):
-                named.append((f"teachers.{name}.path", ""))
+    named.append(("problems.path", study.problems.file_path))
+    named += [(f"benchmarks.{name}.path", source.file_path) for name, source in study.benchmarks.items()]
+    for name, teacher in study.recorded.items():
+        path = "" if teacher.path is None and study.problems.is_generated else teacher.path
+        named.append((f"teachers.{name}.path", path))
     rulings = study.verify.overrides
     named.append(("verify.overrides", rulings))
     return [
@@ -179,11 +177,9 @@ def _is_readable(path: Path) -> bool:
 
 def _template_faults(study: Study) -> list[Fault]:
     asked = {  # an inherited fault is told once
-        name: teacher
-        for name, teacher in study.teachers.items()
-        if not isinstance(teacher, RecordedTeacher) and teacher.prompt != study.prompt
+        name: teacher for name, teacher in study.teachers.items() if teacher.template != study.prompt
     }
-    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.prompt for n, t in asked.items()}}
+    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.template for n, t in asked.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
         for where, text in templates.items()
@@ -194,6 +190,14 @@ def _template_faults(study: Study) -> list[Fault]:
 def _plugin_fault(where: str, name: str, table: Mapping[str, Any], what: str) -> list[Fault]:
     try:
         lookup(name, table, what)
+    except InputError as error:
+        return [error.fault._replace(where=where)]
+    return []
+
+
+def _domain_fault(where: str, name: str) -> list[Fault]:
+    try:
+        registry.domain(name)
     except InputError as error:
         return [error.fault._replace(where=where)]
     return []
@@ -219,9 +223,9 @@ def _unknown(where: str, what: str, name: str, known: Mapping[str, Any]) -> Faul
 def _missing_extras(study: Study) -> list[Fault]:
     sources = [study.problems, *(study.benchmark(name) for name in study.evaluate.benchmarks)]
     needed: dict[str, str] = {}
-    if any(isinstance(source, HuggingFaceProblems) for source in sources):
+    if any(source.may_be_on_hub for source in sources):
         needed["datasets"] = "a data set of the hub"
-    if study.students or any(isinstance(t, CheckpointTeacher) for t in study.teachers.values()):
+    if study.students or any(t.model_folder is not None for t in study.teachers.values()):
         needed |= dict.fromkeys(("torch", "transformers", "trl"), "a model to train or to sample")
     return [
         Fault("installation", f"no package {name!r}, and {why}", "the extra `train`", "pip install 'lakon[train]'")

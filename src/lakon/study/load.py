@@ -9,13 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from lakon.core.errors import Fault, InputError, StudyError, near_miss
-from lakon.stages.generate.generate import CheckpointTeacher, RecordedTeacher
-from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems
+from lakon.stages.generate.specs import TeacherSpec
+from lakon.stages.problems.sources import SourceSpec
 from lakon.stages.verify.verify import Verify
 from lakon.study.consistency import NO_FILE, faults_of
 from lakon.study.pydantic_errors import faults_from, is_broken, sound_rest
@@ -132,16 +132,19 @@ def _toml_value(text: str) -> object:
         return text
 
 
+Located = TypeVar("Located", bound=TeacherSpec | SourceSpec)
+
+
 def _resolve_paths(study: Study, base: Path) -> Study:
     """Relative paths of files are relative to the study file."""
 
-    def absolute(spec: Any) -> Any:
-        located = (JsonlProblems, ParquetProblems, RecordedTeacher, CheckpointTeacher, HuggingFaceProblems)
-        if isinstance(spec, located) and spec.path:
-            local = base / Path(spec.path).expanduser()
-            keep_hub_id = isinstance(spec, (CheckpointTeacher, HuggingFaceProblems)) and not local.exists()
-            return spec if keep_hub_id else spec.model_copy(update={"path": str(local.resolve())})
-        return spec
+    def absolute(spec: Located) -> Located:
+        path = spec.model_dump(include={"path"}).get("path")
+        if not path:
+            return spec
+        local = base / Path(path).expanduser()
+        keep_hub_id = spec.may_be_on_hub and not local.exists()
+        return spec if keep_hub_id else spec.model_copy(update={"path": str(local.resolve())})
 
     students = tuple(
         s.model_copy(update={"base": str((base / s.base).resolve())}) if (base / s.base).is_dir() else s

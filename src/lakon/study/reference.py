@@ -22,7 +22,7 @@ from lakon.stages.curate.arms import Arm, Route
 from lakon.stages.curate.filters import Filters, Language
 from lakon.stages.curate.pool import AtLeast, Curate
 from lakon.stages.evaluate.evaluate import Evaluate
-from lakon.stages.generate.generate import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
+from lakon.stages.generate.specs import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.presets import PRESETS
 from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, SyntheticProblems

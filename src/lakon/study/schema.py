@@ -15,7 +15,7 @@ from lakon.core.spec import Name, Spec
 from lakon.stages.curate.arms import Arm
 from lakon.stages.curate.pool import Curate
 from lakon.stages.evaluate.evaluate import Evaluate
-from lakon.stages.generate.generate import CheckpointTeacher, EndpointTeacher, Teacher
+from lakon.stages.generate.specs import EndpointTeacher, RecordedTeacher, Teacher
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.sources import ProblemSource
 from lakon.stages.train.train import Student, Training
@@ -179,7 +179,7 @@ class Study(Spec):
         prompt = info.data.get("prompt", "{problem}")
         return {
             name: teacher.model_copy(update={"prompt": prompt})
-            if isinstance(teacher, EndpointTeacher | CheckpointTeacher) and "prompt" not in teacher.model_fields_set
+            if teacher.inherits_prompt and "prompt" not in teacher.model_fields_set
             else teacher
             for name, teacher in value.items()
         }
@@ -189,6 +189,11 @@ class Study(Spec):
         """Who is asked at an endpoint, by its name under `run.endpoints`: teachers, and the judge."""
         teachers = {name: t for name, t in self.teachers.items() if isinstance(t, EndpointTeacher)}
         return teachers if self.verify.judge is None else {**teachers, JUDGE: self.verify.judge.as_teacher()}
+
+    @property
+    def recorded(self) -> dict[str, RecordedTeacher]:
+        """Teachers whose traces exist already."""
+        return {name: t for name, t in self.teachers.items() if isinstance(t, RecordedTeacher)}
 
     def benchmark(self, name: str) -> ProblemSource:
         """The source of a benchmark: the study's own, else the known one."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from lakon.core.protocols import Answered, Grading
+from lakon.core.protocols import Answered, Domain, Grading
 from lakon.core.records import Outcome
 from lakon.domains.math.extract.marked import ENDING, LONGEST, extract, has_open_reasoning, visible
 from lakon.domains.math.extract.prose import Extracted, spaced
@@ -231,3 +231,11 @@ def _work(state: None, pair: _Pair) -> _Decided:
     from lakon.domains.math.rules.compare import decide
 
     return tuple(decide(*pair))  # type: ignore[return-value]  # a Decision is such a pair
+
+
+def boxed(answer: str) -> str:
+    """A reply with this final answer."""
+    return f"\\boxed{{{answer}}}"
+
+
+DOMAIN = Domain(version=VERSION, make_verifier=MathVerifier, read_reference=reference_answer, write_answer=boxed)

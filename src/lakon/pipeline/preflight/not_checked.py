@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
-from lakon.pipeline.authors import model_path
-from lakon.stages.generate.generate import CheckpointTeacher, EndpointTeacher, RecordedTeacher
-from lakon.stages.problems.sources import HuggingFaceProblems, ParquetProblems, ProblemSource
+from lakon.pipeline.places import model_path
 from lakon.study.schema import Study
 
 
@@ -27,18 +25,18 @@ class Unseen(NamedTuple):
 def unseen(study: Study) -> list[Unseen]:
     """What of a study only a pilot or a run looks at."""
     sources = [study.problems, *map(study.benchmark, study.evaluate.benchmarks)]
-    asked = any(isinstance(teacher, EndpointTeacher) for teacher in study.teachers.values())
+    asked = any(teacher.is_served for teacher in study.teachers.values())
     how = "`lakon plan STUDY --pilot 3` asks teachers about three problems" if asked else "`lakon run STUDY` asks them"
     found = [
         Unseen("endpoints", tuple(study.served), how),
         Unseen(
             "data sets of the hub",
-            tuple(source.path for source in sources if _is_on_hub(source)),
+            tuple(source.hub_name for source in sources if source.hub_name is not None),
             "`lakon run STUDY --until problems` reads them",
         ),
         Unseen(
             "references in Parquet files",
-            tuple(s.path for s in sources if isinstance(s, ParquetProblems)),
+            tuple(s.file_path for s in sources if s.file_path is not None and s.lines_path is None),
             "`lakon run STUDY --until problems` reads them",
         ),
         Unseen("recorded traces in data sets of the hub", tuple(_recorded(study)), "a run reads them"),
@@ -47,19 +45,15 @@ def unseen(study: Study) -> list[Unseen]:
     return [each._replace(names=tuple(dict.fromkeys(each.names))) for each in found if each.names]
 
 
-def _is_on_hub(source: ProblemSource) -> TypeGuard[HuggingFaceProblems]:
-    return isinstance(source, HuggingFaceProblems) and not Path(source.path).exists()
-
-
 def _recorded(study: Study) -> Iterator[str]:
     """Teachers whose traces stand in the rows of the problems' own source."""
-    for name, teacher in study.teachers.items():
-        if isinstance(teacher, RecordedTeacher) and teacher.path is None and _is_on_hub(study.problems):
+    for name, teacher in study.recorded.items():
+        if teacher.path is None and study.problems.hub_name is not None:
             yield name
 
 
 def _models(study: Study) -> Iterator[str]:
-    teachers = [teacher.path for teacher in study.teachers.values() if isinstance(teacher, CheckpointTeacher)]
+    teachers = [t.model_folder for t in study.teachers.values() if t.model_folder is not None]
     for name in (*teachers, *(student.base for student in study.students)):
         if not Path(model_path(name)).exists():
             yield name

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from lakon.core.errors import Fault, InputError, near_miss
 from lakon.pipeline import sources
-from lakon.stages.generate.generate import RecordedTeacher
+from lakon.stages.generate.specs import RecordedTeacher
 from lakon.stages.problems.rows import dig, fits, need
-from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, SyntheticProblems
 from lakon.study.pydantic_errors import is_broken
 from lakon.study.schema import Study
 
@@ -48,11 +47,11 @@ class _Look:
 def trace_faults(study: Study, known: Sequence[Fault] = ()) -> list[Fault]:
     """What the beginning of every recorded teacher's file shows. Teachers of whom a fault is known are left alone."""
     no_problems = is_broken("problems", known)
-    of_files = not no_problems and not isinstance(study.problems, (SyntheticProblems, HuggingFaceProblems))
+    of_files = not no_problems and study.problems.file_path is not None
     faults: list[Fault] = []
-    for name, teacher in study.teachers.items():
+    for name, teacher in study.recorded.items():
         where = f"teachers.{name}"
-        if not isinstance(teacher, RecordedTeacher) or is_broken(where, known):
+        if is_broken(where, known):
             continue
         if teacher.path is not None or of_files:
             try:
@@ -77,7 +76,7 @@ def _of_teacher(where: str, teacher: RecordedTeacher, study: Study, *, matched: 
             "warning",
         )
         for name in _OPTIONAL
-        if (path := getattr(teacher, name)) is not None and name not in look.found
+        if (path := teacher.named_fields.get(name)) is not None and name not in look.found
     ]
     return never + (_unmatched(where, look, study) if matched else [])
 
@@ -95,9 +94,9 @@ def _look(where: str, teacher: RecordedTeacher, study: Study) -> _Look:
         if not fits(row, teacher.where):
             continue
         for name in _NEEDED:
-            if (path := getattr(teacher, name)) is not None:
+            if (path := teacher.named_fields.get(name)) is not None:
                 need(row, path, at, field=f"{where}.{name}")
-        look.found |= {name for name in _OPTIONAL if (p := getattr(teacher, name)) and dig(row, p) is not None}
+        look.found |= {name for name in _OPTIONAL if (p := teacher.named_fields.get(name)) and dig(row, p) is not None}
         look.texts[_squeezed(dig(row, teacher.problem_field))] = None
         look.n_rows += 1
         if look.n_rows == LOOKED_AT:
@@ -122,13 +121,13 @@ def _nothing_fits(where: str, teacher: RecordedTeacher, look: _Look) -> Fault:
 
 def _missing_columns(where: str, teacher: RecordedTeacher, study: Study) -> list[Fault]:
     """Of Parquet, whose columns are known without a row, every field that is not there."""
-    path = Path(teacher.path or getattr(study.problems, "path", ""))
+    path = Path(teacher.path or study.problems.file_path or "")
     if not (path.is_dir() or path.suffix == ".parquet"):
         return []
     from lakon.backends.datasets import parquet
 
     columns = parquet.columns(path)
-    named: list[tuple[str, str | None]] = [(name, getattr(teacher, name)) for name in (*_NEEDED, *_OPTIONAL)]
+    named: list[tuple[str, str | None]] = [(name, teacher.named_fields.get(name)) for name in (*_NEEDED, *_OPTIONAL)]
     named += [("where", name) for name in teacher.where]
     return [
         Fault(
@@ -149,7 +148,7 @@ def _unmatched(where: str, look: _Look, study: Study) -> list[Fault]:
         if any(_squeezed(getattr(problem, "prompt", None)) in look.texts for problem in problems):
             return []
     except InputError as error:
-        return [] if isinstance(study.problems, JsonlProblems) else [error.fault]  # references say it of JSONL
+        return [] if study.problems.lines_path is not None else [error.fault]  # references say it of JSONL
     found = f"none of the first {look.n_rows:,} traces is about a problem of the study"
     shown = repr(next(iter(look.texts))[:60])
     todo = f"the texts must be the same, but for white space; the first trace's is {shown}: is this the right field?"

@@ -6,16 +6,18 @@ warning, since the run leaves its problem out or counts its answers as ungraded;
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lakon.core.errors import Fault, InputError, LakonError, StudyError
-from lakon.core.protocols import Answered, Grading
+from lakon.core.protocols import Answered, Domain, Grading, Verifier
 from lakon.core.records import UNGRADED, Outcome, Problem
-from lakon.domains.math import MathVerifier, reference_answer
+from lakon.domains import registry
 from lakon.stages.problems.rows import Rows, fits, need, read_jsonl
 from lakon.stages.problems.sources import FileProblems, JsonlProblems, problems_of_rows
 from lakon.study.pydantic_errors import is_broken
@@ -41,12 +43,28 @@ def reference_faults(study: Study, known: Sequence[Fault] = ()) -> list[Fault]:
         for where, source in sources.items()
         if isinstance(source, JsonlProblems) and not is_broken(where, known)
     }
-    limit_s = min(LIMIT_S, study.verify.limit_s)
-    with MathVerifier(study.run.workers or os.cpu_count() or 1, limit_s) as verifier:
-        return [fault for where, source in files.items() for fault in _of_file(where, source, study.seed, verifier)]
+    limit_s, workers = min(LIMIT_S, study.verify.limit_s), study.run.workers or os.cpu_count() or 1
+    faults: list[Fault] = []
+    for where, source in files.items():
+        try:
+            domain = registry.domain(source.domain)
+        except InputError:  # the study's own check tells of it
+            continue
+        with contextlib.closing(domain.make_verifier(workers, limit_s)) as verifier:
+            faults += _of_file(where, source, study.seed, _Probe(domain, verifier, limit_s))
+    return faults
 
 
-def _of_file(where: str, source: JsonlProblems, seed: int, verifier: MathVerifier) -> list[Fault]:
+@dataclass(frozen=True)
+class _Probe:
+    """What references are tried with."""
+
+    domain: Domain
+    verifier: Verifier
+    limit_s: float
+
+
+def _of_file(where: str, source: JsonlProblems, seed: int, probe: _Probe) -> list[Fault]:
     path = Path(source.path)
     try:
         n_lines = _count(path)
@@ -55,7 +73,7 @@ def _of_file(where: str, source: JsonlProblems, seed: int, verifier: MathVerifie
         problems = {row.problem_id: row for row in rows if isinstance(row, Problem)}
     except LakonError as error:
         return list(error.faults)
-    bad = list(_bad(problems.values(), verifier))
+    bad = list(_bad(problems.values(), probe))
     listed = [_warning(where, problem, why, cost) for problem, why, cost in bad[:LISTED]]
     return [*_most(where, bad, len(problems)), *listed, *_unlisted(where, bad), *_drawn(where, n_lines, len(problems))]
 
@@ -91,20 +109,20 @@ def _count(path: Path) -> int:
         ) from error
 
 
-def _bad(problems: Iterable[Problem], verifier: MathVerifier) -> Iterator[tuple[Problem, str, str]]:
+def _bad(problems: Iterable[Problem], probe: _Probe) -> Iterator[tuple[Problem, str, str]]:
     """Problems whose reference is of no use, why, and what it costs."""
     ahead: deque[Problem] = deque()
 
     def probes() -> Iterator[Answered]:
         for problem in problems:
             ahead.append(problem)
-            for answer in (reference_answer(problem.reference), _OTHER):
-                yield Answered(reference=problem.reference, answer=f"\\boxed{{{answer}}}")
+            for answer in (probe.domain.read_reference(problem.reference), _OTHER):
+                yield Answered(reference=problem.reference, answer=probe.domain.write_answer(answer))
 
-    gradings = verifier.grade(probes())
+    gradings = probe.verifier.grade(probes())
     for same, other in zip(gradings, gradings, strict=True):
         problem = ahead.popleft()
-        reason = _reason(problem, same, other, verifier.limit_s)
+        reason = _reason(problem, same, other, probe.limit_s)
         if reason is not None:
             yield problem, *reason
 

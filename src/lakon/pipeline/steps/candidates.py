@@ -12,22 +12,16 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from lakon.core.columns import Column, Places, Texts, fingerprint
-from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, Problem, Trace, Verdict
-from lakon.stages.curate.arms import Candidate, Sample
+from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, ProblemTags, TraceCounts, VerdictOutcome
+from lakon.stages.curate.arms import Arm, Candidate, Sample
 from lakon.store.artifacts import Artifact
-from lakon.study.schema import Study
 
-TEXTS = ("reasoning", "answer")
-"""The long columns of traces."""
-UNSAID = ("explanation",)
-"""The column of verdicts that is for people."""
-UNREAD = ("prompt", "reference", "source")
-"""The columns of problems that nothing here is chosen by."""
+T = TypeVar("T")
 _SEPARATOR = "\x1f"
 
 _Columns = Mapping[str, Sequence[Any]]
@@ -35,24 +29,35 @@ _Columns = Mapping[str, Sequence[Any]]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def candidates(study: Study, name: str, inputs: Mapping[str, Artifact]) -> Sequence[Candidate]:
-    """The candidates of an arm, in the order of the source."""
-    needs = study.arms[name].needs
-    pool = _pooled(study, name, inputs["pool"])
-    shown = _shown(pool.ids, inputs["problems"], everything="unpaired" in needs)
-    samples = {t: _samples(t, shown.ids, inputs) for t in study.arms[name].teachers} if "samples" in needs else {}
+@dataclass(frozen=True)
+class ArmInputs(Generic[T]):
+    """What an arm is made of: problems, pool, and of each teacher what the arm's strategy looks at."""
+
+    problems: T
+    pool: T
+    traces: Mapping[str, T]
+    verdicts: Mapping[str, T]
+    screens: Mapping[str, T]
+
+
+def candidates(arm: Arm, teachers: Sequence[str], inputs: ArmInputs[Artifact]) -> Sequence[Candidate]:
+    """The candidates of an arm, in the order of the source; `teachers` are all of the study, in its order."""
+    needs = arm.needs
+    pool = _pooled(arm, teachers, inputs.pool)
+    shown = _shown(pool.ids, inputs.problems, everything="unpaired" in needs)
+    samples = {t: _samples(t, shown.ids, inputs) for t in arm.teachers} if "samples" in needs else {}
     return _Candidates(
         shown,
         pool,
         samples,
         lengths=_lengths(pool, inputs) if "lengths" in needs else {},
-        agreement=_agreement(study, shown.ids, inputs) if "agreement" in needs else (),
+        agreement=_agreement(teachers, shown.ids, inputs) if "agreement" in needs else (),
     )
 
 
-def filtered(inputs: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
+def filtered(screens: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
     """Traces of a teacher that a filter left out, with its rule; none when no filter is on."""
-    screened = inputs.get(f"screen:{teacher}")
+    screened = screens.get(teacher)
     return {e.subject: e.rule for e in screened.read("exclusions", Exclusion)} if screened else {}
 
 
@@ -66,10 +71,10 @@ class _Pool:
     rates: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
 
 
-def _pooled(study: Study, name: str, table: Artifact) -> _Pool:
+def _pooled(arm: Arm, teachers: Sequence[str], table: Artifact) -> _Pool:
     """Of teachers those that the arm's strategy may look at."""
-    arm, first = study.arms[name], next(iter(study.teachers))
-    seen = tuple(study.teachers) if arm.how in ("route", "strategy") else arm.teachers
+    first = teachers[0]
+    seen = tuple(teachers) if arm.how in ("route", "strategy") else arm.teachers
     pool = _Pool(chosen={t: Texts() for t in seen}, rates={t: array("d") for t in seen})
     for row in table.read("pool", Paired):
         if row.teacher == first:
@@ -94,7 +99,7 @@ class _Shown:
 def _shown(pool: Texts, source: Artifact, *, everything: bool) -> _Shown:
     """The pool lies in the order of the source."""
     ids, places, tags, at = Texts(), array("i"), Texts(), 0
-    for problem in source.read("problems", Problem, without=UNREAD):
+    for problem in source.read("problems", ProblemTags):
         paired = at < len(pool) and problem.problem_id == pool[at]
         if paired or everything:
             if everything:
@@ -167,12 +172,12 @@ def _tags(tags: Iterable[str]) -> Mapping[str, str]:
     return {name: value for name, _, value in (tag.partition("=") for tag in tags)}
 
 
-def _lengths(pool: _Pool, inputs: Mapping[str, Artifact]) -> dict[str, array[int]]:
+def _lengths(pool: _Pool, inputs: ArmInputs[Artifact]) -> dict[str, array[int]]:
     """Tokens of the chosen traces."""
     found: dict[str, array[int]] = {}
     for name, ids in pool.chosen.items():
         lengths, places = array("i", [-1]) * len(ids), Places(pool.ids)
-        for trace in inputs[f"traces:{name}"].read("traces", Trace, without=TEXTS):
+        for trace in inputs.traces[name].read("traces", TraceCounts):
             at = places.find(trace.problem_id)
             if at is not None and ids[at] == trace.trace_id:
                 lengths[at] = trace.n_tokens
@@ -180,12 +185,12 @@ def _lengths(pool: _Pool, inputs: Mapping[str, Artifact]) -> dict[str, array[int
     return found
 
 
-def _agreement(study: Study, ids: Texts, inputs: Mapping[str, Artifact]) -> Sequence[float]:
+def _agreement(teachers: Sequence[str], ids: Texts, inputs: ArmInputs[Artifact]) -> Sequence[float]:
     """The share of all teachers' graded answers to each problem that equal the most frequent one; NaN without any."""
     at, answers = array("q"), array("Q")
-    for name in study.teachers:
+    for name in teachers:
         places = Places(ids)
-        for verdict in inputs[f"verdicts:{name}"].read("verdicts", Verdict, without=UNSAID):
+        for verdict in inputs.verdicts[name].read("verdicts", VerdictOutcome):
             place = places.find(verdict.problem_id) if verdict.outcome not in UNGRADED else None
             if place is not None:
                 at.append(place)
@@ -202,7 +207,7 @@ def _agreement(study: Study, ids: Texts, inputs: Mapping[str, Artifact]) -> Sequ
 class _Samples(Column[list[Sample]]):
     """A teacher's usable traces by problem: those that failed, said nothing or were filtered are not there."""
 
-    def __init__(self, n: int, rows: Iterable[tuple[int, Trace, bool]]) -> None:
+    def __init__(self, n: int, rows: Iterable[tuple[int, TraceCounts, bool]]) -> None:
         self._ids, self._right = Texts(), bytearray()
         place, self._sample, self._tokens = array("q"), array("I"), array("I")
         for at, trace, right in rows:
@@ -225,12 +230,12 @@ class _Samples(Column[list[Sample]]):
         ]
 
 
-def _samples(teacher: str, ids: Texts, inputs: Mapping[str, Artifact]) -> _Samples:
-    left, places = filtered(inputs, teacher), Places(ids)
+def _samples(teacher: str, ids: Texts, inputs: ArmInputs[Artifact]) -> _Samples:
+    left, places = filtered(inputs.screens, teacher), Places(ids)
 
-    def rows() -> Iterator[tuple[int, Trace, bool]]:
-        traces = inputs[f"traces:{teacher}"].read("traces", Trace, without=TEXTS)
-        verdicts = inputs[f"verdicts:{teacher}"].read("verdicts", Verdict, without=UNSAID)
+    def rows() -> Iterator[tuple[int, TraceCounts, bool]]:
+        traces = inputs.traces[teacher].read("traces", TraceCounts)
+        verdicts = inputs.verdicts[teacher].read("verdicts", VerdictOutcome)
         for trace, verdict in zip(traces, verdicts, strict=True):
             at = places.find(trace.problem_id)
             if at is not None and trace.error is None and trace.n_tokens and trace.trace_id not in left:

@@ -1,54 +1,97 @@
-"""The bodies of the first steps: problems from their sources, and those that copy no benchmark.
+"""The first steps: problems read or made, and those of them that copy no benchmark.
 
-Only `plan/` uses it. What does not fit into memory lies in the artifact's folder meanwhile, in files without a name:
-whatever ends the step ends them.
+What does not fit into memory lies in the artifact's folder meanwhile, in files without a name: whatever ends the step
+ends them.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from lakon.core.records import Problem
+from lakon.core.spec import Spec
 from lakon.pipeline import sources
-from lakon.stages.problems import decontaminate as decontaminate_stage
+from lakon.pipeline.places import Places
+from lakon.pipeline.steps.context import Context
+from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
 from lakon.stages.problems.near_duplicates import grouped
 from lakon.stages.problems.sample import Sieve
-from lakon.stages.problems.sources import ProblemSource, SyntheticProblems
-from lakon.store.step import StepContext
-from lakon.study.schema import Study
+from lakon.stages.problems.sources import ProblemSource
+from lakon.store.artifacts import Artifact
+from lakon.store.facts import ReadFacts
+from lakon.store.step import NoInputs, Step
+from lakon.study.names import OWN
 
-Body = Callable[[StepContext], None]
+T = TypeVar("T")
 
-
-def problems(source: ProblemSource, seed: int) -> Body:
-    """Read or make problems."""
-
-    def body(ctx: StepContext) -> None:
-        revision = sources.revision_of(source)
-        count = None if isinstance(source, SyntheticProblems) else source.count
-        with tempfile.TemporaryFile(dir=ctx.out.folder) as waiting:
-            sieve = Sieve(sources.problem_rows(source, revision), count=count, seed=seed, waiting=waiting)
-            ctx.out.write("exclusions", sieve.exclusions())
-            # A generator's problems are independent draws from its templates; only written ones are copied.
-            made = isinstance(source, SyntheticProblems)
-            ctx.out.write("problems", sieve.problems() if made else grouped(sieve.problems, ctx.out.folder))
-        ctx.out.facts.update({"rows_read": sieve.n_rows} | ({sources.REVISION: revision} if revision else {}))
-
-    return body
+READ_VERSION = 3
+DECONTAMINATE_VERSION = 4
 
 
-def decontaminate(study: Study) -> Body:
-    """The problems without those that copy a problem of a benchmark."""
+class ReadArgs(Spec):
+    """Which problems are read or made."""
 
-    def body(ctx: StepContext) -> None:
-        rows, found = ctx.inputs["problems"], study.evaluate.benchmarks
-        benchmarks = {name: ctx.inputs[f"benchmark:{name}"].read("problems", Problem) for name in found}
-        kept, left = decontaminate_stage.decontaminate(
-            lambda: rows.read("problems", Problem), benchmarks, study.decontaminate, ctx.out.folder
-        )
-        ctx.out.write("problems", kept)
-        ctx.out.write("exclusions", left)
-        ctx.out.facts.update(rows.manifest.facts)
+    source: ProblemSource
+    seed: int = 0
+    """Of the sample, where one is drawn."""
 
-    return body
+
+def read_step(label: str, source: ProblemSource, seed: int, places: Places) -> Step[ReadArgs]:
+    """The problems of a source: the study's own, or a benchmark's."""
+    referred = source if source.is_generated else places.refer(source)
+    args = ReadArgs(source=referred, seed=seed if source.is_sampled else 0)
+    return Step(stage="problems", label=label, version=READ_VERSION, args=args, inputs=NoInputs(), body=read_problems)
+
+
+def read_problems(ctx: Context[NoInputs], args: ReadArgs) -> None:
+    """Read or make problems, each once, with their near-duplicates marked."""
+    is_generated = args.source.is_generated
+    source = args.source if is_generated else ctx.resources.places.locate(args.source)
+    revision = sources.revision_of(source)
+    with tempfile.TemporaryFile(dir=ctx.out.folder) as waiting:
+        count = None if is_generated else source.count
+        sieve = Sieve(sources.problem_rows(source, revision), count=count, seed=args.seed, waiting=waiting)
+        ctx.out.write("exclusions", sieve.exclusions())
+        # A generator's problems are independent draws from its templates; only written ones are copied.
+        ctx.out.write("problems", sieve.problems() if is_generated else grouped(sieve.problems, ctx.out.folder))
+    ReadFacts(rows_read=sieve.n_rows, revision=revision).write(ctx.out)
+
+
+@dataclass(frozen=True)
+class DecontaminateInputs(Generic[T]):
+    """The study's problems, and the benchmarks by name."""
+
+    problems: T
+    benchmarks: Mapping[str, T]
+
+
+def decontaminate_step(
+    spec: Decontaminate, problems: Step[ReadArgs], benchmarks: Mapping[str, Step[ReadArgs]]
+) -> Step[Decontaminate]:
+    """The problems without what copies the benchmarks."""
+    return Step(
+        stage="decontaminate",
+        label=OWN,
+        version=DECONTAMINATE_VERSION,
+        args=spec,
+        inputs=DecontaminateInputs(problems, benchmarks),
+        body=decontaminate_problems,
+        in_process=True,
+    )
+
+
+def decontaminate_problems(ctx: Context[DecontaminateInputs[Artifact]], args: Decontaminate) -> None:
+    """Leave out the problems that copy a problem of a benchmark."""
+    problems, benchmarks = ctx.inputs.problems, dict(sorted(ctx.inputs.benchmarks.items()))
+    kept, left_out = decontaminate(
+        lambda: problems.read("problems", Problem),
+        {name: table.read("problems", Problem) for name, table in benchmarks.items()},
+        args,
+        ctx.out.folder,
+    )
+    ctx.out.write("problems", kept)
+    ctx.out.write("exclusions", left_out)
+    ReadFacts.of(problems.manifest).write(ctx.out)

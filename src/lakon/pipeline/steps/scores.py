@@ -1,112 +1,202 @@
-"""The body of the step before the last: scores of every author from its verdicts. `reporting.py` shows them."""
+"""Scores: every evaluated model on every benchmark, and the teachers on the study's own problems."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from lakon.core.records import Problem, Trace, Verdict
-from lakon.pipeline.steps.candidates import TEXTS, UNSAID
-from lakon.stages.evaluate import evaluate as evaluate_stage
+from lakon.core.records import ProblemTags, TraceCounts, VerdictOutcome
+from lakon.core.spec import MatchRule, Spec
+from lakon.pipeline.steps.context import Context
 from lakon.stages.evaluate.answer_columns import Roll, Row, Sheet, Work, outcomes
+from lakon.stages.evaluate.evaluate import Evaluate, evaluate
+from lakon.stages.generate.specs import TeacherSpec
 from lakon.store.artifacts import Artifact
-from lakon.store.step import StepContext
-from lakon.study.schema import Study
+from lakon.store.step import Step
+from lakon.study.names import OWN, SCORES, RunKey, RunOnBenchmark, teacher_label
 
-Body = Callable[[StepContext], None]
-UNSCORED = ("prompt", "reference", "source")
-"""The columns of problems that no figure needs."""
-OWN = "problems"
-"""The pseudo-benchmark on which teachers are scored: the study's own problems."""
+T = TypeVar("T")
+
+VERSION = 6
+TEACHERS = "teachers"
+"""The family of teachers that may be compared with one another."""
+OUTCOMES = "outcomes.json"
 
 
-class AuthorId(NamedTuple):
-    """A student or base: what its scores are filed under."""
+class EvaluatedModelId(Spec):
+    """A base, or one training run of a student: what its scores are filed under."""
 
     label: str
+    """Arm, with the matching rule, the level of effort and the student's name where needed."""
     kind: str
-    arm: str | None
-    match: str | None
+    """`base` or `student`."""
+    arm: str | None = None
+    match: MatchRule | None = None
     student: str
+    """The base model's short name."""
     seed: int
     effort: str = ""
     """The level under which it was evaluated, when its arm has several."""
 
     @property
     def shown_arm(self) -> str | None:
-        """Its arm among authors: an arm with several levels of effort is several of them."""
+        """Its arm in reports: an arm with several levels of effort is several of them."""
         return f"{self.arm}.{self.effort}" if self.effort else self.arm
 
     @property
-    def key(self) -> str:
-        """Its part of input names."""
-        return f"{self.label}#{self.seed}"
+    def run(self) -> RunKey:
+        """What its training run is called."""
+        return RunKey(self.label, self.seed)
+
+    def on(self, benchmark: str) -> RunOnBenchmark:
+        """What its work on a benchmark is called."""
+        return RunOnBenchmark(self.label, self.seed, benchmark)
+
+    @property
+    def family(self) -> str:
+        """Models are compared within a family: students of one base under one matching rule."""
+        return f"{self.student}/{self.match}" if self.kind == "student" else ""
 
 
-def evaluate(study: Study, authors: Sequence[AuthorId], benchmarks: Sequence[str]) -> Body:
-    """Scores of every author on every benchmark, and of the teachers on the study's own problems."""
+class TeacherInScores(Spec):
+    """A teacher as scores see it."""
 
-    def body(ctx: StepContext) -> None:
-        rolls = {
-            name: Roll.of(ctx.inputs[f"problems:{name}"].read("problems", Problem, without=UNSCORED))
-            for name in (OWN, *benchmarks)
-        }
-        sheets = list(_sheets(study, authors, rolls, ctx.inputs))
-        ctx.progress.start(len(sheets), unit="sheets")
-        scores = evaluate_stage.evaluate(
-            sheets, rolls, study.evaluate, seed=study.seed, baselines=_baselines(study, authors)
+    name: str
+    label: str
+    """Told apart from an arm that is called the same."""
+    first_samples_only: bool = False
+    """Later samples were drawn because earlier ones were wrong: only the first is a fair draw."""
+    family: str = ""
+    """Empty for one that was asked only what another one got right: it is not to be compared."""
+
+    @classmethod
+    def of(cls, name: str, teacher: TeacherSpec, arms: Mapping[str, object]) -> TeacherInScores:
+        """The teacher of a study with these arms."""
+        return cls(
+            name=name,
+            label=teacher_label(name, arms),
+            first_samples_only=teacher.stops_when_correct,
+            family="" if teacher.if_correct is not None else TEACHERS,
         )
-        ctx.progress.advance(len(sheets))
-        ctx.out.write("scores", scores)
-        ctx.out.write_text("outcomes.json", json.dumps(outcomes(sheets), indent=1))
-
-    return body
 
 
-def _sheets(
-    study: Study, authors: Sequence[AuthorId], rolls: Mapping[str, Roll], inputs: Mapping[str, Artifact]
-) -> Iterator[Sheet]:
-    by_label: dict[str, list[AuthorId]] = {}
-    for author in authors:
-        by_label.setdefault(author.label, []).append(author)
-    for benchmark in (name for name in rolls if name != OWN):
-        for label, runs in by_label.items():
-            rows = (row for run in runs for row in graded_traces(inputs, f"{run.key}:{benchmark}", run.seed))
-            yield Sheet(
-                author=label, benchmark=benchmark, work=Work.of(rows, rolls[benchmark]), family=_family(runs[0])
-            )
-    for name, teacher in study.teachers.items():
-        rows = graded_traces(inputs, name, 0)
-        if getattr(teacher, "until", None) is not None:
-            # Later samples were drawn because earlier ones were wrong: only the first is a fair draw.
+class ScoreArgs(Spec):
+    """What is scored, and how it is compared."""
+
+    evaluate: Evaluate
+    seed: int
+    benchmarks: tuple[str, ...]
+    teachers: tuple[TeacherInScores, ...]
+    models: tuple[EvaluatedModelId, ...]
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """Each family's baseline: the arm that the study names, else the first one; for teachers the first one."""
+        labels = {TEACHERS: self.teachers[0].label}
+        for model in self.models:
+            family = model.family
+            if family and (family not in labels or model.arm == self.evaluate.baseline):
+                labels[family] = model.label
+        return labels
+
+
+@dataclass(frozen=True)
+class Graded(Generic[T]):
+    """Traces with their verdicts."""
+
+    traces: T
+    verdicts: T
+
+
+@dataclass(frozen=True)
+class ScoreInputs(Generic[T]):
+    """Problems, and what teachers and models did with them."""
+
+    problems: T
+    """The study's own."""
+    benchmarks: Mapping[str, T]
+    teachers: Mapping[str, Graded[T]]
+    models: Mapping[RunOnBenchmark, Graded[T]]
+
+
+def score_args(
+    evaluate: Evaluate,
+    *,
+    seed: int,
+    teachers: Sequence[TeacherInScores],
+    models: Sequence[EvaluatedModelId],
+) -> ScoreArgs:
+    """The arguments of the scores. How students were sampled stands in what they wrote, and is no part of these."""
+    defaults = Evaluate()
+    compared = evaluate.model_copy(
+        update={
+            "benchmarks": defaults.benchmarks,
+            "samples": defaults.samples,
+            "sampling": defaults.sampling,
+            "base": defaults.base,
+        }
+    )
+    return ScoreArgs(
+        evaluate=compared,
+        seed=seed,
+        benchmarks=evaluate.benchmarks,
+        teachers=tuple(teachers),
+        models=tuple(models),
+    )
+
+
+def score_step(args: ScoreArgs, inputs: ScoreInputs[Step[Any]]) -> Step[ScoreArgs]:
+    """The scores of all teachers and models."""
+    return Step(
+        stage="evaluate",
+        label=SCORES,
+        version=VERSION,
+        args=args,
+        inputs=inputs,
+        body=score_models,
+        in_process=True,
+    )
+
+
+def score_models(ctx: Context[ScoreInputs[Artifact]], args: ScoreArgs) -> None:
+    """Scores of every model on every benchmark, and of the teachers on the study's own problems."""
+    tables = {OWN: ctx.inputs.problems, **{name: ctx.inputs.benchmarks[name] for name in args.benchmarks}}
+    rolls = {name: Roll.of(table.read("problems", ProblemTags)) for name, table in tables.items()}
+    sheets = list(_sheets(args, rolls, ctx.inputs))
+    ctx.progress.start(len(sheets), unit="sheets")
+    scores = evaluate(sheets, rolls, args.evaluate, seed=args.seed, baselines=args.baselines)
+    ctx.progress.advance(len(sheets))
+    ctx.out.write("scores", scores)
+    ctx.out.write_text(OUTCOMES, json.dumps(outcomes(sheets), indent=1))
+
+
+def _sheets(args: ScoreArgs, rolls: Mapping[str, Roll], inputs: ScoreInputs[Artifact]) -> Iterator[Sheet]:
+    runs_of: dict[str, list[EvaluatedModelId]] = {}
+    for model in args.models:
+        runs_of.setdefault(model.label, []).append(model)
+    for benchmark in args.benchmarks:
+        for label, runs in runs_of.items():
+            rows = _rows_of_runs(runs, benchmark, inputs)
+            work = Work.of(rows, rolls[benchmark])
+            yield Sheet(author=label, benchmark=benchmark, work=work, family=runs[0].family)
+    for teacher in args.teachers:
+        rows = graded_traces(inputs.teachers[teacher.name], 0)
+        if teacher.first_samples_only:
             rows = (row for row in rows if row[1].sample_index == 0)
-        family = "" if teacher.if_correct is not None else "teachers"
-        yield Sheet(author=teacher_label(study, name), benchmark=OWN, work=Work.of(rows, rolls[OWN]), family=family)
+        yield Sheet(author=teacher.label, benchmark=OWN, work=Work.of(rows, rolls[OWN]), family=teacher.family)
 
 
-def teacher_label(study: Study, name: str) -> str:
-    """A teacher's label among authors: its name, told apart from an arm that is called the same."""
-    return f"{name} (teacher)" if name in study.arms or name == "base" else name
+def _rows_of_runs(runs: Sequence[EvaluatedModelId], benchmark: str, inputs: ScoreInputs[Artifact]) -> Iterator[Row]:
+    for run in runs:
+        yield from graded_traces(inputs.models[run.on(benchmark)], run.seed)
 
 
-def graded_traces(inputs: Mapping[str, Artifact], key: str, seed: int) -> Iterator[Row]:
+def graded_traces(graded: Graded[Artifact], seed: int) -> Iterator[Row]:
     """Traces with their verdicts, which lie in the same order, without the texts that no score needs."""
-    traces = inputs[f"traces:{key}"].read("traces", Trace, without=TEXTS)
-    for trace, found in zip(traces, inputs[f"verdicts:{key}"].read("verdicts", Verdict, without=UNSAID), strict=True):
-        assert trace.trace_id == found.trace_id
-        yield seed, trace, found
-
-
-def _family(author: AuthorId) -> str:
-    return f"{author.student}/{author.match}" if author.kind == "student" else ""
-
-
-def _baselines(study: Study, authors: Sequence[AuthorId]) -> dict[str, str]:
-    """Each family's baseline: the arm that the study names, else the first one; for teachers the first one."""
-    found = {"teachers": teacher_label(study, next(iter(study.teachers)))}
-    for author in authors:
-        family = _family(author)
-        if family and (family not in found or author.arm == study.evaluate.baseline):
-            found[family] = author.label
-    return found
+    traces = graded.traces.read("traces", TraceCounts)
+    verdicts = graded.verdicts.read("verdicts", VerdictOutcome)
+    for trace, verdict in zip(traces, verdicts, strict=True):
+        assert trace.trace_id == verdict.trace_id
+        yield seed, trace, verdict

@@ -1,5 +1,4 @@
-"""The body of the training step: an arm's examples to a worker process, its losses and exclusions back. Only `plan/`
-uses it.
+"""Training: an arm's examples to a worker process, its losses and exclusions back.
 
 The worker reads the examples from the store itself: what crosses the processes are paths and numbers.
 """
@@ -7,54 +6,84 @@ The worker reads the examples from the store itself: what crosses the processes 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lakon.core.errors import InputError
 from lakon.core.protocols import Trained
-from lakon.core.records import Example, Loss
-from lakon.engines.local import LocalEngine
-from lakon.pipeline.authors import model_path
-from lakon.stages.train import train as train_stage
-from lakon.store.artifacts import read_artifact
-from lakon.store.step import StepContext
-from lakon.study.schema import Study
+from lakon.core.records import Example, ExampleLengths, Loss
+from lakon.core.spec import Spec
+from lakon.pipeline.steps.context import Context
+from lakon.stages.train.train import Training, train
+from lakon.store.artifacts import Artifact, read_artifact
+from lakon.store.facts import TrainedFacts
+from lakon.store.step import Step
 
-Body = Callable[[StepContext], None]
+T = TypeVar("T")
+
+VERSION = 2
 
 
-def train(study: Study, engine: LocalEngine, base: str, seed: int) -> Body:
-    """Fine-tune the base on the arm's examples."""
-    spec = study.training
+class TrainArgs(Spec):
+    """Which base is fine-tuned, and how."""
 
-    def body(ctx: StepContext) -> None:
-        source = ctx.inputs["examples"]
-        examples = list(source.read("examples", Example, without=("prompt", "completion")))
-        folder = ctx.out.folder / "model"
+    base: str
+    """The model, by a reference."""
+    training: Training
+    seed: int
+    """Of this run; `training.seeds` stays as it is unless given."""
 
-        def fit(rows: Sequence[Example], on_step: Callable[[int, int, float, int], None]) -> Trained:
-            job = {
-                **spec.model_dump(exclude={"seeds"}),
-                "base": model_path(base),
-                "out": str(folder),
-                "seed": seed,
-                "threads": engine.threads,
-                "examples": str(source.folder),
-            }
-            result = engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
-            return trained_of(result, rows)
 
-        trained, left = train_stage.train(examples, fit, progress=ctx.progress)
-        ctx.out.write("losses", trained.losses)
-        ctx.out.write("exclusions", left)
-        ctx.out.facts.update(trained.facts)
+@dataclass(frozen=True)
+class TrainInputs(Generic[T]):
+    """What is trained on."""
 
-    return body
+    examples: T
+
+
+def train_args(training: Training, *, base: str, seed: int) -> TrainArgs:
+    """The arguments of one training run of several that differ in their seed."""
+    alone = training.model_copy(update={"seeds": Training.model_fields["seeds"].default})
+    return TrainArgs(base=base, training=alone, seed=seed)
+
+
+def train_step(label: str, args: TrainArgs, examples: Step[Any]) -> Step[TrainArgs]:
+    """A student: the base, fine-tuned on an arm's examples."""
+    inputs = TrainInputs(examples)
+    return Step(stage="train", label=label, version=VERSION, args=args, inputs=inputs, body=train_student)
+
+
+def train_student(ctx: Context[TrainInputs[Artifact]], args: TrainArgs) -> None:
+    """Fine-tune the base on the examples."""
+    source, resources = ctx.inputs.examples, ctx.resources
+    examples = list(source.read("examples", ExampleLengths))
+    facts: list[TrainedFacts] = []
+
+    def fit(rows: Sequence[ExampleLengths], on_step: Callable[[int, int, float, int], None]) -> Trained:
+        job = {
+            **args.training.model_dump(exclude={"seeds"}),
+            "base": resources.places.path(args.base),
+            "out": str(ctx.out.folder / "model"),
+            "seed": args.seed,
+            "threads": resources.engine.threads,
+            "examples": str(source.folder),
+        }
+        result = resources.engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
+        facts.append(_facts(result))
+        return _trained(result, rows)
+
+    trained, left_out = train(examples, fit, progress=ctx.progress)
+    ctx.out.write("losses", trained.losses)
+    ctx.out.write("exclusions", left_out)
+    facts[0].write(ctx.out)
 
 
 def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
-    """In a worker process: one training run; every tenth step is reported."""
-    from lakon.backends.training.trl import TrainExample, TrainJob, train
+    """In a worker process: one training run; every tenth step is reported. Raises `InputError` for a base or examples
+    that cannot be trained."""
+    from lakon.backends.training.trl import TrainExample, TrainJob
+    from lakon.backends.training.trl import train as train_with_trl
 
     def on_step(step: int, total: int, loss: float, n_tokens: int, rate: float) -> None:
         del rate
@@ -67,7 +96,7 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
         TrainExample(e.prompt, e.completion, e.phase, e.repeats, e.system) for e in artifact.read("examples", Example)
     )
     try:
-        return train(TrainJob(**{**job, "examples": rows}), on_step)
+        return train_with_trl(TrainJob(**{**job, "examples": rows}), on_step)
     except (ValueError, OSError) as error:
         raise InputError(
             f"training cannot start: {str(error)[:300]}",
@@ -77,16 +106,19 @@ def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
         ) from error
 
 
-def trained_of(result: Any, rows: Sequence[Example]) -> Trained:
+def _trained(result: Any, rows: Sequence[ExampleLengths]) -> Trained:
     """The trainer's result in the stages' terms."""
     losses = [
         Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate) for s in result.losses
     ]
-    facts = {
-        "steps": result.n_steps,
-        "tokens": result.n_tokens,
-        "seconds": round(result.seconds, 2),
-        "precision": result.precision,
-        **{f"version.{k}": v for k, v in result.versions.items()},
-    }
-    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped], facts=facts)
+    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped])
+
+
+def _facts(result: Any) -> TrainedFacts:
+    return TrainedFacts(
+        steps=result.n_steps,
+        tokens=result.n_tokens,
+        seconds=round(result.seconds, 2),
+        precision=result.precision,
+        versions=dict(result.versions),
+    )

@@ -90,7 +90,8 @@ class Arm(Spec):
             raise ValueError(f"found {found}; expected exactly one of {', '.join(STRATEGIES)}; keep one of them")
         if (self.strategy is not None) != bool(self.strategy_teachers):
             raise ValueError(
-                "found one of strategy and strategy_teachers alone; expected both or neither; name the function and its teachers"
+                "found one of strategy and strategy_teachers alone; expected both or neither; name the function and "
+                "its teachers"
             )
         return self
 

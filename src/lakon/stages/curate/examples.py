@@ -17,7 +17,7 @@ from typing import Protocol
 
 from lakon.core.columns import Counts
 from lakon.core.errors import InputError
-from lakon.core.records import Example, Exclusion, Problem, Trace, Verdict
+from lakon.core.records import Example, ExampleLengths, Exclusion, Problem, Trace, VerdictOutcome
 
 _BATCH_CHARS = 2 << 20
 """Texts that are styled and counted together."""
@@ -124,7 +124,7 @@ def _without_target(arm: str, pick: PickLike, style: str) -> Exclusion:
     return Exclusion(subject=pick.problem_id, arm=arm, rule="no_target", detail=detail)
 
 
-def with_answers(traces: Iterable[Trace], verdicts: Iterable[Verdict]) -> Iterator[tuple[Trace, str | None]]:
+def with_answers(traces: Iterable[Trace], verdicts: Iterable[VerdictOutcome]) -> Iterator[tuple[Trace, str | None]]:
     """Traces with what their verifier extracted: both tables are in one order, so neither has to be held."""
     for trace, verdict in zip(traces, verdicts, strict=True):
         if trace.trace_id != verdict.trace_id:
@@ -216,7 +216,7 @@ def rematch(built: Iterable[Example], repeats: Iterable[int]) -> Iterator[Exampl
             yield replace(example, repeats=n)
 
 
-def unmatched(built: Iterable[Example], repeats: Iterable[int], arm: str, unit: str) -> Iterator[Exclusion]:
+def unmatched(built: Iterable[ExampleLengths], repeats: Iterable[int], arm: str, unit: str) -> Iterator[Exclusion]:
     """What matching left out; `unit` is `token` or `step`."""
     for example, n in zip(built, repeats, strict=True):
         if not n:

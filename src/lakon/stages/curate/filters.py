@@ -15,7 +15,7 @@ from pydantic import Field
 
 from lakon.core.plugins import lookup
 from lakon.core.protocols import Progress, TokenCounter
-from lakon.core.records import Exclusion, Outcome, Profile, Trace, Verdict
+from lakon.core.records import Exclusion, Outcome, Profile, Trace, VerdictOutcome
 from lakon.core.spec import PluginPath, Spec
 from lakon.stages.curate.profile import branching, most_branching, profile, sampled
 
@@ -72,7 +72,7 @@ class Screened:
 
 
 def screen(
-    graded: Iterable[tuple[Trace, Verdict]],
+    graded: Iterable[tuple[Trace, VerdictOutcome]],
     problem_ids: Iterable[str],
     filters: Filters,
     *,

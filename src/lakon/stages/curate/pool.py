@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 from lakon.core.columns import Places, Texts
 from lakon.core.digest import derive_seed
 from lakon.core.errors import InputError
-from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, Verdict
+from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, VerdictOutcome
 from lakon.core.spec import MatchRule, Name, Spec
 from lakon.stages.curate.filters import Filters
 
@@ -101,7 +101,7 @@ class Pool:
 
 def pool(
     problem_ids: Sequence[str],
-    verdicts: Mapping[str, Iterable[Verdict]],
+    verdicts: Mapping[str, Iterable[VerdictOutcome]],
     *,
     count: int | None,
     seed: int,
@@ -151,7 +151,9 @@ class _Tally:
     """One teacher's verdicts in columns by the place of the problem: first usable trace, graded and correct samples,
     and the outcome to name where there is no usable trace."""
 
-    def __init__(self, verdicts: Iterable[Verdict], filtered: Mapping[str, str], problem_ids: Sequence[str]) -> None:
+    def __init__(
+        self, verdicts: Iterable[VerdictOutcome], filtered: Mapping[str, str], problem_ids: Sequence[str]
+    ) -> None:
         n = len(problem_ids)
         self.first = array("q", [-1]) * n
         """Where the chosen trace stands among `_ids`."""

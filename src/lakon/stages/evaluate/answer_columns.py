@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakon.core.columns import Places, Texts, thin
-from lakon.core.records import UNGRADED, Outcome, Problem, Trace, Verdict
+from lakon.core.records import UNGRADED, Outcome, ProblemTags, TraceCounts, VerdictOutcome
 from lakon.stats import Samples
 from lakon.stats.ragged import Ragged
 from lakon.stats.samples import BoolArray, FloatArray
 
-Row = tuple[int, Trace, Verdict]
+Row = tuple[int, TraceCounts, VerdictOutcome]
 """Training seed, trace, verdict."""
 
 
@@ -37,7 +37,7 @@ class Roll:
     _tags: Texts
 
     @staticmethod
-    def of(problems: Iterable[Problem]) -> Roll:
+    def of(problems: Iterable[ProblemTags]) -> Roll:
         """The problems are read once and not kept."""
         ids, groups, tags = Texts(), list[str | None](), Texts()
         for problem in problems:

@@ -9,20 +9,54 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from lakon.core.errors import InputError, near_miss
 from lakon.core.records import Exclusion, Problem
-from lakon.core.spec import PluginPath, Spec
+from lakon.core.spec import Name, PluginPath, Spec
 from lakon.stages.problems import presets
 from lakon.stages.problems.rows import Rows, broken_json, dig, fits
 
 VERSION = 3
 
 
-class _Rows(Spec):
+class SourceSpec(Spec):
+    """What every source answers for itself, with honest defaults for what only some kinds have."""
+
+    is_generated: ClassVar[bool] = False
+    """Whether a function makes its problems; else they were written and can be copies of one another."""
+    may_be_on_hub: ClassVar[bool] = False
+    """Whether its path may be the name of a data set on the hub."""
+
+    @property
+    def local_path(self) -> str | None:
+        """The file or folder on this machine; None for what is on the hub or made."""
+        return None
+
+    @property
+    def hub_name(self) -> str | None:
+        """The data set on the hub that is read."""
+        return None
+
+    @property
+    def file_path(self) -> str | None:
+        """The file or folder that has to be there."""
+        return None
+
+    @property
+    def lines_path(self) -> str | None:
+        """The file whose lines are problems, where they can be counted and looked at cheaply."""
+        return None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the study's seed says which of its problems are taken."""
+        return False
+
+
+class _Rows(SourceSpec):
     """What every source of rows has: which rows, and where the parts of a problem stand in them."""
 
     path: str
@@ -42,8 +76,8 @@ class _Rows(Spec):
     """Keep what stands in the last `\\boxed{}`, where there is one."""
     tag_fields: tuple[str, ...] = ()
     """Fields to keep as tags, for instance `level`, or an `id` of your own: exports have them in every row."""
-    domain: Literal["math"] = "math"
-    """What "correct" means."""
+    domain: Name | PluginPath = "math"
+    """What "correct" means: `math`, or `package.module:name` of a `Domain` of one's own."""
     count: Annotated[int, Field(ge=1)] | None = None
     """Sample so many distinct problems, seeded; all unless given."""
 
@@ -51,6 +85,16 @@ class _Rows(Spec):
     @classmethod
     def _fill(cls, raw: object) -> object:
         return presets.of_problems(raw, hub="split" in cls.model_fields)
+
+    @property
+    def local_path(self) -> str | None:
+        """The path, where something lies."""
+        return self.path if Path(self.path).exists() else None
+
+    @property
+    def is_sampled(self) -> bool:
+        """A count is a sample."""
+        return self.count is not None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -64,6 +108,16 @@ class JsonlProblems(_Rows):
     kind: Literal["jsonl"] = "jsonl"
     """A JSONL file."""
 
+    @property
+    def file_path(self) -> str | None:
+        """The path."""
+        return self.path
+
+    @property
+    def lines_path(self) -> str | None:
+        """The path."""
+        return self.path
+
 
 class ParquetProblems(_Rows):
     """Problems from a Parquet file or a folder of shards, relative to the study file."""
@@ -71,10 +125,16 @@ class ParquetProblems(_Rows):
     kind: Literal["parquet"] = "parquet"
     """Parquet."""
 
+    @property
+    def file_path(self) -> str | None:
+        """The path."""
+        return self.path
+
 
 class HuggingFaceProblems(_Rows):
     """Problems from a data set on the Hugging Face hub, or from a local folder in its formats."""
 
+    may_be_on_hub = True
     kind: Literal["huggingface"] = "huggingface"
     """A data set of the hub."""
     config: str | None = None
@@ -85,10 +145,16 @@ class HuggingFaceProblems(_Rows):
     """Pin it: a data set can change under its name. Unpinned, the commit that was read stands in the manifest's
     facts."""
 
+    @property
+    def hub_name(self) -> str | None:
+        """The path, unless a folder lies there."""
+        return None if Path(self.path).exists() else self.path
 
-class SyntheticProblems(Spec):
+
+class SyntheticProblems(SourceSpec):
     """Problems from a generator function: `(count, seed=..., min_steps=..., max_steps=..., split=...)`."""
 
+    is_generated = True
     kind: Literal["synthetic"] = "synthetic"
     """A generator."""
     generator: Literal["word-problems"] | PluginPath = "word-problems"
@@ -103,8 +169,8 @@ class SyntheticProblems(Spec):
     """Splits are disjoint by construction."""
     seed: int = 0
     """Another seed makes other problems."""
-    domain: Literal["math"] = "math"
-    """What "correct" means."""
+    domain: Name | PluginPath = "math"
+    """What "correct" means: `math`, or `package.module:name` of a `Domain` of one's own."""
 
     @model_validator(mode="after")
     def _some_steps(self) -> SyntheticProblems:

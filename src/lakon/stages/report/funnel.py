@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from lakon.core.columns import Places, Texts
-from lakon.core.records import Exclusion, Score, Trace, Verdict
+from lakon.core.records import Exclusion, Score, TraceCounts, VerdictOutcome
 from lakon.core.report_data import FunnelRow
 
 VERSION = 3
@@ -56,7 +56,7 @@ def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:
     return dict(Counter(exclusion.rule for exclusion in exclusions).most_common())
 
 
-def showcase(problem_ids: Iterable[str], works: Sequence[Iterable[tuple[Trace, Verdict]]]) -> str | None:
+def showcase(problem_ids: Iterable[str], works: Sequence[Iterable[tuple[TraceCounts, VerdictOutcome]]]) -> str | None:
     """The problem that is shown with one trace of each author: one that as many authors as any wrote about, where they
     differ in outcome if there is such a one. None when nobody wrote anything.
 

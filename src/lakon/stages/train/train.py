@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lakon.core.protocols import Progress, Trained
-from lakon.core.records import Example, Exclusion
+from lakon.core.records import ExampleLengths, Exclusion
 from lakon.core.spec import Name, Spec
 
 VERSION = 2
@@ -57,17 +57,17 @@ class Training(Spec):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are clipped to it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of weights and gradients. `auto` is what the hardware does well, fp32 on processors: state one where studies run on
-    different machines are to be compared."""
+    """Of weights and gradients. `auto` is what the hardware does well, fp32 on processors: state one where the same
+    study is trained on different machines."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
 
 
-Fit = Callable[[Sequence[Example], Callable[[int, int, float, int], None]], Trained]
+Fit = Callable[[Sequence[ExampleLengths], Callable[[int, int, float, int], None]], Trained]
 """Trains on the examples and calls back with (step, steps, loss, tokens so far)."""
 
 
-def train(examples: Sequence[Example], fit: Fit, *, progress: Progress) -> tuple[Trained, list[Exclusion]]:
+def train(examples: Sequence[ExampleLengths], fit: Fit, *, progress: Progress) -> tuple[Trained, list[Exclusion]]:
     """Fine-tune; returns the losses and facts, and the examples that were too long as exclusions."""
     shown = [0, 0]
 

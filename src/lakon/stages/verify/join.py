@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from lakon.core.records import Problem, Trace
+from lakon.core.records import AnsweredTrace, Problem
 
 
-def joined(traces: Iterable[Trace], problems: Callable[[], Iterable[Problem]]) -> Iterator[tuple[Trace, Problem]]:
+def joined(
+    traces: Iterable[AnsweredTrace], problems: Callable[[], Iterable[Problem]]
+) -> Iterator[tuple[AnsweredTrace, Problem]]:
     """Each trace with its problem, in the order of the traces. Raises `KeyError` for one of no problem."""
     rows, now = iter(problems()), None
     for trace in traces:

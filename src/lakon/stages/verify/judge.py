@@ -17,7 +17,7 @@ from typing import NamedTuple
 from lakon.core.columns import fingerprint
 from lakon.core.digest import derive_seed, digest
 from lakon.core.protocols import Answered, Author, CallLog, Grading, Jury, Progress, Request
-from lakon.core.records import Outcome, Problem, Trace, Verdict
+from lakon.core.records import AnsweredTrace, Outcome, Problem, Verdict
 from lakon.core.report_data import AuditCounts, JudgeAccount
 from lakon.core.spec import Sampling
 from lakon.core.spending import Rate
@@ -71,7 +71,7 @@ class Docket:
         self.decided = Rows()
         self.accepts, self.rejects = _Draw(spec.audit, seed), _Draw(spec.audit, seed)
 
-    def __call__(self, trace: Trace, problem: Problem, grading: Grading) -> None:
+    def __call__(self, trace: AnsweredTrace, problem: Problem, grading: Grading) -> None:
         """Take note of the next row."""
         row, self.n_answers = self.n_answers, self.n_answers + 1
         if not _can_be_judged(trace, problem, grading):
@@ -93,7 +93,7 @@ class Docket:
         return Rows.of(chain(self.decided, audited))
 
 
-def _can_be_judged(trace: Trace, problem: Problem, grading: Grading) -> bool:
+def _can_be_judged(trace: AnsweredTrace, problem: Problem, grading: Grading) -> bool:
     """Truncated, refused and failed rows stay as they are, and so does what a person has ruled."""
     settled = grading.outcome in (Outcome.TRUNCATED, Outcome.REFUSED, Outcome.ERROR) or grading.method == OVERRIDE
     return not settled and bool(trace.answer.strip()) and bool(problem.reference.strip())
@@ -137,7 +137,7 @@ class Judged(NamedTuple):
 
 
 def judge(
-    asked: Iterable[tuple[Trace, Problem]],
+    asked: Iterable[tuple[AnsweredTrace, Problem]],
     gradings: Callable[[], Iterable[Verdict]],
     docket: Docket,
     court: Court,

@@ -15,7 +15,7 @@ from typing import cast
 
 from lakon.core.errors import Fault, StudyError, near_miss
 from lakon.core.protocols import Grading
-from lakon.core.records import Outcome, Problem, Trace
+from lakon.core.records import AnsweredTrace, Outcome, Problem
 from lakon.core.report_data import RulingUse
 
 METHOD = "override"
@@ -51,7 +51,7 @@ class Overrides:
     used: Counter[int] = field(default_factory=Counter[int])
     """Line of a ruling to how many verdicts it has made so far."""
 
-    def apply(self, trace: Trace, problem: Problem, grading: Grading) -> Grading:
+    def apply(self, trace: AnsweredTrace, problem: Problem, grading: Grading) -> Grading:
         """The grading, or the ruling in its stead. A ruling about the trace itself comes before one about its words."""
         ruling = self._by_id(trace.trace_id) or self._by_words(problem.reference, trace.answer, grading.extracted)
         if ruling is None:

@@ -13,15 +13,15 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lakon.core.protocols import Answered, Grading, Progress, Verifier
-from lakon.core.records import Outcome, Problem, Trace, Verdict
+from lakon.core.records import AnsweredTrace, Outcome, Problem, Verdict
 from lakon.core.spec import Sampling, Spec
-from lakon.stages.generate.generate import EndpointTeacher
+from lakon.stages.generate.specs import EndpointTeacher
 from lakon.stages.verify.overrides import NONE, Overrides
 
 VERSION = 2
 PLACES = ("{problem}", "{reference}", "{answer}")
 
-Observer = Callable[[Trace, Problem, Grading], None]
+Observer = Callable[[AnsweredTrace, Problem, Grading], None]
 """Is told of every grading, in the order of the traces."""
 
 
@@ -79,6 +79,11 @@ class Verify(Spec):
     overrides: str | None = None
     """A JSONL file of human rulings, relative to the study; they win over every method."""
 
+    def rules_alone(self) -> Verify:
+        """The same rules without a judge and without human rulings: what one answer is held against while it is asked
+        for."""
+        return self.model_copy(update={"policy": "rules", "judge": None, "audit": 0, "overrides": None})
+
     @model_validator(mode="after")
     def _judge_and_use(self) -> Verify:
         if self.judge is None and self.policy != "rules":
@@ -92,7 +97,7 @@ class Verify(Spec):
 
 
 def verify(
-    asked: Iterable[tuple[Trace, Problem]],
+    asked: Iterable[tuple[AnsweredTrace, Problem]],
     verifier: Verifier,
     *,
     overrides: Overrides = NONE,
@@ -112,20 +117,20 @@ def verify(
         yield _verdict(trace, final, verifier.version)
 
 
-def answered(trace: Trace, problem: Problem) -> Answered:
+def answered(trace: AnsweredTrace, problem: Problem) -> Answered:
     """What whoever decides may see of a trace."""
     return Answered(
         reference=problem.reference, answer=trace.answer, finish_reason=trace.finish_reason, prompt=problem.prompt
     )
 
 
-def _of_a_trace(trace: Trace, grading: Grading) -> Grading:
+def _of_a_trace(trace: AnsweredTrace, grading: Grading) -> Grading:
     if trace.error is None:
         return grading
     return Grading(outcome=Outcome.ERROR, method="no-trace", explanation=trace.error)
 
 
-def _verdict(trace: Trace, grading: Grading, version: str) -> Verdict:
+def _verdict(trace: AnsweredTrace, grading: Grading, version: str) -> Verdict:
     return Verdict(
         trace_id=trace.trace_id,
         problem_id=trace.problem_id,

@@ -1,0 +1,27 @@
+"""The domains by name: what "correct" means in each. To add one: a room with a `Domain` in it, and a row here.
+
+A study may also name a `Domain` of its own as `package.module:name`. Rooms are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from lakon.core.errors import InputError
+from lakon.core.plugins import lookup
+from lakon.core.protocols import Domain
+
+DOMAINS = {
+    "math": "lakon.domains.math:DOMAIN",
+}
+
+
+def domain(name: str) -> Domain:
+    """The domain of a name in the table, or of a `package.module:name`. Raises `InputError` for what is not there or is
+    no `Domain`."""
+    found = lookup(name, DOMAINS, "domain")
+    if isinstance(found, str):
+        found = lookup(found, {}, "domain")
+    if not isinstance(found, Domain):
+        raise InputError(
+            f"{name!r} is a {type(found).__name__}", "a lakon.core.protocols.Domain", "name one, or a domain of Lakon's"
+        )
+    return found
