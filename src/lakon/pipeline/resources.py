@@ -348,7 +348,9 @@ class Wiring:
     def _math(self) -> MathVerifier:
         """The one verifier of the run: its workers load their algebra once. Held under `_verifying`."""
         if self._verifier is None:
-            self._verifier = MathVerifier(workers=max(1, self.engine.slots // 2), limit_s=self.study.verify.limit_s)
+            spec = self.study.verify
+            workers, boxed_only = max(1, self.engine.slots // 2), spec.extract == "boxed"
+            self._verifier = MathVerifier(workers=workers, limit_s=spec.limit_s, boxed_only=boxed_only)
         return self._verifier
 
 

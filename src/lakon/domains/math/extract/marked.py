@@ -53,8 +53,16 @@ _ANSWER_MARK = re.compile(r"\[(ANS(?:WER)?)\]:?((?:(?!\[ANS)[^\n])*?)(?:\[/\1\]|
 """`[ANS] 10`, closed by `[/ANS]`, by the next one or by the end of its line."""
 
 
-def extract(answer_text: str) -> Extracted:
-    """The final answer of `answer_text`; its text is None when there is none. Never raises."""
+UNMARKED = "unmarked"
+"""The rule of a text without a box or another mark, where nothing else is read."""
+
+
+def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
+    """The final answer of `answer_text`; its text is None when there is none. Never raises.
+
+    A box, a `####` line or an answer tag marks an answer. What marks none is read as prose, or with `boxed_only` not
+    at all.
+    """
     text = spaced(visible(answer_text[-LONGEST:].replace("\x00", "")))
     if not text:
         return Extracted(None, "empty")
@@ -62,7 +70,7 @@ def extract(answer_text: str) -> Extracted:
         found = rule(text)
         if found is not None:
             return found
-    return in_prose(text[-ENDING:])
+    return Extracted(None, UNMARKED) if boxed_only else in_prose(text[-ENDING:])
 
 
 def visible(text: str) -> str:

@@ -1,7 +1,8 @@
 """The final answer in a text that marks none with a box, `####` or a tag: what prose says, last and plainly.
 
 Invariant: what stands in no statement is a guess, and says so (`stated` False): above, an unfinished author gets no
-credit for one. What a text says that the answer is *not* is never the answer.
+credit for one. What a text says that the answer is *not* is never the answer. This extractor has a version of its own,
+and a study can do without it: `verify.extract = "boxed"`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from lakon.domains.math.extract.sentence_words import is_changed, one_of, spelt_out, without_refused
 from lakon.domains.math.parse.brackets import balanced
 from lakon.domains.math.tables import load_table
+
+PROSE = "prose@1"
+"""Name and version of this extractor; the number counts changes of what it extracts."""
 
 
 class Extracted(NamedTuple):
