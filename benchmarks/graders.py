@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from lakon.core.boxes import last_box
+
 Grader = Callable[[str, str], bool]
 _THOUGHTS = re.compile(r"\A.*</think>", re.S)
 
@@ -42,17 +44,6 @@ def math_verify_last_box(gold: str, prediction: str) -> bool:
 def _boxed(text: str) -> str:
     content = last_box(text)
     return f"\\boxed{{{text.strip().strip('$') if content is None else content}}}"
-
-
-def last_box(text: str) -> str | None:
-    """What stands in the last balanced `\\boxed{}`."""
-    start = text.rfind("\\boxed{")
-    depth = 0
-    for i in range(start + 6, len(text)) if start >= 0 else ():
-        depth += (text[i] == "{") - (text[i] == "}")
-        if depth == 0:
-            return text[start + 7 : i]
-    return None
 
 
 def inspect_math(gold: str, prediction: str) -> bool:

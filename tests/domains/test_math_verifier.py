@@ -129,10 +129,35 @@ def test_rows_are_read_as_gradings_leave(verifier: MathVerifier) -> None:
 
 def test_it_is_a_verifier_and_travels_without_its_workers(verifier: MathVerifier) -> None:
     contract: Verifier = verifier
-    assert contract.version == "math@8"
+    assert contract.version == "math@8+prose@1"
     copy = pickle.loads(pickle.dumps(verifier))
-    assert (copy.limit_s, copy.workers) == (verifier.limit_s, verifier.workers)
+    assert (copy.limit_s, copy.workers, copy.boxed_only) == (verifier.limit_s, verifier.workers, False)
     copy.close()
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "finish_reason", "outcome", "method"),
+    [
+        ("7", r"So \boxed{7}.", "stop", Outcome.CORRECT, "integer"),
+        ("7", r"So \boxed{8}.", "stop", Outcome.INCORRECT, "integer"),
+        ("7", "#### 7", "stop", Outcome.CORRECT, "integer"),
+        ("7", "<answer>7</answer>", "stop", Outcome.CORRECT, "integer"),
+        ("7", "The final answer is 7.", "stop", Outcome.UNPARSED, "unmarked"),
+        ("7", "7", "stop", Outcome.UNPARSED, "unmarked"),
+        ("Evelyn", "Thus Evelyn.", "stop", Outcome.UNPARSED, "unmarked"),
+        ("7", "The final answer is 7.", "length", Outcome.TRUNCATED, "unfinished"),
+        ("7", r"So \boxed{7", "stop", Outcome.INCORRECT, "no-answer"),
+        ("7", "", "stop", Outcome.INCORRECT, "no-answer"),
+    ],
+)
+def test_only_boxed_answers_are_read_where_a_study_says_so(
+    reference: str, answer: str, finish_reason: str, outcome: Outcome, method: str
+):
+    with MathVerifier(boxed_only=True) as boxed:
+        (grading,) = boxed.grade([Answered(reference=reference, answer=answer, finish_reason=finish_reason)])
+        assert (grading.outcome, grading.method) == (outcome, method)
+        assert boxed.version == "math@8"
+        assert pickle.loads(pickle.dumps(boxed)).boxed_only
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from lakon.core.records import Outcome
 class Verifier:
     version = "reversed@1"
 
-    def __init__(self, workers, limit_s):
-        assert workers >= 1 and limit_s > 0
+    def __init__(self, options):
+        assert options.workers >= 1 and options.limit_s > 0
 
     def grade(self, rows):
         for row in rows:

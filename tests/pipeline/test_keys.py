@@ -79,6 +79,7 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
         ("teachers.e.sampling", {"temperature": 0.5}, {"generate/e"}),
         ("teachers.e.sampling", {"max_tokens": 100}, {"generate/e"}),
         ("verify", {"limit_s": 1.0}, VERIFY),
+        ("verify", {"extract": "boxed"}, VERIFY),
         ("verify", {"policy": "judge", "judge": {"model": "j"}}, VERIFY),
         ("verify", {"audit": 9, "judge": {"model": "j"}}, VERIFY),
         ("curate.count", 2, {"curate/pool"}),

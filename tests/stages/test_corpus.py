@@ -14,7 +14,7 @@ from lakon.core.errors import InputError
 from lakon.core.records import Problem, Trace, Verdict
 from lakon.stages.curate.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
 from lakon.stages.curate.examples import examples, missing
-from lakon.stages.curate.filters import FILTERS, Filters, boxes, repeated_share, screen
+from lakon.stages.curate.filters import FILTERS, Filters, repeated_share, screen
 from lakon.stages.curate.matching import match_steps, steps_of
 from lakon.stages.curate.pool import AtLeast, Curate, pool
 from lakon.stages.curate.profile import PROFILED, profile, sampled, summarise
@@ -173,11 +173,10 @@ def test_a_profile_counts_what_a_trace_does():
     assert summarise("a", [], 0.95) is None
 
 
-def test_repetition_and_boxes():
+def test_repetition():
     assert repeated_share("a b c") == 0
     assert repeated_share(" ".join(map(str, range(50)))) == 0
     assert repeated_share("x " * 100) > 0.9
-    assert list(boxes(r"\boxed{\frac{1}{2}} and \boxed{3} and \boxed{")) == [r"\frac{1}{2}", "3"]
 
 
 def candidate(i: int, **given: object) -> Candidate:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from lakon.core.errors import InputError
+from lakon.core.protocols import VerifierOptions
 from lakon.domains import registry
 from lakon.progress.terminal import metered
 from lakon.standalone.verify_file.grade import Fields, FileSummary, grade_file
@@ -35,6 +36,8 @@ def verify_file(
         found = f"a limit of {limit_s:g} s and {workers or 'as many workers as cores'}"
         raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
     fields = Fields(gold=gold, prediction=prediction, finish=finish, prefix=prefix)
-    verifier = registry.domain(domain).make_verifier(workers or os.cpu_count() or 1, limit_s)
+    verifier = registry.domain(domain).make_verifier(
+        VerifierOptions(workers=workers or os.cpu_count() or 1, limit_s=limit_s)
+    )
     with contextlib.closing(verifier), metered("verify", quiet=quiet) as meter:
         return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

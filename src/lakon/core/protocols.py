@@ -182,13 +182,25 @@ class Verifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierOptions:
+    """How a verifier is to work."""
+
+    workers: int = 1
+    """Worker processes, for what needs any."""
+    limit_s: float = 5.0
+    """Seconds that one row may take."""
+    boxed_only: bool = False
+    """Only an answer that is marked as final counts, in a box or as the domain has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What "correct" means: all that the rest of Lakon needs to know of a domain."""
 
     version: str
     """`name@N`; it is in the keys of verdicts, so raise N when the meaning changes."""
-    make_verifier: Callable[[int, float], Verifier]
-    """A verifier with so many worker processes; a row may take so many seconds."""
+    make_verifier: Callable[[VerifierOptions], Verifier]
+    """A verifier that works as the options say."""
     read_reference: Callable[[str], str]
     """The final answer that a reference stands for."""
     write_answer: Callable[[str], str] = str

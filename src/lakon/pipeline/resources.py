@@ -14,7 +14,7 @@ from pathlib import Path
 from lakon.backends.tokenizers import counter
 from lakon.core.digest import digest
 from lakon.core.errors import Fault, StoreError
-from lakon.core.protocols import TokenCounter, Verifier
+from lakon.core.protocols import TokenCounter, Verifier, VerifierOptions
 from lakon.core.spending import Account, Budget, Rate, Spent
 from lakon.domains import registry
 from lakon.engines.local import LocalEngine
@@ -94,8 +94,12 @@ class RunResources:
         name = digest([domain, rules.payload()])
         with self._verifying:
             if name not in self._verifiers:
-                workers = max(1, self.engine.slots // 2)
-                self._verifiers[name] = registry.domain(domain).make_verifier(workers, rules.limit_s)
+                options = VerifierOptions(
+                    workers=max(1, self.engine.slots // 2),
+                    limit_s=rules.limit_s,
+                    boxed_only=rules.extract == "boxed",
+                )
+                self._verifiers[name] = registry.domain(domain).make_verifier(options)
             yield self._verifiers[name]
 
     def account(self, name: str) -> Account:

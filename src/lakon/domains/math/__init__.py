@@ -12,17 +12,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from lakon.core.protocols import Answered, Domain, Grading
+from lakon.core.protocols import Answered, Domain, Grading, VerifierOptions
 from lakon.core.records import Outcome
-from lakon.domains.math.extract.marked import ENDING, LONGEST, extract, has_open_reasoning, visible
-from lakon.domains.math.extract.prose import Extracted, spaced
+from lakon.domains.math.extract.marked import ENDING, LONGEST, UNMARKED, extract, has_open_reasoning, visible
+from lakon.domains.math.extract.prose import PROSE, Extracted, spaced
 from lakon.domains.math.parse.clean import clean, compact
 from lakon.domains.math.parse.integers import whole
 from lakon.domains.worker_pool.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
 
-VERSION = "math@8"
+RULES = "math@8"
+"""Name and version of everything but the extractor of prose; the number counts changes of meaning."""
+VERSION = f"{RULES}+{PROSE}"
+"""What decides about answers where prose is read too, which is the default."""
 WINDOW = 2_048
 """Rows that may wait for a slow one before them: the memory of `grade` is this many rows."""
 LONGEST_COMPARED = 20_000
@@ -35,10 +38,14 @@ _Decided = tuple[bool | None, str]
 
 
 class MathVerifier:
-    """Grades mathematical answers against references; implements `core.protocols.Verifier`."""
+    """Grades mathematical answers against references; implements `core.protocols.Verifier`.
 
-    def __init__(self, workers: int = 1, limit_s: float = 5.0, memory_mb: int = 1024) -> None:
-        self.workers, self.limit_s, self.memory_mb = workers, limit_s, memory_mb
+    With `boxed_only` an answer must stand in a box, a `####` line or an answer tag. A text without one is `unparsed` by
+    the method `unmarked`: the rules did not look, so they charge nobody, and a judge may still decide.
+    """
+
+    def __init__(self, workers: int = 1, limit_s: float = 5.0, memory_mb: int = 1024, boxed_only: bool = False) -> None:
+        self.workers, self.limit_s, self.memory_mb, self.boxed_only = workers, limit_s, memory_mb, boxed_only
         self._pool: KillablePool[None, _Pair, _Decided] | None = None
 
     def __enter__(self) -> MathVerifier:
@@ -48,12 +55,12 @@ class MathVerifier:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (MathVerifier, (self.workers, self.limit_s, self.memory_mb))
+        return (MathVerifier, (self.workers, self.limit_s, self.memory_mb, self.boxed_only))
 
     @property
     def version(self) -> str:
-        """`math@N`; N counts changes of meaning."""
-        return VERSION
+        """The rules' version, and where prose is read that extractor's: `math@8+prose@1`."""
+        return RULES if self.boxed_only else VERSION
 
     @property
     def pool(self) -> KillablePool[None, _Pair, _Decided]:
@@ -83,7 +90,7 @@ class MathVerifier:
 
     def _begin(self, row: Answered) -> Grading | _Open:
         try:
-            early, extracted = _without_comparing(row)
+            early, extracted = _without_comparing(row, self.boxed_only)
             if early is not None:
                 return early
             assert extracted.text is not None
@@ -133,15 +140,17 @@ def _is_ready(pending: Grading | _Open) -> bool:
     return isinstance(pending, Grading) or pending.ticket.result is not None
 
 
-def _without_comparing(row: Answered) -> tuple[Grading | None, Extracted]:
+def _without_comparing(row: Answered, boxed_only: bool) -> tuple[Grading | None, Extracted]:
     """The gradings that need no comparison, and what was extracted for the others."""
-    extracted = extract(row.answer)
+    extracted = extract(row.answer, boxed_only=boxed_only)
     if (row.finish_reason or "") in _REFUSALS:
         return Grading(outcome=Outcome.REFUSED, method="finish-reason", explanation=row.finish_reason or ""), extracted
     unfinished = row.finish_reason == "length" or (row.finish_reason is None and has_open_reasoning(row.answer))
     if unfinished and (extracted.text is None or not extracted.stated or has_open_reasoning(row.answer)):
         return Grading(outcome=Outcome.TRUNCATED, method="unfinished", explanation=extracted.rule), extracted
-    prose = _in_prose(row.reference, extracted, row.answer)
+    if extracted.rule == UNMARKED:
+        return Grading(outcome=Outcome.UNPARSED, method=UNMARKED), extracted
+    prose = None if boxed_only else _in_prose(row.reference, extracted, row.answer)
     if prose is not None:
         return prose, extracted
     if extracted.text is None or not extracted.text.strip():
@@ -238,4 +247,9 @@ def boxed(answer: str) -> str:
     return f"\\boxed{{{answer}}}"
 
 
-DOMAIN = Domain(version=VERSION, make_verifier=MathVerifier, read_reference=reference_answer, write_answer=boxed)
+def make_verifier(options: VerifierOptions) -> MathVerifier:
+    """A verifier that works as it is told."""
+    return MathVerifier(options.workers, options.limit_s, boxed_only=options.boxed_only)
+
+
+DOMAIN = Domain(version=VERSION, make_verifier=make_verifier, read_reference=reference_answer, write_answer=boxed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakon.core.errors import Fault, InputError, LakonError, StudyError
-from lakon.core.protocols import Answered, Domain, Grading, Verifier
+from lakon.core.protocols import Answered, Domain, Grading, Verifier, VerifierOptions
 from lakon.core.records import UNGRADED, Outcome, Problem
 from lakon.domains import registry
 from lakon.stages.problems.rows import Rows, fits, need, read_jsonl
@@ -50,7 +50,7 @@ def reference_faults(study: Study, known: Sequence[Fault] = ()) -> list[Fault]:
             domain = registry.domain(source.domain)
         except InputError:  # the study's own check tells of it
             continue
-        with contextlib.closing(domain.make_verifier(workers, limit_s)) as verifier:
+        with contextlib.closing(domain.make_verifier(VerifierOptions(workers=workers, limit_s=limit_s))) as verifier:
             faults += _of_file(where, source, study.seed, _Probe(domain, verifier, limit_s))
     return faults
 

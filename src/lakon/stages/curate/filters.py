@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from lakon.core.boxes import find_boxes
 from lakon.core.plugins import lookup
 from lakon.core.protocols import Progress, TokenCounter
 from lakon.core.records import Exclusion, Outcome, Profile, Trace, VerdictOutcome
@@ -197,24 +198,11 @@ _AROUND = str.maketrans("", "", "$,")
 
 def _one_answer(setting: bool, counters: Sequence[TokenCounter]) -> Check:
     def check(trace: Trace, extracted: str | None) -> str | None:
-        found = list(dict.fromkeys(map(_bare, boxes(trace.answer))))
+        answers = [box.content for box in find_boxes(trace.answer) if box.content]
+        found = set(map(_bare, answers))
         return f"{len(found)} different boxed answers" if len(found) > 1 else None
 
     return check
-
-
-def boxes(text: str) -> Iterator[str]:
-    """The contents of every balanced `\\boxed{...}`, in order."""
-    start = text.find("\\boxed{")
-    while start >= 0:
-        depth, begin = 1, start + 7
-        end = begin
-        while end < len(text) and depth:
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            end += 1
-        if depth == 0:
-            yield text[begin : end - 1]
-        start = text.find("\\boxed{", begin)
 
 
 def _empty_reasoning(setting: bool, counters: Sequence[TokenCounter]) -> Check:

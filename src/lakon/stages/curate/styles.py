@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lakon.core.boxes import write_box
+
 Style = Callable[[str, str, str | None], tuple[str, str] | None]
 
 
@@ -22,18 +24,8 @@ def answer_only(reasoning: str, answer: str, extracted: str | None) -> tuple[str
     """The final answer in a box and nothing else: an answer text may hold the whole derivation once more. None where
     the verifier found no answer, or one whose braces the box could not close."""
     del reasoning, answer
-    if not extracted or not extracted.strip() or not _balanced(extracted):
-        return None
-    return "", f"\\boxed{{{extracted}}}"
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for char in text:
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if depth < 0:
-            return False
-    return depth == 0
+    boxed = write_box(extracted) if extracted and extracted.strip() else None
+    return None if boxed is None else ("", boxed)
 
 
 STYLES: dict[str, Style] = {"verbatim": verbatim, "answer_only": answer_only}

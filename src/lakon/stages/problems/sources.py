@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from lakon.core.boxes import last_box
 from lakon.core.errors import InputError, near_miss
 from lakon.core.records import Exclusion, Problem
 from lakon.core.spec import Name, PluginPath, Spec
@@ -216,22 +217,10 @@ def _problem(row: Mapping[str, object], where: str, spec: FileProblems) -> Probl
     if spec.reference_after:
         reference = reference.rpartition(spec.reference_after)[2].strip()
     if spec.reference_boxed:
-        reference = _last_box(reference) or reference
+        reference = last_box(reference) or reference
     tags = tuple(f"{name}={_text(row, name, where)}" for name in spec.tag_fields)
     prompt = _text(row, spec.prompt_field, where)
     return Problem.of(prompt, reference, domain=spec.domain, source=_short(where), tags=tags)
-
-
-def _last_box(text: str) -> str | None:
-    """What stands in the last `\\boxed{}`; None when there is none or its braces do not close."""
-    start = text.rfind("\\boxed{")
-    depth = 0
-    for at in range(start + len("\\boxed"), len(text)) if start >= 0 else ():
-        escaped = text[at - 1] == "\\"
-        depth += 0 if escaped else (text[at] == "{") - (text[at] == "}")
-        if depth == 0:
-            return text[start + len("\\boxed{") : at].strip()
-    return None
 
 
 def _short(where: str) -> str:

@@ -68,6 +68,10 @@ class Verify(Spec):
 
     limit_s: Annotated[float, Field(gt=0)] = 5.0
     """Seconds one answer may take before its worker is killed and the outcome is `timeout`."""
+    extract: Literal["any", "boxed"] = "any"
+    """Where the rules look for a final answer: anywhere in the answer text, or only in a box, after `####` or in an
+    answer tag. With `boxed`, an answer without one is `unparsed`: it counts as wrong and is counted apart, and under
+    `rules-then-judge` the judge decides about it."""
     policy: Literal["rules", "judge", "rules-then-judge"] = "rules"
     """Who decides: the rules alone; the judge about every answer that can be judged; or the judge only where the rules
     are undecided or disagree."""

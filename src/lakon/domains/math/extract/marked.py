@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from lakon.core.boxes import Box, find_boxes
 from lakon.domains.math.extract.prose import Extracted, in_prose, innermost, spaced, trim
 
 LONGEST = 400_000
@@ -31,7 +32,6 @@ _TURN_ENDS = re.compile(
 )
 _FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _BARE_HARMONY = re.compile(r"\A\s*analysis(?=[A-Z\"'\s]).*?assistant\s*final", re.S)
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox|bbox(?:\[[^\]\n]{0,80}\])?)(?![A-Za-z])\s*")
 _JOINT = re.compile(
     r"(?:[\s$.,;]|\\[()\[\],;!]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\(?:land|lor)\b"
     r"|[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=(?!=)){1,40}"
@@ -53,8 +53,16 @@ _ANSWER_MARK = re.compile(r"\[(ANS(?:WER)?)\]:?((?:(?!\[ANS)[^\n])*?)(?:\[/\1\]|
 """`[ANS] 10`, closed by `[/ANS]`, by the next one or by the end of its line."""
 
 
-def extract(answer_text: str) -> Extracted:
-    """The final answer of `answer_text`; its text is None when there is none. Never raises."""
+UNMARKED = "unmarked"
+"""The rule of a text without a box or another mark, where nothing else is read."""
+
+
+def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
+    """The final answer of `answer_text`; its text is None when there is none. Never raises.
+
+    A box, a `####` line or an answer tag marks an answer. What marks none is read as prose, or with `boxed_only` not
+    at all.
+    """
     text = spaced(visible(answer_text[-LONGEST:].replace("\x00", "")))
     if not text:
         return Extracted(None, "empty")
@@ -62,7 +70,7 @@ def extract(answer_text: str) -> Extracted:
         found = rule(text)
         if found is not None:
             return found
-    return in_prose(text[-ENDING:])
+    return Extracted(None, UNMARKED) if boxed_only else in_prose(text[-ENDING:])
 
 
 def visible(text: str) -> str:
@@ -98,71 +106,27 @@ def _final_channel(text: str) -> str:
 
 
 def _boxed(text: str) -> Extracted | None:
-    starts = list(_BOX.finditer(text))
-    if not starts:
+    boxes = find_boxes(text)
+    if not boxes:
         return None
-    closing = _closing_braces(text)
-    spans: list[tuple[int, int, str]] = []
-    position = 0
-    for match in starts:
-        if match.start() < position:
-            continue  # a box in a box
-        end, content = _box_content(text, match.end(), closing)
-        if content is None and text[match.end() : match.end() + 1] == "{":
-            spans.clear()  # never closed: nothing before it is the final answer
-        if content is not None:
-            position = end
-            if content.strip():
-                spans.append((match.start(), end, _unboxed(content)))
-    return _last_box(text, spans) if spans else Extracted(None, "unbalanced-box")
+    opened = next((i for i in reversed(range(len(boxes))) if boxes[i].content is None), -1)
+    filled = [box for box in boxes[opened + 1 :] if box.content and box.content.strip()]
+    return _last_answer(text, filled) if filled else Extracted(None, "unbalanced-box")
 
 
-def _last_box(text: str, spans: list[tuple[int, int, str]]) -> Extracted:
-    """The last box, with those before it that only a conjunction joins to it."""
-    first = len(spans) - 1
-    while first > 0 and _joined(text[spans[first - 1][1] : spans[first][0]]):
+def _last_answer(text: str, boxes: list[Box]) -> Extracted:
+    """The last of these boxes, with those before it that only a conjunction joins to it."""
+    first = len(boxes) - 1
+    while first > 0 and _is_joined(text[boxes[first - 1].end : boxes[first].start]):
         first -= 1
-    contents = list(dict.fromkeys(content.strip() for _, _, content in spans[first:]))
+    contents = list(dict.fromkeys((box.content or "").strip() for box in boxes[first:]))
     if len(contents) == 1:
         return Extracted(contents[0], "boxed")
     return Extracted(", ".join(contents), "boxes")
 
 
-def _joined(between: str) -> bool:
+def _is_joined(between: str) -> bool:
     return len(between) < 80 and bool(_JOINING_WORD.search(between)) and bool(_JOINT.fullmatch(between))
-
-
-def _closing_braces(text: str) -> dict[int, int]:
-    """Where each opening brace is closed; an opening brace that is not closed is left out."""
-    closing: dict[int, int] = {}
-    opened: list[int] = []
-    for brace in _BRACES.finditer(text):
-        if brace[0] == "{":
-            opened.append(brace.start())
-        elif brace[0] == "}" and opened:
-            closing[opened.pop()] = brace.start()
-    return closing
-
-
-def _box_content(text: str, start: int, closing: dict[int, int]) -> tuple[int, str | None]:
-    """The argument of a box whose brace (or single token) begins at `start`, and where it ends."""
-    if text[start : start + 1] == "{":
-        end = closing.get(start)
-        return (len(text), None) if end is None else (end + 1, text[start + 1 : end])
-    token = _TOKEN.match(text, start)
-    return (token.end(), token[0]) if token else (start, None)
-
-
-_BRACES = re.compile(r"\\.|[{}]", re.S)
-_TOKEN = re.compile(r"\\[A-Za-z]+|[-+]?[\w.]{1,200}")
-
-
-def _unboxed(content: str) -> str:
-    match = _BOX.search(content)
-    if not match:
-        return content
-    end, inner = _box_content(content, match.end(), _closing_braces(content))
-    return content if inner is None else content[: match.start()] + inner + content[end:]
 
 
 def _hashed(text: str) -> Extracted | None:

@@ -1,16 +1,22 @@
 """The final answer in a text that marks none with a box, `####` or a tag: what prose says, last and plainly.
 
 Invariant: what stands in no statement is a guess, and says so (`stated` False): above, an unfinished author gets no
-credit for one. What a text says that the answer is *not* is never the answer.
+credit for one. What a text says that the answer is *not* is never the answer. This extractor has a version of its own,
+and a study can do without it: `verify.extract = "boxed"`.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
-from lakon.domains.math.extract.sentence_words import is_changed, spelt_out, without_refused
+from lakon.domains.math.extract.sentence_words import is_changed, one_of, spelt_out, without_refused
 from lakon.domains.math.parse.brackets import balanced
+from lakon.domains.math.tables import load_table
+
+PROSE = "prose@1"
+"""Name and version of this extractor; the number counts changes of what it extracts."""
 
 
 class Extracted(NamedTuple):
@@ -21,16 +27,24 @@ class Extracted(NamedTuple):
     stated: bool = True
 
 
-_PHRASE = re.compile(
-    r"(?:最终|最后)?答案(?:应该|应)?(?:(?:是|为|為|等于)\s*[:：]?|[:：])|答え(?:は|[:：])|답(?:은|:)"
-    r"|(?:故|应|所以|因此)?选(?:择|项)?\s*[:：]?\s*(?=[(（]?[A-Z])"
-    r"|(?:\bfinal\s+answer\b|\banswer\b|\b(?:correct|right)\s+(?:option|choice)\b|^\s*A(?=:)|\brésultat\b|\brespuesta\b"
-    r"|\bréponse\b|\bAntwort\b|\brisposta\b|\bresposta\b|\bответ\b)"
-    r"(?P<link>\"?\s*(?:\*\*|__|\$\$?)?\s*(?:(?:to|of|for)\s[^.\n:]{0,80}?\s)?"
-    r"(?:\s?(?:final|correcta|correcte|finale))?\s*(?:(?:is|are|was|equals|es|est|ist|lautet|é|è)\b"
-    r"(?:\s+(?:therefore|thus|then|simply|just|given by))?\s*:?|[:：]|=)(?:\*\*|__)?)",
-    re.I | re.M,
-)
+@cache
+def _phrase() -> re.Pattern[str]:
+    """What announces an answer, in all the languages of the table."""
+    languages: list[dict[str, list[str]]] = list(load_table("extract/phrases.toml")["answer"].values())
+    nouns = one_of(noun for language in languages for noun in language["nouns"])
+    verbs = one_of(verb for language in languages for verb in language["verbs"])
+    adjectives = one_of(adjective for language in languages for adjective in language["adjectives"])
+    return re.compile(
+        r"(?:最终|最后)?答案(?:应该|应)?(?:(?:是|为|為|等于)\s*[:：]?|[:：])|答え(?:は|[:：])|답(?:은|:)"
+        r"|(?:故|应|所以|因此)?选(?:择|项)?\s*[:：]?\s*(?=[(（]?[A-Z])"
+        rf"|(?:\b{nouns}\b|^\s*A(?=:))"
+        r"(?P<link>\"?\s*(?:\*\*|__|\$\$?)?\s*(?:(?:to|of|for)\s[^.\n:]{0,80}?\s)?"
+        rf"(?:\s?{adjectives})?\s*(?:{verbs}\b"
+        r"(?:\s+(?:therefore|thus|then|simply|just|given by))?\s*:?|[:：]|=)(?:\*\*|__)?)",
+        re.I | re.M,
+    )
+
+
 _MATH = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>(?:(?!\\\[).)+?)\\\]|\\\((?P<c>(?:(?!\\\().)+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
     re.S,
@@ -41,10 +55,6 @@ _NUMBER = re.compile(
     r"|(?<![A-Za-z0-9_.^\\])[-−+]?(?:[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:[.,]?\d+)(?:\s?/\s?\d+)?(?:\s?%)?(?![\d])"
 )
 _NOT_PROSE = re.compile(r"\\[a-z]+\s*\{[^{}]*\}|\$[^$]*\$|\\[A-Za-z]+")
-_COUNTED = re.compile(
-    r"(?<![A-Za-z])(?!(?:a?(?:sin|cos|tan)h?|and|or|arc(?:sin|cos|tan)|cot|sec|csc|log|exp|sqrt|cbrt|abs|gcd|lcm|max|min|pow)(?![A-Za-z]))"
-    r"[A-Za-z]{3,}\s*[:(=]?\s*-?\$?\d"
-)
 _WORDED = re.compile(r"[A-Za-zÀ-ɏ]{2,}\s+[A-Za-zÀ-ɏ]{2,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\*{0,3}(?:\s+(?=[A-Z\\$*(])|\s*\Z)|\n\s*\n|(?<=。)")
 """Where a sentence ends; the stars right after its full stop close it, those after a space open the next one."""
@@ -58,11 +68,6 @@ _HAN = re.compile(
 )
 _CONCLUDING = re.compile(r"\A(?:so|thus|hence|therefore|then)\b[,:]?\s*(?=\S)", re.I)
 _FEW_WORDS = re.compile(r"[^\W\d_]+(?:[ -][^\W\d_]+){1,3}")
-_QUALIFYING = re.compile(
-    r"\b(?:minus|negative|plus|least|most|more|less|fewer|over|under|up|between|about|times|half|halves|thirds?|quarters?"
-    r"|hundred|thousand|million|billion|dozen|factorial|squared|cubed|or|and|twice|double|triple|root|except)\b",
-    re.I,
-)
 _UNIT_IN_WORDS = re.compile(r"\s*(?:[A-Za-z]{2,12}(?:\s+per\s+[a-z]{2,12})?|[°%])(?=\s*[.!]?\s*\Z)")
 _DENIED = re.compile(
     r"(?:,?\s*(?<![\\\w])(?:and|but)\s+)?(?:(?<![\\\w])(?:not|never|cannot|rather\s+than|instead\s+of|reject|discard|exclude)\b|(?<=[a-z])n['’]t\b)\s+"
@@ -116,11 +121,6 @@ _TAG_OR_PICTURE = re.compile(
     re.I,
 )
 _RULED = re.compile(r"\s*(?:\*\*)?(yes|no|true|false)(?:\*\*)?\s*[,;:.](?:\*\*)?\s+[A-Za-z]+\s+[a-z]", re.I)
-_NUMBERED = re.compile(
-    r"\b(?:step|case|part|question|problem|section|equation|method|exercise|lemma|theorem|claim)\s+#?\d{1,3}\b(?!\s*[%/])",
-    re.I,
-)
-"""Numbers that count paragraphs and never an answer."""
 _UNDECIDED = re.compile(
     r"\b(?:can\s?not|can['’]t|could\s+not|couldn['’]t|unable\s+to|impossible\s+to)\s+(?:be\s+)?(?:determine|say|tell|decide|solve|find|compute|answer)d?\b"
     r"|\b(?:not\s+enough|insufficient)\s+information\b|\bI\s+(?:do\s+not|don['’]t)\s+know\b",
@@ -133,6 +133,25 @@ _ASIDE = re.compile(r"\([^()]*\)")
 _CLOSING = re.compile(r"\bI hope (?:it|this) (?:is|helps)\b.*\Z|\bLet me know\b.*\Z", re.S)
 _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
 _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
+
+
+@cache
+def _counted() -> re.Pattern[str]:
+    """A word with its number: `apples 30`."""
+    functions = one_of(load_table("extract/phrases.toml")["words"]["functions"])
+    return re.compile(rf"(?<![A-Za-z])(?!{functions}(?![A-Za-z]))[A-Za-z]{{3,}}\s*[:(=]?\s*-?\$?\d")
+
+
+@cache
+def _qualifying() -> re.Pattern[str]:
+    return re.compile(rf"\b{one_of(load_table('extract/phrases.toml')['words']['qualifying'])}\b", re.I)
+
+
+@cache
+def _numbered() -> re.Pattern[str]:
+    """Numbers that count paragraphs and never an answer."""
+    counted = one_of(load_table("extract/phrases.toml")["words"]["numbered"])
+    return re.compile(rf"\b{counted}\s+#?\d{{1,3}}\b(?!\s*[%/])", re.I)
 
 
 def in_prose(text: str) -> Extracted:
@@ -158,9 +177,9 @@ def _bare(text: str) -> Extracted | None:
     """A text that is nothing but an answer: one line without prose."""
     text = _CONCLUDING.sub("", text.strip())
     prose = _NOT_PROSE.sub(" ", text).replace("**", "")
-    if "\n" in text or len(text) > 5000 or _HAN.search(text) or _WORDED.search(prose) or _PHRASE.search(text):
+    if "\n" in text or len(text) > 5000 or _HAN.search(text) or _WORDED.search(prose) or _phrase().search(text):
         return None
-    if re.match(r"(?:Answer|Final)\b", text, re.I) or _COUNTED.search(prose):
+    if re.match(r"(?:Answer|Final)\b", text, re.I) or _counted().search(prose):
         return None
     whole = _only_math(re.sub(r"(?<![\w)*])\*\*([^*]+)\*\*(?![\w(*])", r"\1", text))
     return Extracted(trim(whole), "bare")
@@ -181,14 +200,14 @@ def _headed(text: str) -> Extracted | None:
     for match in reversed(list(_ANNOUNCED.finditer(text))):
         bare = _bare(match["answer"])
         if bare and bare.text:
-            return None if _PHRASE.search(text, match.end()) else Extracted(trim(bare.text), "heading")
+            return None if _phrase().search(text, match.end()) else Extracted(trim(bare.text), "heading")
     return None
 
 
 def _phrased(text: str) -> Extracted | None:
     """After the last "final answer is", "answer:" or the like."""
     for name, keep in (("final-answer", "final"), ("answer-phrase", "")):
-        for match in reversed([m for m in _PHRASE.finditer(text) if keep in m[0].lower()]):
+        for match in reversed([m for m in _phrase().finditer(text) if keep in m[0].lower()]):
             answer = _after_phrase(text[match.end() : match.end() + 2000])
             if answer:
                 return Extracted(answer, name)
@@ -259,7 +278,7 @@ def _lone_bold(line: str) -> str | None:
     if len(bold) != 1 or not re.search(r"\d", bold[0][1]) or bold[0][1].rstrip().endswith(":"):
         return None
     before, after = line[: bold[0].start()], line[bold[0].end() :]
-    if re.search(r"[\d$\\<>=+/^≤≥-]", before + after) or _QUALIFYING.search(before + after):
+    if re.search(r"[\d$\\<>=+/^≤≥-]", before + after) or _qualifying().search(before + after):
         return None
     return bold[0][1].strip() + (_UNIT_IN_WORDS.match(after) or [""])[0]
 
@@ -270,7 +289,7 @@ def _shown(text: str) -> Extracted | None:
     items = [_MARKER.sub("", item) for item in listed[1].split("\n") if item.strip()] if listed else []
     if items and all(_bare(item) for item in items):
         return Extracted(", ".join(trim(item) for item in items), "listed", stated=False)
-    sentences = _sentences(spaced(_NUMBERED.sub(" ", text)))
+    sentences = _sentences(spaced(_numbered().sub(" ", text)))
     if sentences and _UNDECIDED.search(sentences[-1]):
         said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
         return Extracted("cannot be determined", "said-none", stated=False) if said else None
@@ -283,7 +302,7 @@ def _shown(text: str) -> Extracted | None:
             found = _shown_in(sentence)
             if found:
                 return found
-    numbers = _NUMBER.findall(spaced(_NUMBERED.sub(" ", text)))
+    numbers = _NUMBER.findall(spaced(_numbered().sub(" ", text)))
     if numbers:
         return Extracted(trim(numbers[-1]), "last-number", stated=False)
     bold = _BOLD.findall(last)

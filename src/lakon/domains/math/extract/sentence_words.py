@@ -8,6 +8,10 @@ without runs of white space. Read next: `prose.py`, whose sentences these are.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import cache
+
+from lakon.domains.math.tables import load_table
 
 _WHOLE_BEFORE = (
     r"(?P<before>\A|\n|\b(?:is|are|be|equals)\s(?:(?:exactly|simply|just|equal\sto|then)\s){0,2}|[:=]\s?)"
@@ -31,30 +35,38 @@ _PARTLY_SPELT = re.compile(r"\b(?:(?:square|cube)\sroot\sof\s\d{1,20}|(?:\d{1,9}
 """The same as a part of something longer: `twice the square root of 2`, `1 over 2 to the n`."""
 _MONEY = re.compile(r"\$?(?<![\d,])(\d[\d,]*+)\s+dollars?\s+and\s+(\d\d?)\s+cents?\b")
 _NEGATED = re.compile(r"(?<=\b(?:is|be)\s)(?:negative|minus)\s+(?=[$€£]?\d)")
-_CHANGED_BEFORE = re.compile(
-    r"(?:[-−]|\b(?:minus|negative|plus|twice|double|triple|half|(?:root|half|third|quarter|double|multiples?|powers?|factors?|square|cube)\s+of"
-    r"|times|(?:except|besides|excluding)(?:\s+for)?|other\s+than|at\s+(?:least|most)|(?:more|less|greater|fewer|larger|smaller)\s+than)"
-    r"\s(?:the\s)?)\Z",
-    re.I,
-)
-_CHANGED_AFTER = re.compile(
-    r"\s?(?:(?:hundred|thousand|million|billion|trillion|dozen|plus|minus|squared|cubed|factorial|hal(?:f|ves)|thirds?|quarters?|fourths|fifths"
-    r"|sixths|sevenths|eighths|ninths|tenths|hundredths|out\s+of(?=\s\W*\d)|multiplied|divided|to\s+the\s+(?:power|n|second|third|fourth)"
-    r"|(?:more|less)\s+than)\b"
-    r"|times\s+(?:\$|\\\(|\d|as\b|the\b|pi\b)|(?:over|in)\s+(?:\$|\\\()?\d{1,9}(?:\$|\\\))?[.!]?\s?\Z)",
-    re.I,
-)
-"""Words beside mathematics that make it another value: `-$5$`, `twice $5$`, `$5$ out of $6$`."""
 _VALUE = r"(?:\$[^$\n]{1,40}\$|\*\*[^*\n]{1,40}\*\*|\\\([^\n]{1,40}?\\\)|[-−]?\d{1,20}(?:[./]\d{1,20})?)"
 MOST_REFUSED = 4
 """Refusals that are looked at, from the end: each takes a pass over the text."""
-_REFUSED = re.compile(
-    r"(?:[,;]?\s(?:and|but|where|since|as)\s|[,;]\s)?(?:"
-    rf"(?:we\s)?(?:must\s)?(?:reject|discard|exclude)\s(?:[a-z]\s?=\s?)?(?P<object>{_VALUE})"
-    rf"|(?:[a-z]\s?=\s?)?(?P<subject>{_VALUE})\s(?:is|was|(?:must|can|has\sto|should)\sbe)\s"
-    r"(?:not\s(?:a\s)?(?:valid|allowed|acceptable|admissible|possible)|invalid|extraneous|rejected|discarded|excluded|inadmissible|impossible)"
-    r"(?:\s(?:solution|root|value))?\b)"
-)
+
+
+def one_of(phrases: Iterable[str]) -> str:
+    """A pattern for any of these phrases, each of which is a pattern itself; a space stands for any white space."""
+    return f"(?:{'|'.join(phrases)})".replace(" ", r"\s+")
+
+
+@cache
+def _refused() -> re.Pattern[str]:
+    words: dict[str, list[str]] = load_table("extract/phrases.toml")["refusals"]
+    return re.compile(
+        r"(?:[,;]?\s(?:and|but|where|since|as)\s|[,;]\s)?(?:"
+        rf"(?:we\s)?(?:must\s)?{one_of(words['verbs'])}\s(?:[a-z]\s?=\s?)?(?P<object>{_VALUE})"
+        rf"|(?:[a-z]\s?=\s?)?(?P<subject>{_VALUE})\s(?:is|was|(?:must|can|has\sto|should)\sbe)\s"
+        rf"(?:not\s(?:a\s)?{one_of(words['negated'])}|{one_of(words['adjectives'])})"
+        r"(?:\s(?:solution|root|value))?\b)"
+    )
+
+
+@cache
+def _changed() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What changes the mathematics after it (`twice $5$`), and what changes the one before it (`$5$ out of $6$`)."""
+    words: dict[str, list[str]] = load_table("extract/phrases.toml")["changes"]
+    before = rf"(?:[-−]|\b{one_of(words['before'])}\s(?:the\s)?)\Z"
+    after = (
+        rf"\s?(?:{one_of(words['after'])}\b"
+        r"|times\s+(?:\$|\\\(|\d|as\b|the\b|pi\b)|(?:over|in)\s+(?:\$|\\\()?\d{1,9}(?:\$|\\\))?[.!]?\s?\Z)"
+    )
+    return re.compile(before, re.I), re.compile(after, re.I)
 
 
 def spelt_out(text: str) -> str:
@@ -73,7 +85,7 @@ def _latex(match: re.Match[str], latex: str) -> str:
 def without_refused(text: str) -> str:
     """`3 and -2, but -2 is extraneous` without what it refuses, where that stands in a list of values before."""
     for _ in range(MOST_REFUSED):
-        last = list(_REFUSED.finditer(text))[-MOST_REFUSED:]
+        last = list(_refused().finditer(text))[-MOST_REFUSED:]
         text = next(filter(None, (_listed_before(text, refusal) for refusal in last)), text)
     return text
 
@@ -92,4 +104,5 @@ def _listed_before(text: str, refusal: re.Match[str]) -> str | None:
 
 def is_changed(text: str, start: int, end: int) -> bool:
     """Whether the words right before or after mathematics make another value of it."""
-    return bool(_CHANGED_BEFORE.search(text[max(0, start - 40) : start]) or _CHANGED_AFTER.match(text, end))
+    before, after = _changed()
+    return bool(before.search(text[max(0, start - 40) : start]) or after.match(text, end))

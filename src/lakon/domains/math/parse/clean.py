@@ -8,49 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from functools import lru_cache
 
-_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ"
-_SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
-_FRACTIONS = {
-    "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5",
-    "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
-}  # fmt: skip
-_SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
-    "÷": "/", "∕": "/", "⁄": "/", "°": r"^{\circ}", "º": r"^{\circ}", "∞": r"\infty ", "√": r"\sqrt ",
-    "∛": r"\sqrt[3]",
-    "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ",
-    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "ø": r"\emptyset ",
-    "Ø": r"\emptyset ",
-    "∖": r"\setminus ",
-    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
-    "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ",
-    "∠": r"\angle ", "△": r"\triangle ",
-    "′": "'",
-    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "‖": r"\|", "∧": r"\land ", "∨": r"\lor ",
-    "，": ", ", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "。": ".",
-    "、": ", ", "≡": r"\equiv ",
-}  # fmt: skip
-_GREEK = {
-    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
-    "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma",
-    "τ": "tau", "φ": "phi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta",
-    "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
-}  # fmt: skip
-GREEK = frozenset(_GREEK.values())
+from lakon.domains.math.parse.characters import replace_characters
+
 _INVISIBLE = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
-_TABLE = str.maketrans(
-    dict(_SIGNS)
-    | {letter: f"\\{name} " for letter, name in _GREEK.items()}
-    | {sign: f" \\frac{{{f.split('/')[0]}}}{{{f.split('/')[1]}}}" for sign, f in _FRACTIONS.items()}
-    | {sign: str(i) if i < 10 else "" for i, sign in enumerate(_SUBSCRIPTS)}
-)
-_SUPER_RUN = re.compile(f"[{_SUPERSCRIPTS}]+")
-_SUB_RUN = re.compile(f"[{_SUBSCRIPTS}]+")
-_SUPER_TO = str.maketrans(_SUPERSCRIPTS, "0123456789+-n")
-_SUB_TO = str.maketrans(_SUBSCRIPTS, "0123456789")
 
 _FUNCTIONS_LISTED = """
     sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh
@@ -161,7 +123,7 @@ def clean(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda m: html.unescape(f"&{m[1]};"), text)
     if not text.isascii():
-        text = _plain_letters(text)
+        text = replace_characters(text)
     text = _LONE_BACKSLASH.sub("", _SPACES.sub(" ", text).strip())
     if "\\\\" in text:
         text = _ROW_BREAK.sub(r"\\cr ", _single_backslashes(text))
@@ -207,31 +169,6 @@ def _repeating(match: re.Match[str]) -> str:
 
 def _braced(part: str) -> str:
     return part if part.startswith("{") else f"{{{part}}}"
-
-
-def _plain_letters(text: str) -> str:
-    text = _SUPER_RUN.sub(lambda m: f"^{{{m[0].translate(_SUPER_TO)}}}", text)
-    text = _SUB_RUN.sub(lambda m: f"_{{{m[0].translate(_SUB_TO)}}}", text)
-    text = re.sub(r"√\s*(\d+(?:\.\d+)?)", r"\\sqrt{\1}", text)
-    text = re.sub(r"√\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    text = unicodedata.normalize("NFKC", text.translate(_TABLE)).translate(_TABLE)
-    return _HAN_SCALED.sub(_scaled, text)
-
-
-_HAN_SCALES = {"百": 2, "千": 3, "万": 4, "萬": 4, "亿": 8, "億": 8}
-_HAN_SCALED = re.compile(
-    r"(?<![\d.,/^_])(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?\s*(\\(?:text|mathrm|mbox)\s*\{\s*)?((?:[百千万萬亿億](?![克米分])){1,4})(?!\d)(\s*\})?"
-)
-"""`5万元`; not `3千克`, `3千米` and `百分`, which are a unit's."""
-
-
-def _scaled(match: re.Match[str]) -> str:
-    number, part, opened, scales, closed = match.groups()
-    places = sum(_HAN_SCALES[scale] for scale in scales)
-    below = (part or ".")[1:].ljust(places, "0")
-    digits = (number.replace(",", "") + below[:places]).lstrip("0") or "0"
-    rest = f".{below[places:]}" if below[places:] else ""
-    return digits + rest + (opened or "" if not closed else "" if opened else closed)
 
 
 def _single_backslashes(text: str) -> str:

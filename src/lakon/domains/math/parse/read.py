@@ -17,6 +17,7 @@ from lakon.domains.math.parse.number_words import means_nothing, plain_words, wo
 from lakon.domains.math.parse.shapes import Based, Bracket, Chain, Colon, Many, Node, Scalar, SetOf, Span, Words
 from lakon.domains.math.parse.strip import tidy
 from lakon.domains.math.parse.units import compound, in_parts, split_unit
+from lakon.domains.math.tables import load_table
 
 _RELATIONS = {
     "=": "=",
@@ -38,11 +39,6 @@ _DIGIT_GROUPS = re.compile(
     r"\d(?:[0-9A-F]{0,2}(?: [0-9A-F]{3})+|[0-9A-F]{0,3}(?: [0-9A-F]{4})+|[0-9A-F]{0,7}(?: [0-9A-F]{8})+)(?=\s*_)"
 )
 """Digits with spaces between groups of one size, `1 0001_2`; no group is cut short."""
-_BASE_WORDS = {
-    w: i + 2
-    for i, w in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
-}
-_BASE_WORDS |= {"sixteen": 16, "binary": 2, "decimal": 10, "hex": 16}
 _COLON = re.compile(
     r"(\d+(?:\.\d+)?(?:\s*(?::|\bto\b)\s*\d+(?:\.\d+)?)+)\s*(?:\\text\s*\{)?\s*([ap]\.?\s*m\.?)?\s*\}?\.?", re.I
 )
@@ -51,8 +47,9 @@ _COUNTED = re.compile(r"\s*[-+]?\d[\d,]*(?:\.\d+|/\d+|(?:st|nd|rd|th)\b)?\s+[A-Z
 _HOUR = re.compile(r"(\d{1,2})\s*(?:\\text\s*\{)?\s*([ap])(?:\.\s*m\.?|m)\s*\}?\.?", re.I)
 _CHOICE = re.compile(r"(?:\\text\s*\{\s*)?\(?\s*([A-Z])\s*\)?\s*\}?[.,]?")
 _SIGNS = re.compile(r"(?:(?<=[(,])|\A)\s*\\(?:pm|mp)(?![a-z])\s*")
-_SCALE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(\}?)")
-_SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_MULTIPLIED = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*(hundred|thousand|million|billion|trillion|dozen)\b\s*(\}?)"
+)
 _TEXT_DIGIT = re.compile(r"\s*\\text\s*\{\s*([A-F]{1,9})\s*\}\s*")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
@@ -110,7 +107,7 @@ def _based(text: str) -> Node | None:
     if not match:
         return None
     name = match["base"] or match["short"] or match["word"]
-    base = int(name) if name.isdigit() else _BASE_WORDS.get(name.lower(), 0)
+    base = int(name) if name.isdigit() else load_table("parse/number_words.toml")["bases"].get(name.lower(), 0)
     digits = re.sub(r"\\text|[(){}\s]", "", match["digits"]).upper()
     if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits):
         return None
@@ -319,10 +316,7 @@ def _scalar(text: str) -> Node:
     spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)
     if spaced:
         text = text.replace(" ", "")
-    text = _SCALE.sub(
-        lambda m: f"{m[1]}*{_SCALES[m[2]]}" + ("" if m[3] else r" \text{" if "\\text" in m[0] else ""), text
-    )
-    text = in_parts(text)
+    text = in_parts(_MULTIPLIED.sub(_multiplied, text))
     body, unit = split_unit(text)
     if unit is not None and body != text:
         inner = read(body)
@@ -330,3 +324,10 @@ def _scalar(text: str) -> Node:
             return Scalar(inner.text, unit if inner.unit is None else inner.unit)
         return inner
     return Scalar(compact(text), unit)
+
+
+def _multiplied(match: re.Match[str]) -> str:
+    """`3 \\text{ million dollars}` as `3*1000000 \\text{ dollars}`."""
+    multipliers: dict[str, int] = load_table("parse/number_words.toml")["multipliers"]
+    reopened = r" \text{" if "\\text" in match[0] and not match[3] else ""
+    return f"{match[1]}*{multipliers[match[2]]}{reopened}"

@@ -10,8 +10,10 @@ import itertools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from lakon.domains.math.parse.clean import FUNCTIONS, UNITS_LIKE_FUNCTIONS
+from lakon.domains.math.tables import load_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,77 +26,12 @@ class Unit:
     power: int = 1
 
 
-_TABLE: dict[str, tuple[str, Fraction]] = {}
-
-
-def _define(measures: str, size: str, names: str) -> None:
-    for name in names.split():
-        _TABLE[name] = (measures, Fraction(size))
-
-
-for _row in (
-    ("length", "1", "m meter meters metre metres 米 公尺"),
-    ("length", "1/100", "cm centimeter centimeters centimetre centimetres cms 厘米 公分"),
-    ("length", "1/1000", "mm millimeter millimeters millimetre millimetres 毫米"),
-    ("length", "1000", "km kilometer kilometers kilometre kilometres 千米 公里"),
-    ("length", "0.0254", "inch inches"),
-    ("length", "0.3048", "ft foot feet"),
-    ("length", "0.9144", "yd yard yards"),
-    ("length", "1609.344", "mi mile miles"),
-    ("mass", "1", "g gram grams 克"),
-    ("mass", "1000", "kg kilogram kilograms 千克 公斤"),
-    ("mass", "1000000", "吨"),
-    ("mass", "453.59237", "lb lbs pound pounds"),
-    ("mass", "28.349523125", "oz ounce ounces"),
-    ("time", "1/1000", "ms millisecond milliseconds 毫秒"),
-    ("time", "1/1000000", "us microsecond microseconds"),
-    ("time", "1/1000000000", "ns nanosecond nanoseconds"),
-    ("time", "1", "秒 秒钟 s sec secs second seconds"),
-    ("time", "60", "min mins minute minutes 分钟"),
-    ("time", "3600", "h hr hrs hour hours 小时"),
-    ("time", "86400", "day days 天"),
-    ("time", "604800", "week weeks 周 星期"),
-    ("month", "1", "month months 个月 月"),
-    ("month", "12", "year years yr yrs 年"),
-    ("volume", "1", "l liter liters litre litres 升"),
-    ("volume", "1/1000", "ml milliliter milliliters 毫升"),
-    ("currency", "1", "usd dollar dollars bucks 美元"),
-    ("currency", "1/100", "cent cents 美分"),
-    ("euro", "1", "euro euros 欧元"),
-    ("yuan", "1", "yuan rmb 元 人民币"),
-    ("yen", "1", "yen 円 日元"),
-    ("won", "1", "won 원 韩元"),
-    ("celsius", "1", "celsius"),
-    ("fahrenheit", "1", "fahrenheit"),
-    ("data", "1", "byte bytes"),
-    ("data", "1000", "kb kilobyte kilobytes"),
-    ("data", "1000000", "mb megabyte megabytes"),
-    ("data", "1000000000", "gb gigabyte gigabytes"),
-    ("data", "1000000000000", "tb terabyte terabytes"),
-    ("energy", "1", "j joule joules"),
-    ("energy", "1000", "kj kilojoule kilojoules"),
-    ("pressure", "1", "pa pascal pascals"),
-    ("pressure", "1000", "kpa kilopascal kilopascals"),
-    ("angle", "1", "degree degrees deg circ 度"),
-    ("radian", "1", "rad radian radians"),
-    ("percent", "1", "percent pct percentage"),
-):
-    _define(*_row)
-
-_TOGETHER = {"mph": "mile/hour", "kmh": "km/hour", "kph": "km/hour", "kmph": "km/hour"}
-_TOGETHER |= {"hz": "s^-1", "hertz": "s^-1", "khz": "ms^-1", "mhz": "us^-1", "ghz": "ns^-1"}
 _CURRENCY = re.compile(r"\\usd\s*")
 _DEGREE = re.compile(r"\s*\^\s*\{\\circ\}\s*(?:(?:\\text\{\s*)?(?P<scale>[CF])(?![a-z])\s*\}?)?\s*\Z")
 _TEMPERATURES = {"C": "celsius", "F": "fahrenheit"}
 _DEGREES_OF = re.compile(r"degrees? (?=(?:celsius|fahrenheit)\Z)")
 _RATE = re.compile(
     r"\s*(?:/\s*(?:\\text\s*\{)?|(?:\\text\s*\{)?\s*(?:per|an?|each|every)\s)\s*(?P<what>[A-Za-z]+)\s*\}?\s*\.?\s*\Z"
-)
-_PARTS = {"halves": 2, "thirds": 3, "fourths": 4, "fifths": 5, "sixths": 6, "sevenths": 7, "eighths": 8, "ninths": 9}
-_PARTS |= {"tenths": 10, "hundredths": 100, "thousandths": 1000}
-"""Names of fractions that are no units; quarters are left out, which are coins and parts of a year as well."""
-_IN_PARTS = re.compile(
-    rf"(?<![\d.,/^_])(\d{{1,20}})[\s-]*(?:\\text\s*\{{\s*)?(?:-\s*)?({'|'.join(_PARTS)})\s*\}}?\s*\Z"
 )
 _HAN_SQUARED = re.compile(r"(平方|立方)(?=.)")
 _HAN_SCALE = re.compile(r"[百千万萬亿億](?![克米])")
@@ -113,12 +50,34 @@ _FACTORS = re.compile(rf"{_FACTOR_IN_TEXT}(?:[/*]?\s*{_FACTOR_IN_TEXT})+\Z")
 _FACTOR = re.compile(
     r"(?:(square|sq|cubic|cu) )?([a-z]+|[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+)(?: (squared|cubed)|\^\{?(-?\d)\}?)?"
 )
-_RAISED = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-_SHORT_LISTED = "in sq cu per mph kph kmh pt pts qt gal hz khz kw kj ev cal mol dm ha pa kpa gb mb kb am pm st nd rd th"
-_SHORT_UNITS = frozenset(_SHORT_LISTED.split())
 _HAN = re.compile(r"(?<=[\d})])\s*(?P<words>[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{1,6})(?P<power>)\s*\Z")
-_JOINING = "pi theta alpha beta infty mod base and or if for where when"
-_NOT_UNITS = FUNCTIONS | set(_JOINING.split())
+
+
+@cache
+def _known_units() -> dict[str, tuple[str, Fraction]]:
+    """Each unit's name to what it measures and its size."""
+    measures: dict[str, dict[str, str]] = load_table("parse/units.toml")["measures"]
+    known: dict[str, tuple[str, Fraction]] = {}
+    for measure, sizes in measures.items():
+        for size, names in sizes.items():
+            known |= dict.fromkeys(names.split(), (measure, Fraction(size)))
+    return known
+
+
+@cache
+def _short_units() -> frozenset[str]:
+    return frozenset(load_table("parse/units.toml")["written"]["short"].split())
+
+
+@cache
+def _never_units() -> frozenset[str]:
+    return FUNCTIONS | frozenset(load_table("parse/units.toml")["written"]["never"].split())
+
+
+@cache
+def _number_in_parts() -> re.Pattern[str]:
+    names = "|".join(load_table("parse/number_words.toml")["parts"])
+    return re.compile(rf"(?<![\d.,/^_])(\d{{1,20}})[\s-]*(?:\\text\s*\{{\s*)?(?:-\s*)?({names})\s*\}}?\s*\Z")
 
 
 def split_unit(text: str) -> tuple[str, Unit | None]:
@@ -126,7 +85,7 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
     if "\\usd" in text:
         body = _CURRENCY.sub("", text).strip()
         rate = _RATE.search(body)
-        if rate and rate["what"].lower() in _TABLE and body[: rate.start()].strip():
+        if rate and rate["what"].lower() in _known_units() and body[: rate.start()].strip():
             return body[: rate.start()].strip(), unit_of(f"usd/{rate['what']}", 1)
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
@@ -191,12 +150,16 @@ def _may_be_product(written: str) -> bool:
     """`15xy` and `15 xy` are products of unknowns; `15cm`, `15 men` and `15apples` are not."""
     word = re.sub(r"[^A-Za-z].*", "", written.strip())
     short = len(word) <= 2 if written[:1].isspace() else len(word) <= 3
-    return short and word.lower() not in _TABLE and word.lower() not in _SHORT_UNITS
+    return short and word.lower() not in _known_units() and word.lower() not in _short_units()
 
 
 def in_parts(text: str) -> str:
     """`5 \\text{ halves}` as a fraction."""
-    return _IN_PARTS.sub(lambda m: rf"\frac{{{m[1]}}}{{{_PARTS[m[2]]}}}", text)
+    match = _number_in_parts().search(text)
+    if not match:
+        return text
+    bottom = load_table("parse/number_words.toml")["parts"][match[2]]
+    return rf"{text[: match.start()]}\frac{{{match[1]}}}{{{bottom}}}"
 
 
 def _is_unit(words: str) -> bool:
@@ -204,13 +167,14 @@ def _is_unit(words: str) -> bool:
         return False  # a part of the number
     found = re.findall(r"[A-Za-z]+", words)
     named = found[:-1] if found and found[-1] in UNITS_LIKE_FUNCTIONS else found
-    return not any(word in _NOT_UNITS for word in named) and len(found) <= 6
+    return not any(word in _never_units() for word in named) and len(found) <= 6
 
 
 def unit_of(words: str, power: int) -> Unit:
     """The unit that the words name: one of the table, or a product and quotient of such."""
+    quotients: dict[str, str] = load_table("parse/units.toml")["quotients"]
     text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
-    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", _TOGETHER.get(text, _DEGREES_OF.sub("", text)))
+    text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", quotients.get(text, _DEGREES_OF.sub("", text)))
     raised = _HAN_SQUARED.match(text)
     if raised:
         return unit_of(text[raised.end() :], 2 if raised[1] == "平方" else 3)
@@ -228,14 +192,15 @@ def unit_of(words: str, power: int) -> Unit:
 
 def _factors(text: str) -> list[tuple[str, int]] | None:
     """The factors of one side of a quotient with their powers; None when a word is not in the table."""
+    powers: dict[str, int] = load_table("parse/units.toml")["powers"]
     factors: list[tuple[str, int]] = []
     position = 0
     while position < len(text):
         match = _FACTOR.match(text, position)
         name = "inch" if match and match[2] == "in" else match[2] if match else ""
-        if not match or name not in _TABLE:
+        if not match or name not in _known_units():
             return None
-        factors.append((name, _RAISED.get(match[1] or match[3] or "", int(match[4] or 1))))
+        factors.append((name, powers.get(match[1] or match[3] or "", int(match[4] or 1))))
         position = match.end()
         while position < len(text) and text[position] in " *":
             position += 1
@@ -245,11 +210,11 @@ def _factors(text: str) -> list[tuple[str, int]] | None:
 def _multiplied(factors: list[tuple[str, int]]) -> Unit:
     name, power = factors[0]
     if len(factors) == 1:
-        return Unit(name, *_TABLE[name], power)
+        return Unit(name, *_known_units()[name], power)
     size = Fraction(1)
     for other, raised in factors:
-        size *= _TABLE[other][1] ** raised
-    return Unit(name, " ".join(sorted(f"{_TABLE[other][0]}^{raised}" for other, raised in factors)), size)
+        size *= _known_units()[other][1] ** raised
+    return Unit(name, " ".join(sorted(f"{_known_units()[other][0]}^{raised}" for other, raised in factors)), size)
 
 
 def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
@@ -268,4 +233,4 @@ def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
 
 def _slip(short: Unit, long: Unit) -> bool:
     """Whether one is the other without its denominator: `\\$15` for 15 dollars per hour."""
-    return short.power == 1 and _TABLE[long.name] == (short.measures, short.size)
+    return short.power == 1 and _known_units()[long.name] == (short.measures, short.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.clean import GREEK
+from lakon.domains.math.parse.characters import greek_names
 from lakon.domains.math.parse.number_words import plain_words
 
 _SET_OFF = r"(?:(?<=[,;({]\s)|(?<=[,;({]))"
@@ -25,7 +25,6 @@ _CHOICE = re.compile(r"(?:\\text\s?\{\s?)?\(?\s?[A-Z]\s?\)?\s?\}?")
 """The letter of a choice: beside anything else it names that, and is no spelling of it."""
 _NAMED = re.compile(r"(?:\A|[,;]|\\and|\\or)\s*\\?[A-Za-z]+(?:_\{?\w+\}?)?(?:\(\w\))?\s*=")
 _LETTER = re.compile(r"\\text\s?\{[^{}]*\}|\\(?P<command>[A-Za-z]+)|[A-Za-df-hj-z]")
-_GREEK = GREEK - {"pi"}
 MOST = 3
 """Spellings of one answer; what claims to have more is no answer."""
 
@@ -51,8 +50,9 @@ def is_step(part: str, answer: str) -> bool:
 
 def _has_unknowns(text: str) -> bool:
     """Whether there are letters beside those that are given a value."""
+    unknowns = greek_names() - {"pi"}
     found = _LETTER.finditer(_NAMED.sub(" ", text))
-    return any(m["command"] in _GREEK if m["command"] else len(m[0]) == 1 for m in found)
+    return any(m["command"] in unknowns if m["command"] else len(m[0]) == 1 for m in found)
 
 
 def _inner(part: str, opened: bool) -> str:

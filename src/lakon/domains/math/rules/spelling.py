@@ -11,6 +11,7 @@ import re
 from lakon.domains.math.parse.read import read
 from lakon.domains.math.parse.shapes import Scalar
 from lakon.domains.math.rules.relations import is_quantity
+from lakon.domains.math.tables import load_table
 from lakon.domains.math.values import scalars
 
 _COMMA = re.compile(r"(-?\d+),(\d+)")
@@ -61,20 +62,6 @@ def same_text(ours: str, theirs: str) -> bool:
     return plain[0] == plain[1] and bool(re.fullmatch(r"[\w\s.,'-]*[^\W\d_]{3,}[\w\s.,'-]*", plain[0]))
 
 
-_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
 _ORDINAL = re.compile(r"(?<=\d)\s*(?:st|nd|rd|th)\b")
 
 
@@ -82,9 +69,9 @@ def _date(text: str) -> tuple[str, ...] | None:
     """Month, day and year of `July 4th, 2023` or `the 4th of July`, sorted; None for what is no date."""
     words = re.findall(r"[a-z]+|\d+", _ORDINAL.sub("", text))
     parts = [word for word in words if word not in ("the", "of", "on", "and")]
-    months = [
-        word for word in parts if word in _MONTHS or (len(word) == 3 and any(m.startswith(word) for m in _MONTHS))
-    ]
+    named: list[str] = load_table("rules/words.toml")["months"].split()
+    short = [month[:3] for month in named]
+    months = [word for word in parts if word in named or word in short]
     others = [word for word in parts if word not in months]
     if len(months) != 1 or not 1 <= len(others) <= 2 or not all(word.isdigit() for word in others):
         return None

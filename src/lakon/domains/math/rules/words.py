@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from lakon.domains.math.parse.number_words import folded
 from lakon.domains.math.parse.read import read
 from lakon.domains.math.parse.shapes import Chain, Many, Node, Scalar, Words
 from lakon.domains.math.rules import sets
 from lakon.domains.math.rules.decision import Compare, Decision
+from lakon.domains.math.tables import load_table
 from lakon.domains.math.values import scalars
 
 
@@ -46,11 +49,9 @@ def _both_words(ours: Words, theirs: Words) -> Decision:
     return Decision(a == b or _same_stem(a, b), "words")
 
 
-_FILLERS_LISTED = """
-    function functions number numbers it its is are curve graph shape day answer student person s
-    solution solutions triangle line sequence series color colour
-    """
-_FILLERS = frozenset(_FILLERS_LISTED.split())
+@cache
+def _fillers() -> frozenset[str]:
+    return frozenset(load_table("rules/words.toml")["fillers"].split())
 
 
 def _same_stem(a: str, b: str) -> bool:
@@ -61,4 +62,4 @@ def _same_stem(a: str, b: str) -> bool:
     if long[-len(short) :] == short and {"is", "are"} & set(long):
         return True
     starts = [i for i in range(len(long)) if long[i : i + len(short)] == short]
-    return len(starts) == 1 and set(long[: starts[0]] + long[starts[0] + len(short) :]) <= _FILLERS
+    return len(starts) == 1 and set(long[: starts[0]] + long[starts[0] + len(short) :]) <= _fillers()
