@@ -123,7 +123,7 @@ def ours(folder: Path) -> None:
     from lakon.core import memory
     from lakon.store import runner
 
-    memory.settle()  # as the command line does
+    memory.limit_heaps()  # as the command line does
     taken: dict[str, float] = {}
     execute = runner._Run._execute  # pyright: ignore[reportPrivateUsage]
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import random
 import tracemalloc
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakon.core.columns import Counts, Places, Texts, fingerprint, fingerprints, order_of
+from lakon.core.columns import (
+    Counts,
+    PackedStrings,
+    PositionIndex,
+    fingerprint,
+    fingerprints,
+    pair_rows,
+    sort_positions,
+)
 from lakon.core.digest import digest
 
 IDS = [digest(i) for i in range(500)]
@@ -27,7 +36,7 @@ IDS = [digest(i) for i in range(500)]
     )
 )
 def test_texts_come_back_as_they_went_in(texts: list[str]):
-    made = Texts(texts)
+    made = PackedStrings(texts)
     assert len(made) == len(texts)
     assert list(made) == texts
     assert made[1:3] == texts[1:3]
@@ -37,12 +46,12 @@ def test_texts_come_back_as_they_went_in(texts: list[str]):
 @pytest.mark.parametrize("index", [3, -4])
 def test_what_is_not_there_is_an_index_error(index: int):
     with pytest.raises(IndexError):
-        Texts(["a", "b", "c"])[index]
+        PackedStrings(["a", "b", "c"])[index]
 
 
 def size_of(texts: Iterable[str]) -> int:
     tracemalloc.start()
-    made = Texts(texts)
+    made = PackedStrings(texts)
     size = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(made) == 100_000
@@ -62,27 +71,27 @@ def test_a_text_of_nothing_takes_four_bytes():
 
 
 def test_texts_are_equal_when_they_read_the_same_however_they_came():
-    assert Texts([*IDS, "x"]) == Texts(["".join(text) for text in [*IDS, "x"]])
-    assert Texts(IDS) != Texts([*IDS, ""])
-    assert Texts(IDS[:3]) != Texts(IDS[:2])
+    assert PackedStrings([*IDS, "x"]) == PackedStrings(["".join(text) for text in [*IDS, "x"]])
+    assert PackedStrings(IDS) != PackedStrings([*IDS, ""])
+    assert PackedStrings(IDS[:3]) != PackedStrings(IDS[:2])
 
 
 @pytest.mark.parametrize("disorder", [0, 3, 500])
 def test_places_are_found_whatever_the_order(disorder: int):
     asked = [(i, sample) for sample in range(3) for i in range(0, 500, 2)]
     asked.sort(key=lambda pair: pair[1] * 500 + pair[0] + random.Random(str(pair)).uniform(0, disorder))
-    places = Places(Texts(IDS))
+    places = PositionIndex(PackedStrings(IDS))
     assert [places[IDS[i]] for i, _ in asked] == [i for i, _ in asked]
 
 
 def test_ids_that_are_not_there_have_no_place_and_do_not_confuse_the_search():
-    places = Places(IDS)
+    places = PositionIndex(IDS)
     for i in range(0, 500, 7):
         assert places.find(digest(["missing", i])) is None
         assert places[IDS[i]] == i
     with pytest.raises(KeyError):
         places["nowhere"]
-    assert Places([]).find("a") is None
+    assert PositionIndex([]).find("a") is None
 
 
 class Watched(list[str]):
@@ -99,9 +108,25 @@ def test_looking_up_all_ids_takes_a_bounded_number_of_looks_in_any_order(shuffle
     asked = list(ids)
     if shuffled:
         random.Random(0).shuffle(asked)
-    places, at = Places(ids), {key: place for place, key in enumerate(ids)}
+    places, at = PositionIndex(ids), {key: place for place, key in enumerate(ids)}
     assert [places.find(key) for key in asked] == [at[key] for key in asked]
     assert ids.looks < 10 * 5_000
+
+
+class Row(NamedTuple):
+    trace_id: str
+    value: int = 0
+
+
+def test_rows_of_tables_in_one_order_are_paired():
+    left, right = [Row("a"), Row("b")], [Row("a", 1), Row("b", 2)]
+    assert [(one.trace_id, other.value) for one, other in pair_rows(left, right)] == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize("right", [["b", "a"], ["a"], ["a", "b", "c"]], ids=["disorder", "shorter", "longer"])
+def test_tables_that_do_not_fit_are_not_paired(right: list[str]):
+    with pytest.raises(ValueError, match=r"beside|shorter|longer"):
+        list(pair_rows([Row("a"), Row("b")], map(Row, right)))
 
 
 def test_counts_say_how_often_a_text_occurs():
@@ -118,9 +143,9 @@ def test_fingerprints_are_the_same_in_every_process():
 @given(st.lists(st.one_of(st.sampled_from(IDS), st.text(max_size=8))))
 def test_texts_are_ordered_as_sorting_them_does(texts: list[str]):
     expected = sorted(range(len(texts)), key=lambda at: texts[at].encode("utf-8", "surrogatepass").rstrip(b"\0"))
-    assert order_of(Texts(texts)).tolist() == expected
+    assert sort_positions(PackedStrings(texts)).tolist() == expected
 
 
 def test_ids_are_ordered_as_sorting_them_does():
     ids = [*IDS, *IDS[:5], "f" * 32, "0" * 32]
-    assert order_of(Texts(ids)).tolist() == sorted(range(len(ids)), key=ids.__getitem__)
+    assert sort_positions(PackedStrings(ids)).tolist() == sorted(range(len(ids)), key=ids.__getitem__)

@@ -43,14 +43,16 @@ strategy_teachers = ["boxes", "prose"]
 """
 
 OWN = '''
-from lakon.stages.curate.arms import Pick
+from lakon.stages.curate.candidates import Pick
 
 
 def longest(pool, arm, seed):
     """The longest correct trace of any teacher."""
     def best(candidate):
-        samples = [(t, s) for t in arm.strategy_teachers for s in candidate.samples.get(t, ()) if s.correct]
-        right = [(s.n_tokens, t, s.trace_id) for t, s in samples]
+        right = []
+        for teacher in arm.strategy_teachers:
+            traces = candidate.samples.get(teacher, ())
+            right.extend((trace.n_tokens, teacher, trace.trace_id) for trace in traces if trace.correct)
         return max(right)
     return [Pick(c.problem_id, best(c)[1], best(c)[2]) for c in pool]
 '''

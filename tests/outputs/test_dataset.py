@@ -98,7 +98,7 @@ def test_what_a_teacher_lacks_is_left_out_of_its_arm_alone(place: Path):
 
 
 def test_arms_matched_by_steps_take_about_as_many(place: Path):
-    from lakon.stages.curate.matching import steps_of
+    from lakon.stages.curate.matching import count_steps
 
     def steps(arm: str) -> int:
         rows = rows_of(place, arm)
@@ -106,7 +106,7 @@ def test_arms_matched_by_steps_take_about_as_many(place: Path):
         sizes = [int(str(row["n_tokens"])) + int(str(row["n_prompt"])) + 1 for row in rows]
         passes = range(max(repeats))
         return sum(
-            steps_of(now := [n for n, r in zip(sizes, repeats, strict=True) if r > p], [0] * len(now), 64)
+            count_steps(now := [n for n, r in zip(sizes, repeats, strict=True) if r > p], [0] * len(now), 64)
             for p in passes
         )
 

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from lakon.backends.training.trl import Row, plan_batches
 from lakon.core.errors import InputError
 from lakon.core.records import Problem, Trace, Verdict
-from lakon.stages.curate.arms import EFFORT, Arm, Candidate, Pick, Route, Sample, picks
-from lakon.stages.curate.examples import examples, missing
-from lakon.stages.curate.filters import FILTERS, Filters, repeated_share, screen
-from lakon.stages.curate.matching import match_steps, steps_of
-from lakon.stages.curate.pool import AtLeast, Curate, pool
-from lakon.stages.curate.profile import PROFILED, profile, sampled, summarise
+from lakon.stages.curate.arms import EFFORT, Arm, Route
+from lakon.stages.curate.candidates import Candidate, CandidateTrace, Pick
+from lakon.stages.curate.examples import build_examples, exclude_missing
+from lakon.stages.curate.filters import FILTERS, Filters, repeated_share, screen_traces
+from lakon.stages.curate.matching import count_steps, match_steps
+from lakon.stages.curate.pool import AtLeast, Curate, build_pool
+from lakon.stages.curate.profile import PROFILED, profile_trace, sample_problems, summarise_profiles
+from lakon.stages.curate.strategies import pick_traces
 from lakon.stages.curate.styles import verbatim
 from lakon.stages.report.funnel import showcase
 
@@ -71,7 +73,7 @@ ROWS = {
 )
 def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, kept: list[int]):
     spec = Curate(require=require)  # type: ignore[arg-type]
-    made = pool(IDS, ROWS, count=None, seed=0, needed=spec.needed(3))
+    made = build_pool(IDS, ROWS, count=None, seed=0, needed=spec.needed(3))
     rows = list(made.rows())
     assert [row.problem_id for row in rows if row.teacher == "a"] == [IDS[i] for i in kept]
     assert len(list(made.exclusions())) == 4 - len(kept)
@@ -81,12 +83,12 @@ def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, k
 
 def test_what_an_arms_teacher_lacks_is_an_exclusion_of_that_arm():
     chosen = [Pick("p0", "b", ""), Pick("p1", "b", "t1")]
-    assert [(e.subject, e.arm, e.rule) for e in missing("x", chosen)] == [("p0", "x", "no_trace_of_teacher")]
+    assert [(e.subject, e.arm, e.rule) for e in exclude_missing("x", chosen)] == [("p0", "x", "no_trace_of_teacher")]
 
 
 def test_a_filtered_trace_makes_way_for_the_next_correct_one():
     rows = {"a": [verdict("a", 0, "correct"), verdict("a", 0, "correct", 1), verdict("a", 1, "correct")]}
-    made = pool(IDS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
+    made = build_pool(IDS, rows, count=None, seed=0, filtered={"a": {"a0.0": "repetition", "a1.0": "repetition"}})
     assert [row.trace_id for row in made.rows()] == ["a0.1"]
     assert [e.rule for e in made.exclusions()] == ["teacher_filtered_repetition", "no_trace", "no_trace"]
 
@@ -124,7 +126,7 @@ def test_each_filter_finds_what_it_is_for_and_lets_the_rest_pass(name: str, monk
     filters = Filters.model_validate({name: setting})
     assert filters.active
     good = trace("good", reasoning="so 4", n_reasoning=1)
-    found = screen(right(bad, good), [IDS[0]], filters, progress=Silence())
+    found = screen_traces(right(bad, good), [IDS[0]], filters, progress=Silence())
     assert [(e.subject, e.rule) for e in found.exclusions] == [("t", "shouts" if name == "custom" else name)]
     assert found.exclusions[0].detail
 
@@ -132,19 +134,19 @@ def test_each_filter_finds_what_it_is_for_and_lets_the_rest_pass(name: str, monk
 def test_every_filter_is_off_unless_stated_and_has_its_row():
     assert not Filters().active
     assert set(FILTERS) | {"max_branching_quantile", "custom"} == set(Filters.model_fields)
-    assert screen(right(trace(reasoning="")), [IDS[0]], Filters(), progress=Silence()).exclusions == []
+    assert screen_traces(right(trace(reasoning="")), [IDS[0]], Filters(), progress=Silence()).exclusions == []
 
 
 def test_the_most_branching_traces_of_a_teacher_can_be_dropped():
     rows = [trace(f"t{i}", reasoning="Alternatively, 4. " * i) for i in range(10)]
-    found = screen(right(*rows), [IDS[0]], Filters(max_branching_quantile=0.8), progress=Silence())
+    found = screen_traces(right(*rows), [IDS[0]], Filters(max_branching_quantile=0.8), progress=Silence())
     assert [e.subject for e in found.exclusions] == ["t8", "t9"]
     assert len(found.profiles) == 8
 
 
 def test_the_profiled_problems_are_the_first_by_id_however_many_pass():
     ids = [f"{i * 7919 % 10_007:05d}" for i in range(10_007)]
-    assert sampled([*ids, *ids]) == set(sorted(ids)[:PROFILED])
+    assert sample_problems([*ids, *ids]) == set(sorted(ids)[:PROFILED])
 
 
 def test_the_problem_shown_is_the_first_by_id_on_which_authors_differ_and_all_wrote():
@@ -165,12 +167,12 @@ def test_the_problem_shown_is_the_first_by_id_on_which_authors_differ_and_all_wr
 
 def test_a_profile_counts_what_a_trace_does():
     text = "We need to find x.\n\nLet me try 3.\n\nWait, no. Let me check: 4.\n\nAlternatively, 5."
-    made = profile(trace(reasoning=text))
+    made = profile_trace(trace(reasoning=text))
     assert (made.steps, made.backtracks, made.self_checks, made.restatements, made.branches) == (4, 1, 1, 1, 2)
-    row = summarise("a", [made, made], 0.95)
+    row = summarise_profiles("a", [made, made], 0.95)
     assert row is not None
     assert row.means["steps"] == (4.0, 4.0, 4.0)
-    assert summarise("a", [], 0.95) is None
+    assert summarise_profiles("a", [], 0.95) is None
 
 
 def test_repetition():
@@ -187,11 +189,14 @@ def candidate(i: int, **given: object) -> Candidate:
 
 POOL = [
     candidate(
-        i, rates={"v": 1 - i / 10}, lengths={"v": 100 * i, "c": 10}, agreement=i / 10,
-        samples={"v": [Sample(f"v{i}.0", 0, 9, False), Sample(f"v{i}.1", 1, 8, True), Sample(f"v{i}.2", 2, 7, True)]},
+        i,
+        rates={"v": 1 - i / 10},
+        lengths={"v": 100 * i, "c": 10},
+        agreement=i / 10,
+        samples={"v": [CandidateTrace(f"v{i}.{k}", k, 9 - k, correct=k > 0) for k in range(3)]},
     )
     for i in range(10)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,7 @@ POOL = [
 )
 def test_a_route_knows_difficulty_in_several_units(given: dict[str, object], hard: list[int]):
     arm = Arm(route=Route(easy="c", hard="v", **given))  # type: ignore[arg-type]
-    assert [i for i, p in enumerate(picks(POOL, arm, 0)) if p.teacher == "v"] == hard
+    assert [i for i, p in enumerate(pick_traces(POOL, arm, 0)) if p.teacher == "v"] == hard
 
 
 def test_a_route_has_one_border():
@@ -217,11 +222,11 @@ def test_a_route_has_one_border():
 
 
 def test_the_shortest_correct_sample_is_taken():
-    assert [p.trace_id for p in picks(POOL, Arm(shortest="v"), 0)] == [f"v{i}.2" for i in range(10)]
+    assert [p.trace_id for p in pick_traces(POOL, Arm(shortest="v"), 0)] == [f"v{i}.2" for i in range(10)]
 
 
 def test_effort_shows_every_style_under_its_own_system_message():
-    rows = list(picks(POOL, Arm(effort={"low": "c", "high": "v"}), 0))
+    rows = list(pick_traces(POOL, Arm(effort={"low": "c", "high": "v"}), 0))
     assert len(rows) == 20
     assert {(p.teacher, p.system) for p in rows} == {
         ("c", EFFORT.format(level="low")),
@@ -231,10 +236,10 @@ def test_effort_shows_every_style_under_its_own_system_message():
 
 def test_unverified_takes_as_many_first_traces_as_the_pool_has_problems():
     mixed = [candidate(i, samples=POOL[i].samples, paired=i < 4) for i in range(10)]
-    rows = list(picks(mixed, Arm(unverified="v"), 0))
+    rows = list(pick_traces(mixed, Arm(unverified="v"), 0))
     assert len(rows) == 4
     assert all(p.trace_id.endswith(".0") for p in rows)
-    assert rows == list(picks(mixed, Arm(unverified="v"), 0)) != list(picks(mixed, Arm(unverified="v"), 1))
+    assert rows == list(pick_traces(mixed, Arm(unverified="v"), 0)) != list(pick_traces(mixed, Arm(unverified="v"), 1))
 
 
 def backwards(pool: list[Candidate], arm: Arm, seed: int) -> list[Pick]:
@@ -244,7 +249,7 @@ def backwards(pool: list[Candidate], arm: Arm, seed: int) -> list[Pick]:
 
 def test_a_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    rows = list(picks(POOL, Arm(strategy="test_corpus:backwards", strategy_teachers=("v",)), 0))
+    rows = list(pick_traces(POOL, Arm(strategy="test_corpus:backwards", strategy_teachers=("v",)), 0))
     assert [p.trace_id for p in rows] == [f"v{i}" for i in reversed(range(10))]
     with pytest.raises(ValidationError, match="strategy_teachers"):
         Arm(strategy="test_corpus:backwards")
@@ -252,14 +257,14 @@ def test_a_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_teacher_without_a_trace_leaves_a_pick_without_one():
     lacking = [candidate(0, traces={"v": "v0"}), candidate(1)]
-    assert [p.trace_id for p in picks(lacking, Arm(teacher="c"), 0)] == ["", "c1"]
+    assert [p.trace_id for p in pick_traces(lacking, Arm(teacher="c"), 0)] == ["", "c1"]
 
 
 def test_steps_are_those_of_the_trainer():
     lengths = [(i * 37) % 90 + 5 for i in range(200)]
     phases = [i % 2 for i in range(200)]
     rows = [Row(start=0, n_tokens=n, n_prompt=0, phase=p, repeats=1) for n, p in zip(lengths, phases, strict=True)]
-    assert steps_of(lengths, phases, 300) == len(plan_batches(rows, epochs=1, batch_tokens=300, seed=0))
+    assert count_steps(lengths, phases, 300) == len(plan_batches(rows, epochs=1, batch_tokens=300, seed=0))
 
 
 @pytest.mark.parametrize("wanted", [5, 40, 77])
@@ -279,7 +284,7 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
     ]
     order = [Pick(IDS[i], "a", f"t{i}", system="Reasoning effort: low") for i in (3, 0, 2, 0)]
     made = list(
-        examples(
+        build_examples(
             "x",
             order,
             PROBLEMS,
@@ -316,7 +321,7 @@ def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style
     row, pick = trace(), Pick(IDS[0], "a", "t")
     with pytest.raises(InputError, match=says) as caught:
         list(
-            examples(
+            build_examples(
                 "x",
                 [pick],
                 PROBLEMS,

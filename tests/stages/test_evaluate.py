@@ -7,19 +7,28 @@ import math
 import pytest
 
 from lakon.core.records import Problem, Score, Trace, Verdict
-from lakon.stages.evaluate.answer_columns import Roll, Row, Sheet, Work, outcomes, samples_of
-from lakon.stages.evaluate.evaluate import Evaluate, evaluate
+from lakon.stages.evaluate.answer_columns import (
+    AnswerColumns,
+    AuthorResults,
+    ProblemIndex,
+    Row,
+    count_outcomes,
+    select_samples,
+)
+from lakon.stages.evaluate.evaluate import Evaluate, score_authors
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={1 + i % 2}",)) for i in range(5)]
-ROLL = Roll.of(PROBLEMS)
+INDEX = ProblemIndex.of(PROBLEMS)
 A = ["cc", "cc", "ci", "ii", "tu"]
 """Outcome letters of two samples a problem: correct, incorrect, truncated, unparsed."""
 B = ["cc", "ci", "ii", "ii", "ii"]
 NAMES = {"c": "correct", "i": "incorrect", "t": "truncated", "u": "unparsed"}
 
 
-def sheet(author: str, rows: list[str], tokens: int, *, family: str = "f") -> Sheet:
-    return Sheet(author=author, benchmark="b", work=Work.of(worked(author, rows, tokens), ROLL), family=family)
+def results_of(author: str, rows: list[str], tokens: int, *, family: str = "f") -> AuthorResults:
+    return AuthorResults(
+        author=author, benchmark="b", answers=AnswerColumns.of(worked(author, rows, tokens), INDEX), family=family
+    )
 
 
 def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row]:
@@ -54,8 +63,8 @@ def worked(author: str, rows: list[str], tokens: int, seed: int = 0) -> list[Row
     return made
 
 
-def scored(*sheets: Sheet, **spec: object) -> list[Score]:
-    return evaluate(sheets, {"b": ROLL}, Evaluate(**spec), seed=0, baselines={"f": "a"})  # type: ignore[arg-type]
+def scored(*results: AuthorResults, **spec: object) -> list[Score]:
+    return score_authors(results, {"b": INDEX}, Evaluate(**spec), seed=0, baselines={"f": "a"})  # type: ignore[arg-type]
 
 
 def one(scores: list[Score], author: str, metric: str, **more: object) -> Score:
@@ -66,7 +75,7 @@ def one(scores: list[Score], author: str, metric: str, **more: object) -> Score:
 
 
 def test_the_figures_of_one_author():
-    scores = scored(sheet("a", A, 10), pass_at=(1, 2))
+    scores = scored(results_of("a", A, 10), pass_at=(1, 2))
     accuracy = one(scores, "a", "accuracy")
     # a_i = 1, 1, .5, 0, 0: mean .5, sd .5, t(4) = 2.776
     assert accuracy.estimate == pytest.approx(0.5)
@@ -83,7 +92,7 @@ def test_the_figures_of_one_author():
 
 
 def test_a_pair_is_compared_on_the_same_problems():
-    scores = scored(sheet("a", A, 10), sheet("b", B, 40))
+    scores = scored(results_of("a", A, 10), results_of("b", B, 40))
     difference = one(scores, "b", "accuracy_difference")
     # differences 0, -.5, -.5, 0, 0: mean -.2, SE = sd/sqrt(5) = .2739/2.2361 = .1225, t(4) = 2.7764
     assert difference.estimate == pytest.approx(-0.2)
@@ -100,25 +109,25 @@ def test_a_pair_is_compared_on_the_same_problems():
 
 
 def test_p_values_are_adjusted_over_everything_compared():
-    scores = scored(sheet("a", A, 10), sheet("b", B, 40), sheet("c", B, 40))
+    scores = scored(results_of("a", A, 10), results_of("b", B, 40), results_of("c", B, 40))
     assert one(scores, "b", "accuracy_difference").p_value == pytest.approx(1.0)
     assert "Holm over 2" in one(scores, "c", "accuracy_difference").method
 
 
 def test_families_are_not_compared_with_each_other():
-    scores = scored(sheet("a", A, 10), sheet("b", B, 40, family="other"), sheet("base", B, 5, family=""))
+    scores = scored(results_of("a", A, 10), results_of("b", B, 40, family="other"), results_of("base", B, 5, family=""))
     assert not [s for s in scores if s.baseline]
 
 
 def test_groups_are_tags_in_their_natural_order():
-    scores = scored(sheet("a", A, 10), group_by=("steps", "nothing"))
+    scores = scored(results_of("a", A, 10), group_by=("steps", "nothing"))
     groups = [(s.group, s.estimate, s.n_problems) for s in scores if s.group]
     # steps=1: p0, p2, p4 (1, .5, 0); steps=2: p1, p3 (1, 0)
     assert groups == [("steps=1", pytest.approx(0.5), 3), ("steps=2", pytest.approx(0.5), 2)]
 
 
 def test_a_budget_curve_rises_to_the_accuracy():
-    curve = [s for s in scored(sheet("a", A, 10)) if s.metric == "accuracy_within_budget"]
+    curve = [s for s in scored(results_of("a", A, 10)) if s.metric == "accuracy_within_budget"]
     assert [s.at for s in curve] == sorted(s.at for s in curve if s.at is not None)
     assert (curve[0].estimate, curve[-1].estimate, curve[-1].at) == (0.0, pytest.approx(0.5), 10.0)
     assert all(math.isfinite(s.estimate) for s in curve)
@@ -126,7 +135,7 @@ def test_a_budget_curve_rises_to_the_accuracy():
 
 def test_several_training_seeds_are_pooled_and_shown_apart():
     rows = [*worked("a", A, 10), *worked("a", B, 10, seed=1)]
-    scores = scored(Sheet(author="a", benchmark="b", work=Work.of(rows, ROLL), family="f"))
+    scores = scored(AuthorResults(author="a", benchmark="b", answers=AnswerColumns.of(rows, INDEX), family="f"))
     pooled = one(scores, "a", "accuracy")
     assert pooled.estimate == pytest.approx((0.5 + 0.3) / 2)
     assert "training seed" in pooled.method
@@ -139,25 +148,27 @@ def test_several_training_seeds_are_pooled_and_shown_apart():
 
 
 def test_outcomes_are_counted_by_author_and_benchmark():
-    assert outcomes([sheet("a", A, 10)]) == {"a / b": {"correct": 5, "incorrect": 3, "truncated": 1, "unparsed": 1}}
+    assert count_outcomes([results_of("a", A, 10)]) == {
+        "a / b": {"correct": 5, "incorrect": 3, "truncated": 1, "unparsed": 1}
+    }
 
 
-def test_a_sheet_is_put_in_the_order_of_the_benchmark_by_seed_and_sample():
+def test_answers_are_put_in_the_order_of_the_benchmark_by_seed_and_sample():
     rows = [*worked("a", B, 40, seed=1), *worked("a", A, 10)]
-    made = Work.of(reversed(rows), ROLL)
-    samples = samples_of(made, ROLL)
+    made = AnswerColumns.of(reversed(rows), INDEX)
+    samples = select_samples(made, INDEX)
     assert list(samples.problem_ids) == [p.problem_id for p in PROBLEMS]
     assert samples.seed_index is not None
     assert [row.tolist() for row in samples.seed_index] == [[0, 0, 1, 1]] * 5
     assert samples.flat_tokens.tolist() == [10, 10, 40, 40] * 5
     assert samples.flat_correct.tolist()[:12] == [*[True] * 4, True, True, True, False, True, False, False, False]
-    one = samples_of(made, ROLL, seed=1)
+    one = select_samples(made, INDEX, seed=1)
     assert one.n_samples == 10
     assert one.accuracies.tolist() == [1, 0.5, 0, 0, 0]
 
 
 def test_problems_that_an_author_was_not_asked_are_not_among_its_samples():
-    part = samples_of(Work.of(worked("a", A, 10)[4:], ROLL), ROLL)
+    part = select_samples(AnswerColumns.of(worked("a", A, 10)[4:], INDEX), INDEX)
     assert list(part.problem_ids) == [p.problem_id for p in PROBLEMS[2:]]
     with pytest.raises(KeyError):
-        Work.of(worked("a", A, 10), Roll.of(PROBLEMS[1:]))
+        AnswerColumns.of(worked("a", A, 10), ProblemIndex.of(PROBLEMS[1:]))

@@ -13,7 +13,7 @@ import pytest
 from lakon.core.errors import InputError
 from lakon.core.records import Exclusion, Problem
 from lakon.stages.problems.rows import dig, read_jsonl
-from lakon.stages.problems.sample import Sieve
+from lakon.stages.problems.sample import ProblemSampler
 from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, problems_of_rows
 
 ROWS = [
@@ -29,10 +29,10 @@ def problems(
     rows: Iterable[Problem | Exclusion], *, count: int | None, seed: int
 ) -> tuple[list[Problem], list[Exclusion]]:
     with tempfile.TemporaryFile() as waiting:
-        sieve = Sieve(rows, count=count, seed=seed, waiting=waiting)
-        left = list(sieve.exclusions())
-        kept = list(sieve.problems())
-        assert list(sieve.problems()) == kept
+        sampler = ProblemSampler(rows, count=count, seed=seed, waiting=waiting)
+        left = list(sampler.exclusions())
+        kept = list(sampler.problems())
+        assert list(sampler.problems()) == kept
     return kept, left
 
 

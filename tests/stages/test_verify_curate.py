@@ -10,11 +10,12 @@ import pytest
 from lakon.core.errors import InputError
 from lakon.core.protocols import Answered, Grading
 from lakon.core.records import Example, Exclusion, Outcome, Problem, Trace, Verdict
-from lakon.stages.curate import arms
-from lakon.stages.curate.arms import Arm, Candidate, Pick, Route, picks
-from lakon.stages.curate.examples import budget, examples, rematch, unmatched, with_answers
+from lakon.stages.curate.arms import NEEDS, SEEDED, STRATEGY_FIELDS, Arm, Route
+from lakon.stages.curate.candidates import Candidate, Pick
+from lakon.stages.curate.examples import build_examples, choose_budget, exclude_unmatched, pair_answers, repeat_examples
 from lakon.stages.curate.matching import match_tokens
-from lakon.stages.curate.pool import pool
+from lakon.stages.curate.pool import build_pool
+from lakon.stages.curate.strategies import STRATEGIES, pick_traces
 from lakon.stages.curate.styles import answer_only, verbatim
 from lakon.stages.verify.join import joined
 from lakon.stages.verify.verify import verify
@@ -74,7 +75,7 @@ def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():
 
 
 def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
-    made = pool(IDS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
+    made = build_pool(IDS, {"a": verdicts(A), "b": verdicts(B)}, count=None, seed=0)
     assert [(row.problem_id, row.teacher, row.trace_id, row.rate, row.pass_rate) for row in made.rows()] == [
         (IDS[0], "a", "a0.0", 1.0, 1.0),
         (IDS[0], "b", "b0.0", 1.0, 1.0),
@@ -89,14 +90,14 @@ def test_only_problems_that_all_got_right_are_paired_and_the_rest_say_why():
 
 
 def test_a_count_takes_a_seeded_sample_and_the_rest_are_exclusions():
-    made = pool(IDS, {"a": verdicts(A)}, count=2, seed=0)
+    made = build_pool(IDS, {"a": verdicts(A)}, count=2, seed=0)
     assert len(made) == len(list(made.rows())) == 2
     assert sorted(e.rule for e in made.exclusions()) == ["beyond_count", "beyond_count", "teacher_incorrect"]
 
 
 def test_no_pair_at_all_is_an_input_error():
     with pytest.raises(InputError, match="no problem of 5"):
-        pool(IDS, {"a": verdicts(A), "b": verdicts([])}, count=None, seed=0)
+        build_pool(IDS, {"a": verdicts(A), "b": verdicts([])}, count=None, seed=0)
 
 
 POOL = [
@@ -106,19 +107,19 @@ POOL = [
 
 
 def test_a_single_arm_takes_one_teacher():
-    assert list(picks(POOL, Arm(teacher="v"), 0)) == [Pick(f"p{i}", "v", f"v{i}") for i in range(10)]
+    assert list(pick_traces(POOL, Arm(teacher="v"), 0)) == [Pick(f"p{i}", "v", f"v{i}") for i in range(10)]
 
 
 def test_a_mix_deals_exact_shares_each_problem_once():
-    dealt = list(picks(POOL, Arm(mix={"v": 3, "c": 2}), 0))
+    dealt = list(pick_traces(POOL, Arm(mix={"v": 3, "c": 2}), 0))
     assert [p.problem_id for p in dealt] == [c.problem_id for c in POOL]
     assert sum(p.teacher == "v" for p in dealt) == 6
-    assert dealt == list(picks(POOL, Arm(mix={"c": 2, "v": 3}), 0))
-    assert dealt != list(picks(POOL, Arm(mix={"v": 3, "c": 2}), 1))
+    assert dealt == list(pick_traces(POOL, Arm(mix={"c": 2, "v": 3}), 0))
+    assert dealt != list(pick_traces(POOL, Arm(mix={"v": 3, "c": 2}), 1))
 
 
 def test_a_sequence_is_all_of_one_teacher_then_all_of_the_next():
-    rows = list(picks(POOL, Arm(sequence=("v", "c")), 0))
+    rows = list(pick_traces(POOL, Arm(sequence=("v", "c")), 0))
     assert [(p.teacher, p.phase) for p in rows] == [("v", 0)] * 10 + [("c", 1)] * 10
 
 
@@ -126,13 +127,14 @@ def test_a_sequence_is_all_of_one_teacher_then_all_of_the_next():
     ("by", "threshold", "hard"), [("steps", 5, [5, 6, 7, 8, 9]), ("pass_rate", 0.3, [0, 1, 2]), ("level", 1, [])]
 )
 def test_a_route_sends_hard_problems_to_one_teacher(by: str, threshold: float, hard: list[int]):
-    rows = list(picks(POOL, Arm(route=Route(easy="c", hard="v", by=by, threshold=threshold)), 0))
+    rows = list(pick_traces(POOL, Arm(route=Route(easy="c", hard="v", by=by, threshold=threshold)), 0))
     assert [i for i, p in enumerate(rows) if p.teacher == "v"] == hard
 
 
 def test_the_table_of_strategies_is_what_an_arm_accepts():
-    assert set(arms.STRATEGIES) < set(Arm.model_fields)
-    assert set(arms.NEEDS) | arms.SEEDED <= set(arms.STRATEGIES)
+    assert tuple(STRATEGIES) == STRATEGY_FIELDS
+    assert set(STRATEGIES) < set(Arm.model_fields)
+    assert set(NEEDS) | SEEDED <= set(STRATEGIES)
 
 
 def test_matching_by_tokens_repeats_the_short_and_thins_the_long():
@@ -156,21 +158,21 @@ def example(i: int, *, phase: int = 0, n: int = 10) -> Example:
 
 
 def test_what_matching_leaves_out_is_an_exclusion():
-    kept = list(rematch([example(0), example(1)], [4, 0]))
-    left = list(unmatched([example(0), example(1)], [4, 0], "x", "token"))
+    kept = list(repeat_examples([example(0), example(1)], [4, 0]))
+    left = list(exclude_unmatched([example(0), example(1)], [4, 0], "x", "token"))
     assert [(e.problem_id, e.repeats) for e in kept] == [("p0", 4)]
     assert [(e.subject, e.arm, e.rule) for e in left] == [("p1", "x", "token_budget")]
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("largest", 9), ("smallest", 4), ("b", 4), (7, 7)])
 def test_the_budget_follows_its_rule(rule: str | int, expected: int):
-    assert budget(rule, {"a": 9, "b": 4}) == expected
+    assert choose_budget(rule, {"a": 9, "b": 4}) == expected
 
 
 def test_examples_show_the_prompt_and_are_trained_on_the_styled_trace(tmp_path: Path):
     chosen = [Pick(IDS[0], "a", "a0.0"), Pick(IDS[2], "a", "a2.0", 1)]
     left: list[Exclusion] = []
-    rows = examples(
+    rows = build_examples(
         "x",
         chosen,
         PROBLEMS,
@@ -224,11 +226,11 @@ def test_a_trace_that_a_style_makes_no_target_of_is_left_out_by_name_and_the_oth
         for i, t in enumerate(rows)
     ]
     left: list[Exclusion] = []
-    made = examples(
+    made = build_examples(
         "x",
         [Pick(IDS[i], "a", f"a{i}.0") for i in (2, 1, 0)],
         PROBLEMS,
-        {"a": with_answers(rows, given)},
+        {"a": pair_answers(rows, given)},
         style=answer_only,
         style_name="answer_only",
         template="{problem}",
@@ -242,4 +244,4 @@ def test_a_trace_that_a_style_makes_no_target_of_is_left_out_by_name_and_the_oth
         (IDS[1], "x", "no_target", "answer_only makes no target of trace a1.0 of a")
     ]
     with pytest.raises(ValueError, match=r"verdict of 'a1\.0' beside trace 'a0\.0'"):
-        list(with_answers(rows[:2], reversed(given[:2])))
+        list(pair_answers(rows[:2], reversed(given[:2])))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lakon.api._session import StudyLike, open_store, opened
 from lakon.core.errors import InputError
-from lakon.outputs import corpus_summary as looks
+from lakon.outputs.corpus_summary import summarise_funnel
 from lakon.outputs.dataset import HUB, ExportSummary, upload
 from lakon.outputs.dataset import write as write_export
 from lakon.pipeline.build import build
@@ -37,7 +37,7 @@ def export(
     found = {state.step.name: state.artifact for state in states.values() if state.artifact is not None}
     problems = states[graph.problems].artifact
     assert problems is not None, "arms are made of it, and are there"
-    funnel, name = looks.funnel(loaded, found), str(to)
+    funnel, name = summarise_funnel(loaded, found), str(to)
     if not name.startswith(HUB):
         return write_export(loaded, built, problems, funnel, Path(to))
     with tempfile.TemporaryDirectory() as folder:

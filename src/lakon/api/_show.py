@@ -11,7 +11,7 @@ from lakon.api._plan import plan
 from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened
 from lakon.core.errors import InputError, near_miss
 from lakon.core.records import RECORDS, Problem, Trace, Verdict
-from lakon.outputs import corpus_summary as looks
+from lakon.outputs import corpus_summary
 from lakon.pipeline.build import build
 from lakon.store.artifacts import Artifact
 from lakon.store.runner import inspect
@@ -88,7 +88,12 @@ def _outcome(verdict: Verdict | None) -> str | None:
     return verdict.outcome if verdict is not None else None
 
 
-LOOKS = {"funnel": looks.funnel, "lengths": looks.lengths, "profile": looks.profiles, "examples": looks.examples}
+LOOKS = {
+    "funnel": corpus_summary.summarise_funnel,
+    "lengths": corpus_summary.summarise_lengths,
+    "profile": corpus_summary.summarise_teachers,
+    "examples": corpus_summary.show_examples,
+}
 """What `look` can show of a study."""
 
 
@@ -118,6 +123,10 @@ def look(
     rows = LOOKS[view](loaded, found)[:limit]
     if not rows:
         whose = f" of {step}" if step else ""
-        until = "" if view == "examples" and not loaded.arms else f" --until {looks.needed(loaded, view)}"
+        until = (
+            ""
+            if view == "examples" and not loaded.arms
+            else f" --until {corpus_summary.find_needed_stage(loaded, view)}"
+        )
         raise InputError(f"nothing for the view {view!r}{whose}", "steps that are done", f"lakon run STUDY{until}")
     return rows

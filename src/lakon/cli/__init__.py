@@ -85,7 +85,7 @@ def _whole(
 
 def main() -> None:
     """The entry point: faults print as three-part messages, without a traceback."""
-    memory.settle()
+    memory.limit_heaps()
     sys.exit(_guarded(app))
 
 

@@ -17,17 +17,17 @@ _M_ARENA_MAX = -8
 _ARENAS = 2
 
 
-def settle() -> None:
-    """Two heaps for all threads, and Arrow on them as well, unless the environment says otherwise. It is for a process
-    that is Lakon's own, before its first thread and before Arrow is loaded."""
+def limit_heaps() -> None:
+    """Let all threads share two heaps, Arrow included, unless the environment says otherwise. Call it in a process of
+    Lakon's own, before its first thread starts and before Arrow is loaded."""
     with contextlib.suppress(AttributeError, OSError):
         if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
             os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
-def release() -> None:
-    """Give what is free back to the system; it takes milliseconds."""
+def release_free() -> None:
+    """Return free memory to the system; it takes milliseconds."""
     with contextlib.suppress(AttributeError, OSError):
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)

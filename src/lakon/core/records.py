@@ -4,13 +4,15 @@ A trace is a trace: what a teacher wrote for the corpus and what a student wrote
 record, made by the same code. Each record's Arrow schema is derived from its annotations in `store.tables`.
 
 Beside a full record stand light ones, whose fields are some of its columns: a table of gigabytes is read as one of
-these where its long texts are not needed, and what was not read is not there to be taken for an empty text.
+these where its long texts are not needed, and what was not read is not there to be taken for an empty text. They are
+named tuples, which are made in a third of the time that a frozen dataclass takes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from lakon.core.digest import digest
 
@@ -61,8 +63,7 @@ class Problem:
         return next((tag[len(prefix) :] for tag in self.tags if tag.startswith(prefix)), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemTags:
+class ProblemTags(NamedTuple):
     """A light `Problem`: what figures are grouped and clustered by."""
 
     problem_id: str
@@ -70,8 +71,7 @@ class ProblemTags:
     duplicate_group: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemOrigin:
+class ProblemOrigin(NamedTuple):
     """A light `Problem`: the row that it was read from, and the fields that are kept of it."""
 
     problem_id: str
@@ -110,8 +110,7 @@ class Trace:
         return self.n_reasoning + self.n_answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceAnswer:
+class TraceAnswer(NamedTuple):
     """A light `Trace`: what a verifier may see, which is no reasoning."""
 
     trace_id: str
@@ -122,8 +121,7 @@ class TraceAnswer:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceCounts:
+class TraceCounts(NamedTuple):
     """A light `Trace`: its numbers, and none of its texts."""
 
     trace_id: str
@@ -161,8 +159,7 @@ class Verdict:
     """Tokens that a judge generated about this answer; none when the replies about an equal answer were used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictOutcome:
+class VerdictOutcome(NamedTuple):
     """A light `Verdict`: the outcome and the answer that was graded, without how they were found."""
 
     trace_id: str
@@ -221,8 +218,7 @@ class Example:
     """Tokens of system message and prompt in the study's common tokenizer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleLengths:
+class ExampleLengths(NamedTuple):
     """A light `Example`: how long it is and how often it is trained, without prompt and completion."""
 
     arm: str

@@ -1,6 +1,6 @@
-"""Looks at a study from the terminal: the funnel, lengths, profiles and examples of what is in the store so far.
+"""Summaries of a study's corpus so far: the funnel, lengths, profiles and examples of what is in the store.
 
-Each look is a function from the finished steps to rows of plain values; the command line prints them.
+Each summary is a function from the finished steps to rows of plain values; the command line prints them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lakon.core.records import (
     TraceCounts,
     VerdictOutcome,
 )
-from lakon.stages.curate.profile import summarise
+from lakon.stages.curate.profile import summarise_profiles
 from lakon.stages.report.funnel import left_of_recordings
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import PoolFacts
@@ -39,12 +39,12 @@ _COUNTED = {
 }  # fmt: skip
 
 
-def needed(study: Study, view: str) -> str:
+def find_needed_stage(study: Study, view: str) -> str:
     """The stage after which a view shows all that it can, without a student."""
     return "screen" if view == "profile" or not study.arms else "curate"
 
 
-def funnel(study: Study, found: Found) -> Rows:
+def summarise_funnel(study: Study, found: Found) -> Rows:
     """Rows of every step on the way to examples, what each left out by rule, and what verification said of traces."""
     rows: Rows = []
     for name, artifact in found.items():
@@ -77,7 +77,7 @@ def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]
     return left_of_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
 
 
-def lengths(study: Study, found: Found) -> Rows:
+def summarise_lengths(study: Study, found: Found) -> Rows:
     """Tokens of every teacher's traces and every arm's examples: mean, quantiles, sum."""
     rows: Rows = []
     for name, artifact in found.items():
@@ -106,18 +106,22 @@ def _lengths(name: str, tokens: list[int]) -> dict[str, Any]:
     }
 
 
-def profiles(study: Study, found: Found) -> Rows:
+def summarise_teachers(study: Study, found: Found) -> Rows:
     """The teachers' profiles: mean, low and high of each pattern."""
     rows: Rows = []
     for name in study.teachers:
         artifact = found.get(f"screen/{name}")
-        row = summarise(name, artifact.read("profiles", Profile), study.evaluate.confidence) if artifact else None
+        row = (
+            summarise_profiles(name, artifact.read("profiles", Profile), study.evaluate.confidence)
+            if artifact
+            else None
+        )
         if row is not None:
             rows.append({"teacher": name, "traces": row.n_traces, **{k: list(v) for k, v in row.means.items()}})
     return rows
 
 
-def examples(study: Study, found: Found) -> Rows:
+def show_examples(study: Study, found: Found) -> Rows:
     """The first example of every arm, cut to what a terminal can hold, with the row that its problem was read from and
     the fields that are kept of it."""
     arms = {name: step for name, step in found.items() if _is_arm(StepName.of(name))}

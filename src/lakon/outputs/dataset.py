@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lakon.backends import chat_format as chat
-from lakon.core.columns import Places, Texts
+from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.errors import InputError
 from lakon.core.records import Example, ExampleLengths, ProblemOrigin
 from lakon.stages.generate.specs import Teacher
@@ -56,9 +56,9 @@ def write(
 class _Origins:
     """Where each problem comes from: its row in the source, and the fields that the study keeps as tags."""
 
-    ids: Texts = field(default_factory=Texts)
-    sources: Texts = field(default_factory=Texts)
-    tags: Texts = field(default_factory=Texts)
+    ids: PackedStrings = field(default_factory=PackedStrings)
+    sources: PackedStrings = field(default_factory=PackedStrings)
+    tags: PackedStrings = field(default_factory=PackedStrings)
 
     @classmethod
     def of(cls, problems: Artifact) -> _Origins:
@@ -97,7 +97,7 @@ def _rows_of(artifact: Artifact, origins: _Origins) -> Iterator[dict[str, Any]]:
     """One epoch in the order of its phases: an example that occurs k times stands in k passes, as in training here. A
     reader that knows nothing of repeats trains on arms that are as comparable as the study made them."""
     passes: dict[int, int] = {}
-    places = Places(origins.ids)
+    places = PositionIndex(origins.ids)
     for example in artifact.read("examples", ExampleLengths):
         passes[example.phase] = max(passes.get(example.phase, 0), example.repeats)
     for phase, most in sorted(passes.items()):

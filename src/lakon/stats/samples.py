@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lakon.core.columns import Places, Texts, first_repeated, order_of
+from lakon.core.columns import PackedStrings, PositionIndex, find_repeated, sort_positions
 from lakon.core.errors import InputError
 from lakon.stats.ragged import Ragged, Scalar, frozen
 
@@ -122,8 +122,8 @@ class Samples:
             labels = (-1 if label is None else named[label] for label in self.clusters)
             index = np.fromiter(labels, np.int64, self.n_problems)
         lone = np.flatnonzero(index < 0)
-        ids = self.problem_ids if len(lone) == len(index) else Texts(self.problem_ids[i] for i in lone.tolist())
-        index[lone[order_of(ids)]] = np.arange(len(named), len(named) + len(lone))
+        ids = self.problem_ids if len(lone) == len(index) else PackedStrings(self.problem_ids[i] for i in lone.tolist())
+        index[lone[sort_positions(ids)]] = np.arange(len(named), len(named) + len(lone))
         return frozen(index)
 
     @property
@@ -176,7 +176,7 @@ def align(a: Samples, b: Samples) -> Pair:
     """
     if (a.problem_ids, a.clusters) == (b.problem_ids, b.clusters):
         return Pair(a, b, (), ())
-    places = Places(b.problem_ids)
+    places = PositionIndex(b.problem_ids)
     where_b = array("q", (-1 if at is None else at for at in map(places.find, a.problem_ids)))
     common = array("q", (i for i, at in enumerate(where_b) if at >= 0))
     if not common:
@@ -219,15 +219,15 @@ def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
 def _pick(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -> object:
     if rows is None or isinstance(rows, Ragged):
         return None if rows is None else rows.take(indices)
-    if isinstance(rows, Texts):
-        return Texts(rows[i] for i in indices)
+    if isinstance(rows, PackedStrings):
+        return PackedStrings(rows[i] for i in indices)
     return tuple(rows[i] for i in indices)
 
 
 def _check_ids(ids: Sequence[str], clusters: tuple[str | None, ...] | None) -> None:
     if not ids:
         raise InputError("samples of no problem", "at least one problem", "check the filter or the benchmark's name")
-    if (twice := first_repeated(ids)) is not None:
+    if (twice := find_repeated(ids)) is not None:
         raise InputError(f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row")
     if clusters is not None and len(clusters) != len(ids):
         raise InputError(

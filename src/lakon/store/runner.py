@@ -230,7 +230,7 @@ class _Run:
                 raise unwritable(self._store.root, error) from error
             raise
         finally:
-            memory.release()
+            memory.release_free()
 
     def _collect(self) -> None:
         """Wait for any running step and file its result or its error."""

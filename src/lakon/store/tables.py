@@ -11,7 +11,6 @@ which changes nothing disturbs nothing downstream.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator
@@ -49,11 +48,10 @@ def schema_of(record: type) -> pa.Schema:
     """The Arrow schema of a record class, field by field; `X | None` is nullable, anything unknown raises."""
     import pyarrow as pa
 
-    hints = typing.get_type_hints(record)
     fields: list[pa.Field[Any]] = []
-    for field in dataclasses.fields(record):
-        kind, nullable = _arrow_type(hints[field.name], f"{record.__name__}.{field.name}")
-        fields.append(pa.field(field.name, kind, nullable=nullable))
+    for name, hint in typing.get_type_hints(record).items():
+        kind, nullable = _arrow_type(hint, f"{record.__name__}.{name}")
+        fields.append(pa.field(name, kind, nullable=nullable))
     return pa.schema(fields)
 
 
@@ -155,13 +153,14 @@ def read_shard(path: Path, record: type[R]) -> Iterator[R]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    expected, columns = schema_of(LIGHT_RECORDS.get(record, record)), schema_of(record).names
+    full = LIGHT_RECORDS.get(record, record)
+    expected, columns = schema_of(full), schema_of(record).names
     try:
         with pq.ParquetFile(path) as file:
             if file.schema_arrow.names != expected.names:
                 raise StoreError(
                     f"the columns {', '.join(file.schema_arrow.names)}",
-                    f"those of {record.__name__}: {', '.join(expected.names)}",
+                    f"those of {full.__name__}: {', '.join(expected.names)}",
                     "the shard was written by another version of Lakon: delete its folder and run the study again",
                     where=str(path),
                 )
@@ -188,9 +187,11 @@ def _rows_at_once(metadata: pq.FileMetaData, columns: Collection[str]) -> int:
 
 
 def _records(batch: pa.RecordBatch, record: type[R]) -> Iterator[R]:
-    names = batch.schema.names
-    for cells in zip(*(_cells(column) for column in batch.columns), strict=True):
-        yield record(**dict(zip(names, cells, strict=True)))
+    names = schema_of(record).names
+    rows = zip(*(_cells(batch.column(name)) for name in names), strict=True)
+    if issubclass(record, tuple):  # a light record is made by position, which takes a third of the time
+        return map(cast("Any", record)._make, rows)
+    return (record(**dict(zip(names, cells, strict=True))) for cells in rows)
 
 
 def _cells(column: pa.Array) -> list[Any]:

@@ -1,8 +1,7 @@
-"""The pool as an arm's strategy sees it: candidates, each made when somebody looks at it, of columns that are read from
-the study's tables. Only `corpus.py` uses it.
+"""The pool as an arm's strategy sees it: candidates, each made on access from columns of the study's tables.
 
-Memory holds what two million problems can afford: ids in bytes, numbers in arrays, and what takes a pass over verdicts
-or traces only where the arm needs it.
+Ids are packed and numbers lie in arrays, so that two million problems fit in memory. What takes a pass over verdicts or
+traces is read only where the arm's strategy needs it.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from lakon.core.columns import Column, Places, Texts, fingerprint
+from lakon.core.columns import Column, PackedStrings, PositionIndex, fingerprint, pair_rows
 from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, ProblemTags, TraceCounts, VerdictOutcome
-from lakon.stages.curate.arms import Arm, Candidate, Sample
+from lakon.stages.curate.arms import Arm
+from lakon.stages.curate.candidates import Candidate, CandidateTrace
 from lakon.store.artifacts import Artifact
 
 T = TypeVar("T")
@@ -40,22 +40,22 @@ class ArmInputs(Generic[T]):
     screens: Mapping[str, T]
 
 
-def candidates(arm: Arm, teachers: Sequence[str], inputs: ArmInputs[Artifact]) -> Sequence[Candidate]:
+def read_candidates(arm: Arm, teachers: Sequence[str], inputs: ArmInputs[Artifact]) -> Sequence[Candidate]:
     """The candidates of an arm, in the order of the source; `teachers` are all of the study, in its order."""
     needs = arm.needs
-    pool = _pooled(arm, teachers, inputs.pool)
-    shown = _shown(pool.ids, inputs.problems, everything="unpaired" in needs)
-    samples = {t: _samples(t, shown.ids, inputs) for t in arm.teachers} if "samples" in needs else {}
+    pool = _read_pool(arm, teachers, inputs.pool)
+    shown = _read_shown(pool.ids, inputs.problems, everything="unpaired" in needs)
+    samples = {t: _read_samples(t, shown.ids, inputs) for t in arm.teachers} if "samples" in needs else {}
     return _Candidates(
         shown,
         pool,
         samples,
-        lengths=_lengths(pool, inputs) if "lengths" in needs else {},
-        agreement=_agreement(teachers, shown.ids, inputs) if "agreement" in needs else (),
+        lengths=_read_lengths(pool, inputs) if "lengths" in needs else {},
+        agreement=_measure_agreement(teachers, shown.ids, inputs) if "agreement" in needs else (),
     )
 
 
-def filtered(screens: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
+def read_filtered(screens: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
     """Traces of a teacher that a filter left out, with its rule; none when no filter is on."""
     screened = screens.get(teacher)
     return {e.subject: e.rule for e in screened.read("exclusions", Exclusion)} if screened else {}
@@ -65,17 +65,17 @@ def filtered(screens: Mapping[str, Artifact], teacher: str) -> dict[str, str]:
 class _Pool:
     """The pool's table in columns."""
 
-    ids: Texts = field(default_factory=Texts)
+    ids: PackedStrings = field(default_factory=PackedStrings)
     pass_rate: array[float] = field(default_factory=lambda: array("d"))
-    chosen: dict[str, Texts] = field(default_factory=dict[str, Texts])
+    chosen: dict[str, PackedStrings] = field(default_factory=dict[str, PackedStrings])
     rates: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
 
 
-def _pooled(arm: Arm, teachers: Sequence[str], table: Artifact) -> _Pool:
+def _read_pool(arm: Arm, teachers: Sequence[str], table: Artifact) -> _Pool:
     """Of teachers those that the arm's strategy may look at."""
     first = teachers[0]
     seen = tuple(teachers) if arm.how in ("route", "strategy") else arm.teachers
-    pool = _Pool(chosen={t: Texts() for t in seen}, rates={t: array("d") for t in seen})
+    pool = _Pool(chosen={t: PackedStrings() for t in seen}, rates={t: array("d") for t in seen})
     for row in table.read("pool", Paired):
         if row.teacher == first:
             pool.ids.append(row.problem_id)
@@ -87,59 +87,56 @@ def _pooled(arm: Arm, teachers: Sequence[str], table: Artifact) -> _Pool:
 
 
 @dataclass(slots=True)
-class _Shown:
+class _ShownProblems:
     """The problems that strategies see."""
 
-    ids: Texts
+    ids: PackedStrings
     places: Sequence[int]
-    """Where each stands in the pool; -1 for one that is not there."""
-    tags: Texts
+    """The position of each in the pool; -1 for one that is not in it."""
+    tags: PackedStrings
 
 
-def _shown(pool: Texts, source: Artifact, *, everything: bool) -> _Shown:
-    """The pool lies in the order of the source."""
-    ids, places, tags, at = Texts(), array("i"), Texts(), 0
+def _read_shown(pool: PackedStrings, source: Artifact, *, everything: bool) -> _ShownProblems:
+    ids, places, tags = PackedStrings(), array("i"), PackedStrings()
+    positions = PositionIndex(pool)
     for problem in source.read("problems", ProblemTags):
-        paired = at < len(pool) and problem.problem_id == pool[at]
-        if paired or everything:
-            if everything:
-                ids.append(problem.problem_id)
-                places.append(at if paired else -1)
+        at = positions.find(problem.problem_id)
+        if at is not None or everything:
+            ids.append(problem.problem_id)
+            places.append(-1 if at is None else at)
             tags.append(_SEPARATOR.join(problem.tags))
-        at += paired
-    assert at == len(pool)
-    return _Shown(ids, places, tags) if everything else _Shown(pool, range(len(pool)), tags)
+    return _ShownProblems(ids, places, tags)
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates(Column[Candidate]):
-    shown: _Shown
+    shown: _ShownProblems
     pool: _Pool
     samples: Mapping[str, _Samples]
-    """By the number of the candidate, as `agreement`; all else is by its place in the pool."""
+    """By the position of the candidate, as `agreement`; all else is by its position in the pool."""
     lengths: _Columns
     agreement: Sequence[float]
 
     def __len__(self) -> int:
         return len(self.shown.ids)
 
-    def made(self, at: int) -> Candidate:
-        place, tags = self.shown.places[at], self.shown.tags.made(at)
+    def item(self, at: int) -> Candidate:
+        place, tags = self.shown.places[at], self.shown.tags.item(at)
         return Candidate(
             problem_id=self.shown.ids[at],
             tags=_tags(tags.split(_SEPARATOR)) if tags else _NOTHING,
             pass_rate=0.0 if place < 0 else self.pool.pass_rate[place],
-            traces=_of(self.pool.chosen, place),
-            rates=_of(self.pool.rates, place),
-            lengths=_of(self.lengths, place),
+            traces=_values_at(self.pool.chosen, place),
+            rates=_values_at(self.pool.rates, place),
+            lengths=_values_at(self.lengths, place),
             agreement=self.agreement[at] if self.agreement else math.nan,
-            samples=_of(self.samples, at),
+            samples=_values_at(self.samples, at),
             paired=place >= 0,
         )
 
 
-class _Of(Mapping[str, Any]):
-    """Teacher to value for one problem, seen in the columns that hold all problems."""
+class _TeacherValues(Mapping[str, Any]):
+    """Teacher to value for one problem: a view of one row of the columns."""
 
     __slots__ = ("_at", "_columns")
 
@@ -159,8 +156,8 @@ class _Of(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-def _of(columns: _Columns, at: int) -> Mapping[str, Any]:
-    return _NOTHING if at < 0 or not columns else _Of(columns, at)
+def _values_at(columns: _Columns, at: int) -> Mapping[str, Any]:
+    return _NOTHING if at < 0 or not columns else _TeacherValues(columns, at)
 
 
 def _is_missing(value: object) -> bool:
@@ -172,11 +169,11 @@ def _tags(tags: Iterable[str]) -> Mapping[str, str]:
     return {name: value for name, _, value in (tag.partition("=") for tag in tags)}
 
 
-def _lengths(pool: _Pool, inputs: ArmInputs[Artifact]) -> dict[str, array[int]]:
+def _read_lengths(pool: _Pool, inputs: ArmInputs[Artifact]) -> dict[str, array[int]]:
     """Tokens of the chosen traces."""
     found: dict[str, array[int]] = {}
     for name, ids in pool.chosen.items():
-        lengths, places = array("i", [-1]) * len(ids), Places(pool.ids)
+        lengths, places = array("i", [-1]) * len(ids), PositionIndex(pool.ids)
         for trace in inputs.traces[name].read("traces", TraceCounts):
             at = places.find(trace.problem_id)
             if at is not None and ids[at] == trace.trace_id:
@@ -185,11 +182,11 @@ def _lengths(pool: _Pool, inputs: ArmInputs[Artifact]) -> dict[str, array[int]]:
     return found
 
 
-def _agreement(teachers: Sequence[str], ids: Texts, inputs: ArmInputs[Artifact]) -> Sequence[float]:
+def _measure_agreement(teachers: Sequence[str], ids: PackedStrings, inputs: ArmInputs[Artifact]) -> Sequence[float]:
     """The share of all teachers' graded answers to each problem that equal the most frequent one; NaN without any."""
     at, answers = array("q"), array("Q")
     for name in teachers:
-        places = Places(ids)
+        places = PositionIndex(ids)
         for verdict in inputs.verdicts[name].read("verdicts", VerdictOutcome):
             place = places.find(verdict.problem_id) if verdict.outcome not in UNGRADED else None
             if place is not None:
@@ -204,11 +201,11 @@ def _agreement(teachers: Sequence[str], ids: Texts, inputs: ArmInputs[Artifact])
     return array("d", np.where(total > 0, most / np.maximum(total, 1), np.nan))
 
 
-class _Samples(Column[list[Sample]]):
+class _Samples(Column[list[CandidateTrace]]):
     """A teacher's usable traces by problem: those that failed, said nothing or were filtered are not there."""
 
     def __init__(self, n: int, rows: Iterable[tuple[int, TraceCounts, bool]]) -> None:
-        self._ids, self._right = Texts(), bytearray()
+        self._ids, self._right = PackedStrings(), bytearray()
         place, self._sample, self._tokens = array("q"), array("I"), array("I")
         for at, trace, right in rows:
             place.append(at)
@@ -223,20 +220,20 @@ class _Samples(Column[list[Sample]]):
     def __len__(self) -> int:
         return len(self._starts) - 1
 
-    def made(self, at: int) -> list[Sample]:
+    def item(self, at: int) -> list[CandidateTrace]:
         return [
-            Sample(self._ids[row], self._sample[row], self._tokens[row], bool(self._right[row]))
+            CandidateTrace(self._ids[row], self._sample[row], self._tokens[row], bool(self._right[row]))
             for row in self._order[self._starts[at] : self._starts[at + 1]].tolist()
         ]
 
 
-def _samples(teacher: str, ids: Texts, inputs: ArmInputs[Artifact]) -> _Samples:
-    left, places = filtered(inputs.screens, teacher), Places(ids)
+def _read_samples(teacher: str, ids: PackedStrings, inputs: ArmInputs[Artifact]) -> _Samples:
+    left, places = read_filtered(inputs.screens, teacher), PositionIndex(ids)
 
     def rows() -> Iterator[tuple[int, TraceCounts, bool]]:
         traces = inputs.traces[teacher].read("traces", TraceCounts)
         verdicts = inputs.verdicts[teacher].read("verdicts", VerdictOutcome)
-        for trace, verdict in zip(traces, verdicts, strict=True):
+        for trace, verdict in pair_rows(traces, verdicts):
             at = places.find(trace.problem_id)
             if at is not None and trace.error is None and trace.n_tokens and trace.trace_id not in left:
                 yield at, trace, verdict.outcome == Outcome.CORRECT

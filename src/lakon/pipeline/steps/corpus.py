@@ -13,19 +13,21 @@ from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from lakon.backends import chat_format
-from lakon.core.columns import Texts
+from lakon.core.columns import PackedStrings
 from lakon.core.plugins import lookup
 from lakon.core.records import Example, ExampleLengths, Exclusion, Problem, ProblemTags, Trace, VerdictOutcome
 from lakon.core.spec import MatchRule, Spec
 from lakon.pipeline.places import Places
-from lakon.pipeline.steps.candidates import ArmInputs, candidates, filtered
+from lakon.pipeline.steps.candidates import ArmInputs, read_candidates, read_filtered
 from lakon.pipeline.steps.context import Context
 from lakon.stages.curate import examples as examples_stage
+from lakon.stages.curate import filters as filters_stage
 from lakon.stages.curate import matching
 from lakon.stages.curate import pool as pool_stage
-from lakon.stages.curate.arms import SEEDED, Arm, picks
-from lakon.stages.curate.filters import Filters, screen
+from lakon.stages.curate.arms import SEEDED, Arm
+from lakon.stages.curate.filters import Filters
 from lakon.stages.curate.pool import Curate
+from lakon.stages.curate.strategies import pick_traces
 from lakon.stages.curate.styles import STYLES
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import MatchedFacts, PoolFacts
@@ -83,7 +85,7 @@ def screen_traces(ctx: Context[ScreenInputs[Artifact]], args: ScreenArgs) -> Non
     table, verdicts = ctx.inputs.traces, ctx.inputs.verdicts
     ctx.progress.start(table.manifest.rows["traces"], unit="traces")
     traces = table.read("traces", Trace)
-    screened = screen(
+    screened = filters_stage.screen_traces(
         zip(traces, verdicts.read("verdicts", VerdictOutcome), strict=True),
         (v.problem_id for v in verdicts.read("verdicts", VerdictOutcome)),
         args.filters,
@@ -151,16 +153,16 @@ def pool_step(
 def pair_problems(ctx: Context[PoolInputs[Artifact]], args: PoolArgs) -> None:
     """The problems that can be compared, with each teacher's trace for them."""
     inputs = ctx.inputs
-    problems = Texts(p.problem_id for p in inputs.problems.read("problems", ProblemTags))
+    problems = PackedStrings(p.problem_id for p in inputs.problems.read("problems", ProblemTags))
     verdicts = {name: inputs.verdicts[name].read("verdicts", VerdictOutcome) for name in args.teachers}
-    pool = pool_stage.pool(
+    pool = pool_stage.build_pool(
         problems,
         verdicts,
         count=args.count,
         seed=args.seed or 0,
         needed=args.needed,
         if_correct=args.asked_after,
-        filtered={name: filtered(inputs.screens, name) for name in args.teachers},
+        filtered={name: read_filtered(inputs.screens, name) for name in args.teachers},
     )
     ctx.out.write("pool", pool.rows())
     ctx.out.write("exclusions", pool.exclusions())
@@ -235,9 +237,9 @@ def arm_step(
 def build_arm(ctx: Context[ArmInputs[Artifact]], args: ArmArgs) -> None:
     """The examples of an arm, in the order of its picks."""
     arm, inputs = args.arm, ctx.inputs
-    chosen = picks(candidates(arm, args.teachers, inputs), arm, args.seed or 0)
+    chosen = pick_traces(read_candidates(arm, args.teachers, inputs), arm, args.seed or 0)
     left_out: list[Exclusion] = []
-    rows = examples_stage.examples(
+    rows = examples_stage.build_examples(
         args.name,
         chosen,
         inputs.problems.read("problems", Problem),
@@ -251,7 +253,7 @@ def build_arm(ctx: Context[ArmInputs[Artifact]], args: ArmArgs) -> None:
         left=left_out,
     )
     ctx.out.write("examples", rows)
-    ctx.out.write("exclusions", chain(examples_stage.missing(args.name, chosen), left_out))
+    ctx.out.write("exclusions", chain(examples_stage.exclude_missing(args.name, chosen), left_out))
 
 
 def _traces_with_answers(inputs: ArmInputs[Artifact], teacher: str, arm: Arm) -> Iterator[tuple[Trace, str | None]]:
@@ -260,7 +262,7 @@ def _traces_with_answers(inputs: ArmInputs[Artifact], teacher: str, arm: Arm) ->
     if "answers" not in arm.needs:
         return ((trace, None) for trace in traces)
     verdicts = inputs.verdicts[teacher].read("verdicts", VerdictOutcome)
-    return examples_stage.with_answers(traces, verdicts)
+    return examples_stage.pair_answers(traces, verdicts)
 
 
 # -- matched arms ----------------------------------------------------------------------------------------------
@@ -307,11 +309,11 @@ def match_arm(ctx: Context[MatchInputs[Artifact]], args: MatchArgs) -> None:
     stated = args.token_budget
     if args.rule == "steps" and isinstance(stated, int):
         stated = max(1, stated // _batch_tokens(args))
-    budget = examples_stage.budget(stated, totals)
+    budget = examples_stage.choose_budget(stated, totals)
     mine = ctx.inputs.examples[args.arm]
     repeats = _repeats(args, _lengths_of(mine), budget)
-    unmatched = examples_stage.unmatched(_lengths_of(mine), repeats, args.arm, unit)
-    ctx.out.write("examples", examples_stage.rematch(mine.read("examples", Example), repeats))
+    unmatched = examples_stage.exclude_unmatched(_lengths_of(mine), repeats, args.arm, unit)
+    ctx.out.write("examples", examples_stage.repeat_examples(mine.read("examples", Example), repeats))
     ctx.out.write("exclusions", chain(mine.read("exclusions", Exclusion), unmatched))
     MatchedFacts(budget=budget).write(ctx.out)
 
@@ -339,7 +341,7 @@ def _trained_lengths(args: MatchArgs, rows: Iterable[ExampleLengths]) -> tuple[l
 def _total(args: MatchArgs, rows: Iterable[ExampleLengths]) -> int:
     if args.rule == "tokens":
         return sum(example.n_tokens for example in rows)
-    return matching.steps_of(*_trained_lengths(args, rows), _batch_tokens(args))
+    return matching.count_steps(*_trained_lengths(args, rows), _batch_tokens(args))
 
 
 def _repeats(args: MatchArgs, rows: Iterable[ExampleLengths], budget: int) -> list[int]:

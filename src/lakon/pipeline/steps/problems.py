@@ -18,7 +18,7 @@ from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context
 from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
 from lakon.stages.problems.near_duplicates import grouped
-from lakon.stages.problems.sample import Sieve
+from lakon.stages.problems.sample import ProblemSampler
 from lakon.stages.problems.sources import ProblemSource
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import ReadFacts
@@ -53,11 +53,11 @@ def read_problems(ctx: Context[NoInputs], args: ReadArgs) -> None:
     revision = sources.revision_of(source)
     with tempfile.TemporaryFile(dir=ctx.out.folder) as waiting:
         count = None if is_generated else source.count
-        sieve = Sieve(sources.problem_rows(source, revision), count=count, seed=args.seed, waiting=waiting)
-        ctx.out.write("exclusions", sieve.exclusions())
+        sampler = ProblemSampler(sources.problem_rows(source, revision), count=count, seed=args.seed, waiting=waiting)
+        ctx.out.write("exclusions", sampler.exclusions())
         # A generator's problems are independent draws from its templates; only written ones are copied.
-        ctx.out.write("problems", sieve.problems() if is_generated else grouped(sieve.problems, ctx.out.folder))
-    ReadFacts(rows_read=sieve.n_rows, revision=revision).write(ctx.out)
+        ctx.out.write("problems", sampler.problems() if is_generated else grouped(sampler.problems, ctx.out.folder))
+    ReadFacts(rows_read=sampler.n_rows, revision=revision).write(ctx.out)
 
 
 @dataclass(frozen=True)

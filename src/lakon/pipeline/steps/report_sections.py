@@ -28,7 +28,7 @@ from lakon.core.records import (
 from lakon.core.report_data import AuditCounts, AuthorCard, JudgeAccount, ProfileRow, Showcase, Verification
 from lakon.pipeline.steps.report_args import ReportArgs, ReportInputs
 from lakon.pipeline.steps.scores import EvaluatedModelId, Graded, graded_traces
-from lakon.stages.curate.profile import summarise
+from lakon.stages.curate.profile import summarise_profiles
 from lakon.stages.report import funnel as report_stage
 from lakon.stages.report import verification_summary as verification_stage
 from lakon.stages.verify.changed_verdicts import of_facts
@@ -211,6 +211,6 @@ def profiles_of_teachers(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tu
     rows: list[ProfileRow] = []
     for teacher in args.teachers:
         profiles = inputs.screens[teacher.name].read("profiles", Profile)
-        if (row := summarise(teacher.label, profiles, args.confidence)) is not None:
+        if (row := summarise_profiles(teacher.label, profiles, args.confidence)) is not None:
             rows.append(row)
     return tuple(rows)

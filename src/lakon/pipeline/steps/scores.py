@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from lakon.core.records import ProblemTags, TraceCounts, VerdictOutcome
 from lakon.core.spec import MatchRule, Spec
 from lakon.pipeline.steps.context import Context
-from lakon.stages.evaluate.answer_columns import Roll, Row, Sheet, Work, outcomes
-from lakon.stages.evaluate.evaluate import Evaluate, evaluate
+from lakon.stages.evaluate.answer_columns import AnswerColumns, AuthorResults, ProblemIndex, Row, count_outcomes
+from lakon.stages.evaluate.evaluate import Evaluate, score_authors
 from lakon.stages.generate.specs import TeacherSpec
 from lakon.store.artifacts import Artifact
 from lakon.store.step import Step
@@ -163,29 +163,33 @@ def score_step(args: ScoreArgs, inputs: ScoreInputs[Step[Any]]) -> Step[ScoreArg
 def score_models(ctx: Context[ScoreInputs[Artifact]], args: ScoreArgs) -> None:
     """Scores of every model on every benchmark, and of the teachers on the study's own problems."""
     tables = {OWN: ctx.inputs.problems, **{name: ctx.inputs.benchmarks[name] for name in args.benchmarks}}
-    rolls = {name: Roll.of(table.read("problems", ProblemTags)) for name, table in tables.items()}
-    sheets = list(_sheets(args, rolls, ctx.inputs))
-    ctx.progress.start(len(sheets), unit="sheets")
-    scores = evaluate(sheets, rolls, args.evaluate, seed=args.seed, baselines=args.baselines)
-    ctx.progress.advance(len(sheets))
+    indexes = {name: ProblemIndex.of(table.read("problems", ProblemTags)) for name, table in tables.items()}
+    results = list(_results(args, indexes, ctx.inputs))
+    ctx.progress.start(len(results), unit="results")
+    scores = score_authors(results, indexes, args.evaluate, seed=args.seed, baselines=args.baselines)
+    ctx.progress.advance(len(results))
     ctx.out.write("scores", scores)
-    ctx.out.write_text(OUTCOMES, json.dumps(outcomes(sheets), indent=1))
+    ctx.out.write_text(OUTCOMES, json.dumps(count_outcomes(results), indent=1))
 
 
-def _sheets(args: ScoreArgs, rolls: Mapping[str, Roll], inputs: ScoreInputs[Artifact]) -> Iterator[Sheet]:
+def _results(
+    args: ScoreArgs, indexes: Mapping[str, ProblemIndex], inputs: ScoreInputs[Artifact]
+) -> Iterator[AuthorResults]:
     runs_of: dict[str, list[EvaluatedModelId]] = {}
     for model in args.models:
         runs_of.setdefault(model.label, []).append(model)
     for benchmark in args.benchmarks:
         for label, runs in runs_of.items():
             rows = _rows_of_runs(runs, benchmark, inputs)
-            work = Work.of(rows, rolls[benchmark])
-            yield Sheet(author=label, benchmark=benchmark, work=work, family=runs[0].family)
+            answers = AnswerColumns.of(rows, indexes[benchmark])
+            yield AuthorResults(author=label, benchmark=benchmark, answers=answers, family=runs[0].family)
     for teacher in args.teachers:
         rows = graded_traces(inputs.teachers[teacher.name], 0)
         if teacher.first_samples_only:
             rows = (row for row in rows if row[1].sample_index == 0)
-        yield Sheet(author=teacher.label, benchmark=OWN, work=Work.of(rows, rolls[OWN]), family=teacher.family)
+        yield AuthorResults(
+            author=teacher.label, benchmark=OWN, answers=AnswerColumns.of(rows, indexes[OWN]), family=teacher.family
+        )
 
 
 def _rows_of_runs(runs: Sequence[EvaluatedModelId], benchmark: str, inputs: ScoreInputs[Artifact]) -> Iterator[Row]:

@@ -1,29 +1,27 @@
-"""Arms: which trace of which teacher each problem contributes to a student's training set.
+"""What a study says of an arm: which strategy picks its traces, and in which style they are trained.
 
-A strategy is a pure function from the pool (paired problems, best trace of every teacher) to picks. Arms are then
-made comparable by the study's matching rule (`matching.py`). To add a strategy: a function and a row in `STRATEGIES`,
-or `package.module:name` in the study.
+The strategies themselves are in `strategies.py`. Arms are made comparable by the study's matching rule (`matching.py`).
 """
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lakon.core.columns import Column, Texts
-from lakon.core.digest import derive_seed
-from lakon.core.plugins import lookup
 from lakon.core.spec import MatchRule, Name, PluginPath, Spec
 
 EFFORT = "Reasoning effort: {level}"
 """The system message that switches the style of a student of an `effort` arm, in training and in evaluation."""
+
+STRATEGY_FIELDS = ("teacher", "mix", "sequence", "route", "shortest", "effort", "unverified", "strategy")
+"""Fields of an arm that each name a strategy; an arm has exactly one of them."""
+
+NEEDS = {"shortest": ("samples",), "unverified": ("samples", "unpaired"), "strategy": ("samples", "lengths")}
+"""What strategies want to see beside the chosen traces: reading it takes a pass over verdicts or traces."""
+
+SEEDED = frozenset({"mix", "unverified", "strategy"})
+"""Strategies whose picks depend on the study's seed."""
 
 Level = Literal["low", "medium", "high"]
 
@@ -84,21 +82,21 @@ class Arm(Spec):
 
     @model_validator(mode="after")
     def _one_strategy(self) -> Arm:
-        given = [name for name in STRATEGIES if getattr(self, name) is not None]
+        given = [name for name in STRATEGY_FIELDS if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) if given else "none"
-            raise ValueError(f"found {found}; expected exactly one of {', '.join(STRATEGIES)}; keep one of them")
+            raise ValueError(f"found {found}; expected exactly one of {', '.join(STRATEGY_FIELDS)}; keep one of them")
         if (self.strategy is not None) != bool(self.strategy_teachers):
             raise ValueError(
-                "found one of strategy and strategy_teachers alone; expected both or neither; name the function and "
-                "its teachers"
+                "found one of strategy and strategy_teachers alone; expected both or neither; "
+                "name the function and its teachers"
             )
         return self
 
     @property
     def how(self) -> str:
         """Which of the strategies it is."""
-        return next(name for name in STRATEGIES if getattr(self, name) is not None)
+        return next(name for name in STRATEGY_FIELDS if getattr(self, name) is not None)
 
     @property
     def teachers(self) -> tuple[str, ...]:
@@ -122,196 +120,3 @@ class Arm(Spec):
         wanted = {"length": ("lengths",), "agreement": ("agreement",)}.get(by, ())
         answers = () if self.style == "verbatim" else ("answers",)
         return frozenset((*wanted, *answers, *NEEDS.get(self.how, ())))
-
-
-class Sample(NamedTuple):
-    """One trace of a teacher as strategies may look at it."""
-
-    trace_id: str
-    sample_index: int
-    n_tokens: int
-    correct: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A problem of the pool: what strategies may look at, and the chosen correct trace of each teacher."""
-
-    problem_id: str
-    tags: Mapping[str, str]
-    pass_rate: float
-    """Share of all teachers' graded samples of the problem that are correct."""
-    traces: Mapping[str, str]
-    """Teacher to trace id; a teacher without a correct trace is not in it."""
-    rates: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Teacher to the share of its graded samples that are correct."""
-    lengths: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Teacher to the tokens of its chosen trace."""
-    agreement: float = math.nan
-    samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict[str, Sequence[Sample]])
-    """Teacher to all its traces that no filter left out."""
-    paired: bool = True
-    """Whether it is in the pool; strategies are shown others only if they ask for them."""
-
-
-class Pick(NamedTuple):
-    """One example to be: a problem, the teacher whose trace it shows, and when it is trained. Without a trace id it
-    says that the teacher has none."""
-
-    problem_id: str
-    teacher: str
-    trace_id: str
-    phase: int = 0
-    system: str = ""
-
-
-class Picks(Column[Pick]):
-    """Picks in columns: as tuples of texts they would be most of what an arm's step keeps in memory."""
-
-    def __init__(self, picks: Iterable[Pick]) -> None:
-        self._problems, self._traces = Texts(), Texts()
-        self._rest, self._numbers = list[tuple[str, int, str]](), dict[tuple[str, int, str], int]()
-        self._number = array("I")
-        for problem_id, teacher, trace_id, phase, system in picks:
-            self._problems.append(problem_id)
-            self._traces.append(trace_id)
-            rest = teacher, phase, system
-            number = self._numbers.setdefault(rest, len(self._rest))
-            if number == len(self._rest):
-                self._rest.append(rest)
-            self._number.append(number)
-
-    def __len__(self) -> int:
-        return len(self._number)
-
-    def made(self, at: int) -> Pick:
-        teacher, phase, system = self._rest[self._number[at]]
-        return Pick(self._problems.made(at), teacher, self._traces.made(at), phase, system)
-
-
-def _teacher(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    del seed
-    return _taught(pool, lambda *_: arm.teacher or "")
-
-
-def _mix(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    """Shares are exact up to rounding: problems in seeded order are dealt out by cumulated weight."""
-    weights = dict(sorted((arm.mix or {}).items()))
-    turns = array("q", (derive_seed(seed, "mix", c.problem_id) for c in pool))
-    total, bounds, at = sum(weights.values()), list[tuple[float, str]](), 0.0
-    for name, weight in weights.items():
-        at += weight / total
-        bounds.append((at * len(turns), name))
-    rank = np.empty(len(turns), dtype=np.int64)
-    rank[np.argsort(np.asarray(turns), kind="stable")] = np.arange(len(turns))
-    return _taught(pool, lambda i, _: next((name for edge, name in bounds if rank[i] < edge), bounds[-1][1]))
-
-
-def _sequence(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    del seed
-    return (
-        pick._replace(phase=phase)
-        for phase, name in enumerate(arm.sequence or ())
-        for pick in _taught(pool, lambda *_, name=name: name)
-    )
-
-
-def _route(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    del seed
-    route = arm.route
-    assert route is not None
-    hard = hard_ones(pool, route)
-    return _taught(pool, lambda i, _: route.hard if hard[i] else route.easy)
-
-
-def hard_ones(pool: Sequence[Candidate], route: Route) -> NDArray[np.bool_]:
-    """Whether each problem goes to the teacher of hard ones; one whose difficulty is not known counts as easy."""
-    found = np.fromiter((difficulty(c, route) for c in pool), dtype=np.float64, count=len(pool))
-    hardness = np.where(np.isnan(found), -math.inf, found)
-    if route.quantile is not None:
-        easy = math.floor(route.quantile * len(pool) + 1e-9)
-        ids = np.asarray([c.problem_id.encode() for c in pool])  # what decides among equals: not where they stand
-        hard = np.zeros(len(pool), dtype=np.bool_)
-        hard[np.lexsort((ids, hardness))[easy:]] = True
-        return hard & (hardness > -math.inf)
-    assert route.threshold is not None
-    return hardness > -route.threshold if route.by in ("pass_rate", "agreement") else hardness >= route.threshold
-
-
-def difficulty(candidate: Candidate, route: Route) -> float:
-    """How hard a problem is in the unit of the route, high is hard; NaN when it is not known."""
-    if route.by == "pass_rate":
-        return -(candidate.pass_rate if route.of is None else candidate.rates.get(route.of, math.nan))
-    if route.by == "agreement":
-        return -candidate.agreement
-    if route.by == "length":
-        of = list(candidate.lengths) if route.of is None else [route.of]
-        known = [candidate.lengths[name] for name in of if name in candidate.lengths]
-        return sum(known) / len(known) if known else math.nan
-    try:
-        return float(candidate.tags.get(route.by, "nan"))
-    except ValueError:
-        return math.nan
-
-
-def _shortest(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    """Equally short ones: the first."""
-    del seed
-    name = arm.shortest or ""
-    for candidate in pool:
-        right = [s for s in candidate.samples.get(name, ()) if s.correct]
-        best = min(right, key=lambda s: (s.n_tokens, s.sample_index), default=None)
-        yield Pick(candidate.problem_id, name, best.trace_id if best else "")
-
-
-def _effort(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    del seed
-    return (
-        pick._replace(system=EFFORT.format(level=level))
-        for level, name in (arm.effort or {}).items()
-        for pick in _taught(pool, lambda *_, name=name: name)
-    )
-
-
-def _unverified(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
-    name = arm.unverified or ""
-    written = array("I", (i for i, c in enumerate(pool) if c.samples.get(name)))
-    turns = array("q", (derive_seed(seed, "unverified", pool[i].problem_id) for i in written))
-    wanted = sum(c.paired for c in pool)
-    taken = np.sort(np.asarray(written)[np.argsort(np.asarray(turns), kind="stable")[:wanted]])
-    for candidate in (pool[i] for i in taken.tolist()):
-        first = min(candidate.samples[name], key=lambda s: s.sample_index)
-        yield Pick(candidate.problem_id, name, first.trace_id)
-
-
-def _own(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterable[Pick]:
-    return lookup(arm.strategy or "", {}, "strategy")(pool, arm, seed)
-
-
-def _taught(pool: Sequence[Candidate], teacher: Callable[[int, Candidate], str]) -> Iterator[Pick]:
-    for number, candidate in enumerate(pool):
-        name = teacher(number, candidate)
-        yield Pick(candidate.problem_id, name, candidate.traces.get(name, ""))
-
-
-STRATEGIES: dict[str, Callable[[Sequence[Candidate], Arm, int], Iterable[Pick]]] = {
-    "teacher": _teacher,
-    "mix": _mix,
-    "sequence": _sequence,
-    "route": _route,
-    "shortest": _shortest,
-    "effort": _effort,
-    "unverified": _unverified,
-    "strategy": _own,
-}
-
-NEEDS = {"shortest": ("samples",), "unverified": ("samples", "unpaired"), "strategy": ("samples", "lengths")}
-"""What strategies want to see beside the chosen traces: reading it takes a pass over verdicts or traces."""
-
-SEEDED = frozenset({"mix", "unverified", "strategy"})
-"""Strategies whose picks depend on the study's seed."""
-
-
-def picks(pool: Sequence[Candidate], arm: Arm, seed: int) -> Picks:
-    """The arm's picks over the whole pool, in the pool's order, phase by phase."""
-    return Picks(STRATEGIES[arm.how](pool, arm, seed))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from lakon.core.columns import Counts
+from lakon.core.columns import Counts, pair_rows
 from lakon.core.errors import InputError
 from lakon.core.records import Example, ExampleLengths, Exclusion, Problem, Trace, VerdictOutcome
 
@@ -26,7 +26,7 @@ _BATCH = 1_000
 
 
 class PickLike(Protocol):
-    """What `arms.picks` gives for one example."""
+    """What `strategies.pick_traces` gives for one example."""
 
     @property
     def problem_id(self) -> str: ...
@@ -44,7 +44,7 @@ Style = Callable[[str, str, str | None], tuple[str, str] | None]
 Count = Callable[[Sequence[str]], list[int]]
 
 
-def examples(
+def build_examples(
     arm: str,
     picks: Sequence[PickLike],
     problems: Iterable[Problem],
@@ -59,7 +59,7 @@ def examples(
     left: list[Exclusion],
 ) -> Iterator[Example]:
     """The arm's examples in the order of its picks, every trace once (`repeats` is set later, when arms are matched).
-    Picks without a trace are passed over; `missing` tells of them.
+    Picks without a trace are passed over; `exclude_missing` tells of them.
 
     `traces` come with the answer that was extracted from each; `complete(reasoning, answer)` gives the text that is
     trained on; `count` counts its tokens; `scratch` is a file that is made for the purpose and removed; `left` is
@@ -124,12 +124,9 @@ def _without_target(arm: str, pick: PickLike, style: str) -> Exclusion:
     return Exclusion(subject=pick.problem_id, arm=arm, rule="no_target", detail=detail)
 
 
-def with_answers(traces: Iterable[Trace], verdicts: Iterable[VerdictOutcome]) -> Iterator[tuple[Trace, str | None]]:
+def pair_answers(traces: Iterable[Trace], verdicts: Iterable[VerdictOutcome]) -> Iterator[tuple[Trace, str | None]]:
     """Traces with what their verifier extracted: both tables are in one order, so neither has to be held."""
-    for trace, verdict in zip(traces, verdicts, strict=True):
-        if trace.trace_id != verdict.trace_id:
-            raise ValueError(f"verdict of {verdict.trace_id!r} beside trace {trace.trace_id!r}")
-        yield trace, verdict.extracted
+    return ((trace, verdict.extracted) for trace, verdict in pair_rows(traces, verdicts))
 
 
 _Counted = tuple[str, str, int]
@@ -191,7 +188,7 @@ def _batches(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
         yield batch
 
 
-def missing(arm: str, picks: Iterable[PickLike]) -> Iterator[Exclusion]:
+def exclude_missing(arm: str, picks: Iterable[PickLike]) -> Iterator[Exclusion]:
     """Picks without a trace: what the arm's teacher lacks of the pool. There are none under `require = "all"`."""
     return (
         Exclusion(subject=pick.problem_id, arm=arm, rule="no_trace_of_teacher", detail=f"no trace of {pick.teacher}")
@@ -200,7 +197,7 @@ def missing(arm: str, picks: Iterable[PickLike]) -> Iterator[Exclusion]:
     )
 
 
-def budget(rule: str | int, totals: Mapping[str, int]) -> int:
+def choose_budget(rule: str | int, totals: Mapping[str, int]) -> int:
     """What every arm gets when arms are matched; `totals` are the arms' own, by name, in the unit of the rule."""
     if isinstance(rule, int):
         return rule
@@ -209,14 +206,16 @@ def budget(rule: str | int, totals: Mapping[str, int]) -> int:
     return min(totals.values()) if rule == "smallest" else totals[rule]
 
 
-def rematch(built: Iterable[Example], repeats: Iterable[int]) -> Iterator[Example]:
+def repeat_examples(built: Iterable[Example], repeats: Iterable[int]) -> Iterator[Example]:
     """`built` with so many repeats each; those with none are left out."""
     for example, n in zip(built, repeats, strict=True):
         if n:
             yield replace(example, repeats=n)
 
 
-def unmatched(built: Iterable[ExampleLengths], repeats: Iterable[int], arm: str, unit: str) -> Iterator[Exclusion]:
+def exclude_unmatched(
+    built: Iterable[ExampleLengths], repeats: Iterable[int], arm: str, unit: str
+) -> Iterator[Exclusion]:
     """What matching left out; `unit` is `token` or `step`."""
     for example, n in zip(built, repeats, strict=True):
         if not n:

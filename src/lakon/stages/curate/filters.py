@@ -18,7 +18,7 @@ from lakon.core.plugins import lookup
 from lakon.core.protocols import Progress, TokenCounter
 from lakon.core.records import Exclusion, Outcome, Profile, Trace, VerdictOutcome
 from lakon.core.spec import PluginPath, Spec
-from lakon.stages.curate.profile import branching, most_branching, profile, sampled
+from lakon.stages.curate.profile import branching_rate, find_most_branching, profile_trace, sample_problems
 
 VERSION = 1
 
@@ -72,7 +72,7 @@ class Screened:
     exclusions: list[Exclusion]
 
 
-def screen(
+def screen_traces(
     graded: Iterable[tuple[Trace, VerdictOutcome]],
     problem_ids: Iterable[str],
     filters: Filters,
@@ -84,7 +84,7 @@ def screen(
     the students' tokenizers beside the common one."""
     checks = list(_checks(filters, counters))
     everything = filters.max_branching_quantile is not None
-    some = sampled(problem_ids)
+    some = sample_problems(problem_ids)
     found = Screened([], [])
     for trace, verdict in graded:
         assert trace.trace_id == verdict.trace_id
@@ -96,7 +96,7 @@ def screen(
         if left is not None:
             found.exclusions.append(left)
         elif outcome == Outcome.CORRECT and (everything or (trace.problem_id in some and trace.sample_index == 0)):
-            found.profiles.append(profile(trace))
+            found.profiles.append(profile_trace(trace))
     if filters.max_branching_quantile is not None:
         _drop_branching(found, filters.max_branching_quantile)
     return found
@@ -104,8 +104,8 @@ def screen(
 
 def _drop_branching(found: Screened, quantile: float) -> None:
     dropped: set[str] = set()
-    for row, border in most_branching(found.profiles, quantile):
-        detail = f"{branching(row):.3f} changes of approach a step, above {border:.3f}"
+    for row, border in find_most_branching(found.profiles, quantile):
+        detail = f"{branching_rate(row):.3f} changes of approach a step, above {border:.3f}"
         found.exclusions.append(_excluded(row.trace_id, "max_branching_quantile", detail))
         dropped.add(row.trace_id)
     found.profiles = [row for row in found.profiles if row.trace_id not in dropped]

@@ -42,7 +42,7 @@ def _order(n: int, seed: int) -> array[int]:
     return order
 
 
-def steps_of(lengths: Sequence[int], phases: Sequence[int], batch_tokens: int) -> int:
+def count_steps(lengths: Sequence[int], phases: Sequence[int], batch_tokens: int) -> int:
     """Optimizer steps of one pass over examples so long (prompt, completion and end token), phase by phase."""
     steps = 0
     for phase in set(phases):
@@ -59,7 +59,7 @@ def match_steps(
     lengths: Sequence[int], phases: Sequence[int], budget: int, *, batch_tokens: int, seed: int
 ) -> list[int]:
     """Repeats with which an epoch takes `budget` steps, or the nearest number below that whole examples allow."""
-    whole = steps_of(lengths, phases, batch_tokens)
+    whole = count_steps(lengths, phases, batch_tokens)
     if whole == 0:
         return [1] * len(lengths)
     passes, rest = divmod(budget, whole)
@@ -67,7 +67,7 @@ def match_steps(
 
     def steps(n: int) -> int:
         part = order[:n]
-        return steps_of([lengths[i] for i in part], [phases[i] for i in part], batch_tokens)
+        return count_steps([lengths[i] for i in part], [phases[i] for i in part], batch_tokens)
 
     low, high = 0, len(order)  # the most examples that take no more than `rest` steps
     while low < high:

@@ -1,8 +1,8 @@
 """Which problems can be compared fairly: those for which enough teachers have a correct trace that passes the filters.
 
 Invariant: every problem of the study is either in the pool or in an exclusion with its rule; every arm draws on the
-same pool, which is computed once, before any arm. How arms pick is in `arms.py`; how picks become examples in
-`examples.py`; what filters a trace in `screen.py`.
+same pool, which is computed once, before any arm. How arms pick is in `strategies.py`; how picks become examples in
+`examples.py`; what filters a trace in `filters.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lakon.core.columns import Places, Texts
+from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.digest import derive_seed
 from lakon.core.errors import InputError
 from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, VerdictOutcome
@@ -99,7 +99,7 @@ class Pool:
             yield Exclusion(subject=self._ids[at], arm="", rule="beyond_count", detail=detail)
 
 
-def pool(
+def build_pool(
     problem_ids: Sequence[str],
     verdicts: Mapping[str, Iterable[VerdictOutcome]],
     *,
@@ -158,8 +158,8 @@ class _Tally:
         self.first = array("q", [-1]) * n
         """Where the chosen trace stands among `_ids`."""
         self.graded, self.correct, self._why, best = (array("I", bytes(4 * n)) for _ in range(4))
-        self._ids, self._reasons = Texts(), [""]
-        places = Places(problem_ids)
+        self._ids, self._reasons = PackedStrings(), [""]
+        places = PositionIndex(problem_ids)
         for verdict in verdicts:
             at = places[verdict.problem_id]
             right = verdict.outcome == Outcome.CORRECT

@@ -48,7 +48,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
 PATTERNS = ("n_tokens", "steps", "backtracks", "self_checks", "restatements", "branches")
 
 
-def profile(trace: Trace) -> Profile:
+def profile_trace(trace: Trace) -> Profile:
     """The counts of one trace."""
     text = trace.reasoning.lower()
     counts = {name: sum(text.count(phrase) for phrase in phrases) for name, phrases in PHRASES.items()}
@@ -63,12 +63,12 @@ def _steps(text: str) -> int:
     return sum(1 for part in text.split(separator) if part.strip())
 
 
-def branching(made: Profile) -> float:
+def branching_rate(made: Profile) -> float:
     """Changes of approach a step: long traces are not branching for their length alone."""
     return made.branches / max(1, made.steps)
 
 
-def summarise(author: str, rows: Iterable[Profile], level: float) -> ProfileRow | None:
+def summarise_profiles(author: str, rows: Iterable[Profile], level: float) -> ProfileRow | None:
     """An author's means with intervals clustered by problem; None when it has no profile."""
     made = list(rows)
     if not made:
@@ -76,7 +76,7 @@ def summarise(author: str, rows: Iterable[Profile], level: float) -> ProfileRow 
     index = {problem_id: i for i, problem_id in enumerate(dict.fromkeys(row.problem_id for row in made))}
     clusters = np.asarray([index[row.problem_id] for row in made])
     means = {name: _mean([float(getattr(row, name)) for row in made], clusters, level) for name in PATTERNS}
-    means["branching"] = _mean([branching(row) for row in made], clusters, level)
+    means["branching"] = _mean([branching_rate(row) for row in made], clusters, level)
     return ProfileRow(author=author, n_traces=len(made), n_problems=len(index), means=means)
 
 
@@ -89,7 +89,7 @@ def _mean(values: Sequence[float], clusters: np.ndarray, level: float) -> tuple[
     return mean, max(0.0, mean - half), mean + half
 
 
-def sampled(problem_ids: Iterable[str]) -> set[str]:
+def sample_problems(problem_ids: Iterable[str]) -> set[str]:
     """The problems that are profiled in any case."""
     kept: set[str] = set()
     for problem_id in problem_ids:
@@ -99,9 +99,9 @@ def sampled(problem_ids: Iterable[str]) -> set[str]:
     return set(sorted(kept)[:PROFILED])
 
 
-def most_branching(made: Sequence[Profile], quantile: float) -> Iterator[tuple[Profile, float]]:
+def find_most_branching(made: Sequence[Profile], quantile: float) -> Iterator[tuple[Profile, float]]:
     """Traces above the quantile of branching among `made`, each with that border."""
     if made:
-        values = np.asarray([branching(row) for row in made])
+        values = np.asarray([branching_rate(row) for row in made])
         border = float(np.quantile(values, quantile))
         yield from ((row, border) for row, value in zip(made, values, strict=True) if value > border)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lakon.core.columns import Places, Texts, thin
+from lakon.core.columns import PackedStrings, PositionIndex, share_constant
 from lakon.core.records import UNGRADED, Outcome, ProblemTags, TraceCounts, VerdictOutcome
 from lakon.stats import Samples
 from lakon.stats.ragged import Ragged
@@ -28,23 +28,23 @@ _SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Roll:
+class ProblemIndex:
     """What scores need of the problems of a benchmark, in its order."""
 
-    ids: Texts
+    ids: PackedStrings
     groups: tuple[str | None, ...] | None
     """Near-duplicate groups; None where no problem is in one."""
-    _tags: Texts
+    _tags: PackedStrings
 
     @staticmethod
-    def of(problems: Iterable[ProblemTags]) -> Roll:
+    def of(problems: Iterable[ProblemTags]) -> ProblemIndex:
         """The problems are read once and not kept."""
-        ids, groups, tags = Texts(), list[str | None](), Texts()
+        ids, groups, tags = PackedStrings(), list[str | None](), PackedStrings()
         for problem in problems:
             ids.append(problem.problem_id)
             groups.append(problem.duplicate_group)
             tags.append(_SEPARATOR.join(problem.tags))
-        return Roll(ids, tuple(groups) if any(group is not None for group in groups) else None, tags)
+        return ProblemIndex(ids, tuple(groups) if any(group is not None for group in groups) else None, tags)
 
     def tag(self, place: int, name: str) -> str | None:
         """The value of the tag `name` of the problem at `place`, or None."""
@@ -54,11 +54,11 @@ class Roll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
+class AnswerColumns:
     """Traces with their verdicts, one entry a trace in each column."""
 
     problem: NDArray[np.uint32]
-    """Where its problem stands in the benchmark's roll."""
+    """Where its problem stands in the benchmark's index."""
     seed: NDArray[np.uint16]
     """Which of `seeds`."""
     seeds: tuple[int, ...]
@@ -76,10 +76,10 @@ class Work:
     """Of those rows for which it was measured."""
 
     @staticmethod
-    def of(rows: Iterable[Row], roll: Roll) -> Work:
+    def of(rows: Iterable[Row], index: ProblemIndex) -> AnswerColumns:
         """The rows in columns; they are read once and not kept. Raises `KeyError` for a problem that is not on the
-        roll."""
-        places, seeds, outcomes = Places(roll.ids), dict[int, int](), dict[str, int]()
+        index."""
+        places, seeds, outcomes = PositionIndex(index.ids), dict[int, int](), dict[str, int]()
         problem, sample, n_reasoning, n_answer = (array("I") for _ in range(4))
         seed, outcome, tokens, latency = array("H"), array("B"), array("q"), array("d")
         for trained, trace, verdict in rows:
@@ -93,11 +93,11 @@ class Work:
                 tokens.append(trace.completion_tokens)
             if trace.latency_s is not None:
                 latency.append(trace.latency_s)
-        return Work(
+        return AnswerColumns(
             problem=np.asarray(problem),
-            seed=thin(np.asarray(seed)),
+            seed=share_constant(np.asarray(seed)),
             seeds=tuple(seeds),
-            sample=thin(np.asarray(sample)),
+            sample=share_constant(np.asarray(sample)),
             outcome=np.asarray(outcome),
             outcomes=tuple(outcomes),
             n_reasoning=np.asarray(n_reasoning),
@@ -115,46 +115,46 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sheet:
+class AuthorResults:
     """One author's work on one benchmark, from one or several training seeds."""
 
     author: str
     benchmark: str
-    work: Work
+    answers: AnswerColumns
     family: str = ""
     """Authors are compared within a family: students of one base under one matching rule, or teachers."""
 
 
-def samples_of(work: Work, roll: Roll, *, seed: int | None = None) -> Samples:
+def select_samples(answers: AnswerColumns, index: ProblemIndex, *, seed: int | None = None) -> Samples:
     """The work, or that of one training seed, as ragged samples by problem in the order of the benchmark."""
-    rows = np.arange(len(work)) if seed is None else np.flatnonzero(work.seed == work.seeds.index(seed))
-    seeds = np.asarray(work.seeds, dtype=np.int64)
+    rows = np.arange(len(answers)) if seed is None else np.flatnonzero(answers.seed == answers.seeds.index(seed))
+    seeds = np.asarray(answers.seeds, dtype=np.int64)
     # What is equal stays as it came.
-    rows = rows[np.lexsort((work.sample[rows], seeds[work.seed[rows]], work.problem[rows]))]
-    counts = np.bincount(work.problem[rows], minlength=len(roll.ids))
-    ids, groups = roll.ids, roll.groups
+    rows = rows[np.lexsort((answers.sample[rows], seeds[answers.seed[rows]], answers.problem[rows]))]
+    counts = np.bincount(answers.problem[rows], minlength=len(index.ids))
+    ids, groups = index.ids, index.groups
     if not counts.all():
         places: list[int] = np.flatnonzero(counts).tolist()
         counts = counts[places]
-        ids = Texts(ids[at] for at in places)
+        ids = PackedStrings(ids[at] for at in places)
         groups = tuple(groups[at] for at in places) if groups is not None else None
     return Samples(
         problem_ids=ids,
-        correct=Ragged(work.having(Outcome.CORRECT)[rows], counts),
-        tokens=Ragged(work.n_reasoning[rows].astype(np.int64) + work.n_answer[rows], counts),
-        finished=Ragged((~work.having(Outcome.TRUNCATED))[rows], counts),
-        graded=Ragged((~work.having(*UNGRADED))[rows], counts),
-        seed_index=Ragged(thin(seeds[work.seed[rows]]), counts),
+        correct=Ragged(answers.having(Outcome.CORRECT)[rows], counts),
+        tokens=Ragged(answers.n_reasoning[rows].astype(np.int64) + answers.n_answer[rows], counts),
+        finished=Ragged((~answers.having(Outcome.TRUNCATED))[rows], counts),
+        graded=Ragged((~answers.having(*UNGRADED))[rows], counts),
+        seed_index=Ragged(share_constant(seeds[answers.seed[rows]]), counts),
         clusters=groups,
     )
 
 
-def outcomes(sheets: Iterable[Sheet]) -> dict[str, dict[str, int]]:
+def count_outcomes(results: Iterable[AuthorResults]) -> dict[str, dict[str, int]]:
     """`author / benchmark` to outcome to number of traces."""
     counted: dict[str, dict[str, int]] = {}
-    for sheet in sheets:
-        row = counted.setdefault(f"{sheet.author} / {sheet.benchmark}", {})
-        numbers = np.bincount(sheet.work.outcome, minlength=len(sheet.work.outcomes)).tolist()
-        for outcome, n in zip(sheet.work.outcomes, numbers, strict=True):
+    for result in results:
+        row = counted.setdefault(f"{result.author} / {result.benchmark}", {})
+        numbers = np.bincount(result.answers.outcome, minlength=len(result.answers.outcomes)).tolist()
+        for outcome, n in zip(result.answers.outcomes, numbers, strict=True):
             row[outcome] = row.get(outcome, 0) + n
     return counted

@@ -13,53 +13,34 @@ tokens.
 What a copy is, and what a neighbour: MATH's training set holds `Compute \binom{8}{2}` beside MATH-500's `Compute
 \binom{31}{28}`, and another question about the same figure. Their text alone tells neither from a copy whose numbers
 or sentence were changed; the answer does. So a changed copy must have the benchmark's answer, unless its text is too
-long to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`VERBATIM`). A shared answer
-says the more the rarer it is: of 2 the text must say more than of 1260 (`_TELLING`). Neighbours have other numbers, or
-another answer: where both are the benchmark's, half of that text is enough (`_GIVEN`). What that finds, what it flags
-beside, and what it misses: `benchmarks/decontaminate.py`.
+long to be the same by accident (`LONG`) or nearly all of the benchmark's stands in it (`overlap.VERBATIM`). A shared
+answer says the more the rarer it is: of 2 the text must say more than of 1260. Neighbours have other numbers, or
+another answer: where both are the benchmark's, half of that text is enough. What that finds, what it flags beside, and
+what it misses: `benchmarks/decontaminate.py`. The rule on overlaps itself is in `overlap.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
 import tempfile
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedRandom
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from lakon.core.records import Exclusion, Problem
 from lakon.core.spec import Spec
+from lakon.stages.problems.overlap import BenchmarkText, Match, OverlapRule, RunCounts
 from lakon.stages.problems.text_runs import NUMBER, Tokens, givens, grams, skeleton, tokens
 
 VERSION = 4
 LONG = 22
 """Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
 $\\binom{8}{4}$")."""
-VERBATIM = 0.95
-"""Share of a benchmark problem's prose that is a copy whatever the answer. Its figure's code does not count: three
-questions about one figure share most of their tokens."""
-COMMON = 5
-"""A run that more benchmark problems than this have says of none that it is the one copied. It still counts."""
-_RARITY = -0.5
-"""A run that three strangers share counts half of what one that none does. Measured: flatter, and turns of phrase make
-strangers alike; steeper, and what remains of a short problem is too little."""
-_USUAL = 0.01
-"""Share of the problems that have an answer for which `overlap` is meant as it stands."""
-_TELLING = 0.125
-"""By what part of itself `overlap` falls for an answer ten times rarer, and rises for one ten times as common."""
-_MOST_TELLING = 0.25
-"""It moves by no more than this part."""
-_GIVEN = 0.5
-"""What is left of it where the numbers, too, are the same in the same order. Measured: of 29,500 training problems and
-MATH-500, none with the answer and all numbers of a benchmark problem had more than a twentieth of its text."""
 _FIGURE = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _END = re.compile(r"(?<=[.?])(?:(?:\\[\])]|[\])}$\"'*])+\s*|\s+)|\n\s*\n")
 """Where a sentence ends, or a paragraph. No exclamation marks: most of them are factorials."""
@@ -109,13 +90,6 @@ class _Known(NamedTuple):
         return cls(benchmark, problem, words, givens(words), tokens(problem.reference), runs, prose or runs)
 
 
-class _Match(NamedTuple):
-    rule: str
-    known: int
-    """Which of the benchmarks' problems."""
-    share: float = 1.0
-
-
 def decontaminate(
     problems: Callable[[], Iterable[Problem]],
     benchmarks: Mapping[str, Iterable[Problem]],
@@ -153,11 +127,11 @@ class _Index:
         self._givens = {given: n for n, given in enumerate(sorted({(), *(known.givens for known in self._known)}))}
         self._texts = [self._text(known) for known in self._known]
 
-    def _text(self, known: _Known) -> _Text:
+    def _text(self, known: _Known) -> BenchmarkText:
         runs, prose = self._numbers(known.runs), self._numbers(known.prose)
-        return _Text(self._answers[known.answer], self._givens[known.givens], runs, prose)
+        return BenchmarkText(self._answers[known.answer], self._givens[known.givens], runs, prose)
 
-    def exclusion(self, problem: Problem, match: _Match) -> Exclusion:
+    def exclusion(self, problem: Problem, match: Match) -> Exclusion:
         """A problem that copies another."""
         known = self._known[match.known]
         share = f", {match.share:.0%} of it" if match.rule == "overlap" else ""
@@ -167,17 +141,17 @@ class _Index:
     def matches(self, problems: Iterable[Problem], waiting: BufferedRandom) -> _Matches:
         """What each problem copies. Runs are counted over all problems before any is judged by them; those of each
         problem wait in a file, because long texts share a hundred with a benchmark."""
-        found, strangers = _Matches(), _Strangers(self._texts)
+        found, counts = _Matches(), RunCounts(self._texts)
         for problem in problems:
             words, reference = tokens(_unlabelled(problem.prompt)), tokens(problem.reference)
             answer = self._answers.get(reference, len(self._answers))
             match = self._whole(words, answer)
             runs = frozenset[int]() if match else self._shared(words)
             found.add(match)
-            strangers.add(runs, answer, reference)
+            counts.add(runs, answer, reference)
             given = self._givens.get(givens(words), 0) if runs and answer < len(self._answers) else 0
             array("I", (answer, given, len(runs), *runs)).tofile(waiting)
-        overlaps = _Overlaps(self._texts, strangers, self._spec)
+        overlaps = OverlapRule(self._texts, counts, overlap=self._spec.overlap, same_answer=self._spec.same_answer)
         waiting.seek(0)
         for place in range(len(found)):
             answer, given, n = _read(waiting, 3)
@@ -186,9 +160,9 @@ class _Index:
                 found.put(place, match)
         return found
 
-    def _whole(self, words: Tokens, answer: int) -> _Match | None:
+    def _whole(self, words: Tokens, answer: int) -> Match | None:
         if words in self._exact:
-            return _Match("exact", self._exact[words])
+            return Match("exact", self._exact[words])
         if not self._spec.renumbered:
             return None
         form = skeleton(words)
@@ -196,8 +170,8 @@ class _Index:
         if not alike:
             return None
         own = not self._spec.same_answer or sum(word != NUMBER for word in form) >= LONG
-        same = [number for number in alike if self._texts[number].answered(answer)] or (alike if own else [])
-        return _Match("renumbered", same[0]) if same else None
+        same = [number for number in alike if self._texts[number].may_have_answer(answer)] or (alike if own else [])
+        return Match("renumbered", same[0]) if same else None
 
     def _shared(self, words: Tokens) -> frozenset[int]:
         return self._numbers(run for size in self._sizes if size <= len(words) for run in grams(words, size))
@@ -213,106 +187,6 @@ def _read(file: BufferedRandom, n: int) -> array[int]:
     return numbers
 
 
-class _Text(NamedTuple):
-    """A benchmark problem in numbers."""
-
-    answer: int
-    given: int
-    """Which numbers it has, in their order."""
-    runs: frozenset[int]
-    prose: frozenset[int]
-
-    def answered(self, answer: int) -> bool:
-        """Whether `answer` may be this problem's. One that is not known may be any."""
-        return not answer or not self.answer or answer == self.answer
-
-
-class _Strangers:
-    """How many texts have each run, and each answer: benchmarks' problems and those that may copy them."""
-
-    def __init__(self, texts: Sequence[_Text]) -> None:
-        self._texts = texts
-        self._seen, self._alike = Counter[int](), Counter[tuple[int, int]]()
-        self._of_answer: defaultdict[int, set[int]] = defaultdict(set)
-        self._answers = array("Q")
-        for text in texts:
-            self._of_answer[text.answer] |= text.runs
-        for text in texts:
-            self._count(text.runs, text.answer)
-
-    def add(self, runs: Set[int], answer: int, reference: Tokens) -> None:
-        """Count a problem."""
-        self._count(runs, answer)
-        digest = hashlib.blake2b(" ".join(reference).encode(), digest_size=8).digest()
-        self._answers.append(int.from_bytes(digest))
-
-    def _count(self, runs: Set[int], answer: int) -> None:
-        self._seen.update(runs)
-        if answer in self._of_answer:
-            self._alike.update((run, answer) for run in runs & self._of_answer[answer])
-
-    def weights(self) -> list[dict[int, float]]:
-        """For each benchmark problem the weights of its runs, by how many strangers have them: problems with another
-        answer. So copies do not make their own text common, however many they are."""
-        return [
-            {run: (1 + self._seen[run] - self._alike[run, text.answer]) ** _RARITY for run in text.runs}
-            for text in self._texts
-        ]
-
-    def rarities(self) -> Callable[[int], float]:
-        """From the place of a problem to the share of all that have its answer, as if a hundred more were looked at and
-        one of them had it: a few problems do not tell how rare an answer is."""
-        answers = np.asarray(self._answers)
-        values, counts = np.unique(answers, return_counts=True)
-        among = len(answers) - 1 + 1 / _USUAL
-        return lambda place: int(counts[np.searchsorted(values, answers[place])]) / among
-
-
-class _Overlaps:
-    """Which benchmark problem a problem has most of, when all runs have been counted."""
-
-    def __init__(self, texts: Sequence[_Text], strangers: _Strangers, spec: Decontaminate) -> None:
-        self._texts, self._spec = texts, spec
-        self._weights, self._rarity = strangers.weights(), strangers.rarities()
-        self._whole = [_weight(text.runs, weights) for text, weights in zip(texts, self._weights, strict=True)]
-        self._told = [_weight(text.prose, weights) for text, weights in zip(texts, self._weights, strict=True)]
-        having: defaultdict[int, list[int]] = defaultdict(list)
-        for number, text in enumerate(texts):
-            for run in text.runs:
-                having[run].append(number)
-        self._telling = {run: numbers for run, numbers in having.items() if len(numbers) <= COMMON}
-
-    def best(self, runs: Set[int], answer: int, given: int, place: int) -> _Match | None:
-        """The one of which it has most, of those of which it has enough."""
-        close = {number for run in runs for number in self._telling.get(run, ())}
-        if not close:
-            return None
-        enough = self._enough(answer, self._rarity(place))
-        matches = (self._held(number, runs, answer, given, enough) for number in sorted(close))
-        return max((match for match in matches if match), key=lambda match: match.share, default=None)
-
-    def _enough(self, answer: int, rarity: float) -> float:
-        """The share of a benchmark problem that one with the same answer has, if it is a copy."""
-        if not answer or not self._spec.same_answer:
-            return self._spec.overlap
-        moved = _TELLING * math.log10(rarity / _USUAL)
-        return self._spec.overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, moved)))
-
-    def _held(self, number: int, runs: Set[int], answer: int, given: int, enough: float) -> _Match | None:
-        text = self._texts[number]
-        if text.given == given != 0 and text.answer == answer != 0:
-            enough *= _GIVEN
-        changed = not text.answered(answer) and self._spec.same_answer
-        asked, whole = (text.prose, self._told[number]) if changed else (text.runs, self._whole[number])
-        share = _weight(asked & runs, self._weights[number]) / (whole or 1.0)
-        return _Match("overlap", number, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
-
-
-def _weight(runs: Set[int], weights: Mapping[int, float]) -> float:
-    """Summed exactly: sets have no order."""
-    return math.fsum(map(weights.__getitem__, runs))
-
-
 class _Matches:
     """What each problem copies, in a few bytes each."""
 
@@ -324,11 +198,11 @@ class _Matches:
     def __len__(self) -> int:
         return len(self._rules)
 
-    def __iter__(self) -> Iterator[_Match | None]:
+    def __iter__(self) -> Iterator[Match | None]:
         for rule, known, share in zip(self._rules, self._known, self._shares, strict=True):
-            yield _Match(name, known, share) if (name := self._RULES[rule]) else None
+            yield Match(name, known, share) if (name := self._RULES[rule]) else None
 
-    def add(self, match: _Match | None) -> None:
+    def add(self, match: Match | None) -> None:
         """The match of the next problem."""
         self._rules.append(0)
         self._known.append(0)
@@ -336,7 +210,7 @@ class _Matches:
         if match:
             self.put(len(self) - 1, match)
 
-    def put(self, place: int, match: _Match) -> None:
+    def put(self, place: int, match: Match) -> None:
         """The match of the problem in that place."""
         self._rules[place] = self._RULES.index(match.rule)
         self._known[place], self._shares[place] = match.known, match.share

@@ -1,7 +1,7 @@
 """From the rows of a source to its distinct usable problems, all of them or a sample, in one pass.
 
-Invariant: a problem occurs once, and what is left out is an exclusion with a rule. Texts wait on the disk: memory holds
-the ids, packed, and of a sample what orders it.
+Invariant: a problem occurs once, and what is left out is an exclusion with a rule. Texts are kept in a file: memory
+holds the packed ids and, of a sample, its sort keys.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _LAST = 2**63 - 1
 """The largest seed that is derived."""
 
 
-class Sieve:
+class ProblemSampler:
     """Distinct usable problems of a source in one pass: all of them, or a seeded sample of `count`.
 
     The sample is the problems whose digests with the seed are smallest. So it does not depend on the order of the
     source, a larger count contains a smaller one, and of two million rows only those that enter the sample are written:
-    a duplicate meets its twin there or shares its fate. `waiting` is an empty file for the problems' texts.
+    a duplicate is found there, or is left out as its twin was. `waiting` is an empty file for the problems' texts.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Sieve:
         self._end = 0
         self._places = array("Q")
         self._heap: list[bytes] = []
-        """Of a sample: the order of each problem, its id, and its place in the file. What comes first leaves first."""
+        """Of a sample: sort key, id and file offset of each problem. The first one is the next to be replaced."""
         self.n_rows = 0
 
     def exclusions(self) -> Iterator[Exclusion]:
@@ -50,7 +50,7 @@ class Sieve:
         lost: Counter[str] = Counter()
         for row in self._rows:
             self.n_rows += 1
-            exclusion = row if isinstance(row, Exclusion) else self._sift(row)
+            exclusion = row if isinstance(row, Exclusion) else self._take(row)
             if exclusion is not None:
                 lost[exclusion.rule] += 1
                 yield exclusion
@@ -62,7 +62,7 @@ class Sieve:
         for place in self._places if self._count is None else map(int, np.sort(places)):
             yield self._read(place)
 
-    def _sift(self, problem: Problem) -> Exclusion | None:
+    def _take(self, problem: Problem) -> Exclusion | None:
         if not problem.prompt.strip():
             return _excluded(problem, "empty_prompt")
         if not problem.reference.strip():
@@ -76,7 +76,7 @@ class Sieve:
         return None
 
     def _sample(self, problem: Problem, key: bytes, count: int) -> Exclusion | None:
-        """Whoever is last in the seeded order, once there are too many."""
+        """Take a problem into the sample; the exclusion of the last in the seeded order once there are too many."""
         order = (_LAST - derive_seed(self._seed, "sample", problem.problem_id)).to_bytes(8) + key
         if len(self._heap) < count:
             heapq.heappush(self._heap, order + self._write(problem).to_bytes(8))
@@ -91,7 +91,7 @@ class Sieve:
         return _excluded(left, "beyond_count")
 
     def _write(self, problem: Problem) -> int:
-        """Where it lies now."""
+        """Append a problem to the file; its offset."""
         place, data = self._end, pickle.dumps(problem)
         self._waiting.write(data)
         self._end += len(data)
@@ -123,28 +123,28 @@ def _excluded(problem: Problem, rule: str) -> Exclusion:
 
 
 class _Ids:
-    """Ids of 16 bytes that have been seen, in little more than that: on the shelf that the first two bytes name lie the
-    other 14 of all that begin with them, in a row. A set takes five times as much."""
+    """A set of 16-byte ids in little more than 16 bytes each, a fifth of what a Python set takes. The first two bytes
+    name a bucket, which holds the other 14 of each of its ids one after the other."""
 
     _REST = 14
 
     def __init__(self) -> None:
-        self._shelves = [bytearray() for _ in range(1 << 16)]
+        self._buckets = [bytearray() for _ in range(1 << 16)]
 
     def add(self, key: bytes) -> bool:
         """Whether it is new."""
-        shelf, at = self._find(key)
+        bucket, at = self._find(key)
         if at < 0:
-            shelf += key[2:]
+            bucket += key[2:]
         return at < 0
 
     def remove(self, key: bytes) -> None:
-        shelf, at = self._find(key)
-        del shelf[at : at + self._REST]
+        bucket, at = self._find(key)
+        del bucket[at : at + self._REST]
 
     def _find(self, key: bytes) -> tuple[bytearray, int]:
-        shelf, rest = self._shelves[int.from_bytes(key[:2])], key[2:]
-        at = shelf.find(rest)
+        bucket, rest = self._buckets[int.from_bytes(key[:2])], key[2:]
+        at = bucket.find(rest)
         while at > 0 and at % self._REST:  # the end of one and the beginning of the next
-            at = shelf.find(rest, at + 1)
-        return shelf, at
+            at = bucket.find(rest, at + 1)
+        return bucket, at

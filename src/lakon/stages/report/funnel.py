@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from lakon.core.columns import Places, Texts
+from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.records import Exclusion, Score, TraceCounts, VerdictOutcome
 from lakon.core.report_data import FunnelRow
 
@@ -62,11 +62,11 @@ def showcase(problem_ids: Iterable[str], works: Sequence[Iterable[tuple[TraceCou
 
     The choice is a fixed rule (first in the order of the problem ids), not a selection for looks.
     """
-    ids = Texts(problem_ids)
+    ids = PackedStrings(problem_ids)
     written, first, mixed = array("H", bytes(2 * len(ids))), bytearray(len(ids)), bytearray(len(ids))
     outcomes: dict[str, int] = {}
     for work in works:
-        places = Places(ids)
+        places = PositionIndex(ids)
         for trace, verdict in work:
             at = places.find(trace.problem_id) if trace.sample_index == 0 else None
             if at is not None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from lakon.core.columns import Places, Texts
+from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.records import Verdict
 from lakon.core.report_data import Move, Moved
 
@@ -45,12 +45,12 @@ class _Then:
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         self._numbers: dict[tuple[str, str], int] = {}
-        self._ids, self._number = Texts(), array("I")
+        self._ids, self._number = PackedStrings(), array("I")
         for verdict in verdicts:
             self._ids.append(verdict.trace_id)
             self._number.append(self._numbers.setdefault((verdict.outcome, verdict.method), len(self._numbers)))
         self._kinds = list(self._numbers)
-        self._places = Places(self._ids)
+        self._places = PositionIndex(self._ids)
 
     def find(self, trace_id: str) -> tuple[str, str] | None:
         at = self._places.find(trace_id)

@@ -1,4 +1,4 @@
-"""The sieve against the plain way of doing it, on ids that lie close to one another and rows that come again."""
+"""The sampler against the plain way of doing it, on ids that lie close to one another and rows that come again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lakon.core.digest import derive_seed
 from lakon.core.records import Exclusion, Problem
-from lakon.stages.problems.sample import Sieve
+from lakon.stages.problems.sample import ProblemSampler
 
 
 def plainly(rows: Sequence[Problem], count: int | None, seed: int) -> tuple[list[Problem], list[tuple[str, str]]]:
@@ -48,15 +48,15 @@ def test_what_is_kept_and_what_is_left_out_come_in_the_order_of_the_plain_way(
     ]
     count = None if count is None else min(count, len(set(keys)))
     with tempfile.TemporaryFile() as waiting:
-        sieve = Sieve(rows, count=count, seed=seed, waiting=waiting)
-        left = [(each.detail, each.rule) for each in sieve.exclusions()]
-        assert (list(sieve.problems()), left) == plainly(rows, count, seed)
+        sampler = ProblemSampler(rows, count=count, seed=seed, waiting=waiting)
+        left = [(each.detail, each.rule) for each in sampler.exclusions()]
+        assert (list(sampler.problems()), left) == plainly(rows, count, seed)
 
 
 def test_rows_that_are_exclusions_already_pass_through():
     broken = Exclusion(subject="f:2", arm="", rule="broken_json", detail="f:2: x is no JSON")
     with tempfile.TemporaryFile() as waiting:
-        sieve = Sieve([Problem.of("1+1?", "2"), broken], count=None, seed=0, waiting=waiting)
-        assert list(sieve.exclusions()) == [broken]
-        assert [problem.prompt for problem in sieve.problems()] == ["1+1?"]
-        assert sieve.n_rows == 2
+        sampler = ProblemSampler([Problem.of("1+1?", "2"), broken], count=None, seed=0, waiting=waiting)
+        assert list(sampler.exclusions()) == [broken]
+        assert [problem.prompt for problem in sampler.problems()] == ["1+1?"]
+        assert sampler.n_rows == 2
