@@ -228,6 +228,7 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
     """
     from lakon.backends.endpoint.author import EndpointAuthor
     from lakon.core.digest import digest
+    from lakon.core.messages import build_messages
     from lakon.core.protocols import Payload, Request
     from lakon.store.ledger.ledger import Ledger
 
@@ -244,7 +245,14 @@ def ours(url: str, n: int, concurrency: int, path: Path) -> dict[str, float]:
 
         def more() -> list[Request] | None:
             return [
-                Request(key=digest([i]), problem_id=f"p{i}", prompt=prompt(i), sample_index=0, seed=i, max_tokens=4096)
+                Request(
+                    key=digest([i]),
+                    problem_id=f"p{i}",
+                    messages=build_messages(prompt(i)),
+                    sample_index=0,
+                    seed=i,
+                    max_tokens=4096,
+                )
                 for i in next(batches, ())
             ] or None
 

@@ -7,6 +7,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from test_reasoning import MESSAGES, TEXTS, A, R
 from lakon.backends.endpoint.author import EndpointAuthor
 from lakon.backends.endpoint.connection import AskProgress
 from lakon.core.errors import AuthorError, StoreError
+from lakon.core.messages import Message, build_messages, read_prompt
 from lakon.core.protocols import Payload, Reply, Request
+from lakon.core.records import Problem
+from lakon.core.spec import Sampling
+from lakon.stages.generate.requests import list_requests
 from lakon.store.ledger.ledger import Ledger
 
 
@@ -34,9 +39,10 @@ def author(server: FaultServer | str, **settings: Any) -> EndpointAuthor:
     return EndpointAuthor(identity={"model": "m"}, model="m", urls=[url], **{**quick, **settings})
 
 
-def request(prompt: str, i: int = 0) -> Request:
+def request(prompt: str, i: int = 0, system: str = "") -> Request:
     """The i-th request, with this prompt."""
-    return Request(key=f"{i:032x}", problem_id=f"p{i}", prompt=prompt, sample_index=0, seed=17, max_tokens=99)
+    messages = build_messages(prompt, system)
+    return Request(key=f"{i:032x}", problem_id=f"p{i}", messages=messages, sample_index=0, seed=17, max_tokens=99)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -47,7 +53,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def ask(asker: EndpointAuthor, *prompts: str) -> list[Reply | None]:
+def ask(asker: EndpointAuthor, *prompts: str, system: str = "") -> list[Reply | None]:
     """The reply to each prompt; None where the author put nothing."""
     payloads: dict[str, Payload] = {}
 
@@ -55,7 +61,7 @@ def ask(asker: EndpointAuthor, *prompts: str) -> list[Reply | None]:
         assert key not in payloads, "put twice"
         payloads[key] = payload
 
-    requests = [request(prompt, i) for i, prompt in enumerate(prompts)]
+    requests = [request(prompt, i, system) for i, prompt in enumerate(prompts)]
     asker.ask(requests, put)
     return [asker.parse(payloads[r.key]) if r.key in payloads else None for r in requests]
 
@@ -66,7 +72,7 @@ def ask(asker: EndpointAuthor, *prompts: str) -> list[Reply | None]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("api", ["chat", "responses"])
 def test_a_reply_comes_back_whole(server: FaultServer, api: str, stream: bool) -> None:
-    (reply,) = ask(author(server, api=api, stream=stream, system="Be brief."), "Say four, please.")
+    (reply,) = ask(author(server, api=api, stream=stream), "Say four, please.", system="Be brief.")
     assert reply
     assert (reply.answer, reply.finish_reason, reply.error) == ("Say four, please.", "stop", None)
     assert (reply.prompt_tokens, reply.completion_tokens, reply.served_model) == (7, 5, "m")
@@ -87,7 +93,7 @@ def test_every_reasoning_format_comes_over_the_wire_and_out_of_the_ledger_as_two
     with Ledger.open(tmp_path / "calls.ledger", readonly=True) as ledger:
         for each in asked:
             reply = asker.parse(ledger.get(each.key) or {})
-            assert (reply.reasoning, reply.answer, reply.error) == (R, A, None), each.prompt
+            assert (reply.reasoning, reply.answer, reply.error) == (R, A, None), read_prompt(each.messages)
 
 
 def test_the_payload_is_raw_and_says_how_it_was_asked(server: FaultServer) -> None:
@@ -102,7 +108,7 @@ def test_the_payload_is_raw_and_says_how_it_was_asked(server: FaultServer) -> No
 
 def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: FaultServer) -> None:
     sampling = {"temperature": 0.6, "top_k": 20, "extra": {"reasoning_effort": "high"}}
-    ask(author(server, sampling=sampling, system="Be brief."), "ok")
+    ask(author(server, sampling=sampling), "ok", system="Be brief.")
     body = server.seen[-1]
     assert body == {
         "model": "m",
@@ -114,8 +120,9 @@ def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: Fa
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "ok"}],
     }
     ask(
-        author(server, api="responses", send_seed=True, sampling={"temperature": None}, system="Be brief."),
+        author(server, api="responses", send_seed=True, sampling={"temperature": None}),
         "ok",
+        system="Be brief.",
     )
     body = server.seen[-1]
     assert body == {
@@ -126,6 +133,46 @@ def test_the_request_carries_the_sampling_and_the_seed_only_on_demand(server: Fa
         "instructions": "Be brief.",
         "input": [{"role": "user", "content": "ok"}],
     }
+
+
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_an_endpoint_is_asked_under_the_effort_that_its_requests_state(server: FaultServer, api: str) -> None:
+    asker, payloads = author(server, api=api), dict[str, Payload]()
+    planned = list_requests(
+        [Problem.of("1+1?", "2")],
+        asker.identity,
+        template="Q: {problem}",
+        sampling=Sampling(),
+        samples=1,
+        system="Reasoning effort: low",
+    )
+    asker.ask(planned, payloads.__setitem__)
+    (body,) = server.seen
+    user = {"role": "user", "content": "Q: 1+1?"}
+    if api == "chat":
+        assert body["messages"] == [{"role": "system", "content": "Reasoning effort: low"}, user]
+    else:
+        assert (body["instructions"], body["input"]) == ("Reasoning effort: low", [user])
+    assert list(payloads) == [planned[0].key]
+
+
+def test_a_conversation_of_many_turns_is_sent_whole(server: FaultServer) -> None:
+    told = (Message("system", "a"), Message("user", "b"), Message("assistant", "c"), Message("user", "d"))
+    one = replace(request(""), messages=told)
+    author(server).ask([one], lambda key, payload: None)
+    author(server, api="responses").ask([one], lambda key, payload: None)
+    turns = [{"role": message.role, "content": message.content} for message in told]
+    assert server.seen[0]["messages"] == turns
+    assert (server.seen[1]["instructions"], server.seen[1]["input"]) == ("a", turns[1:])
+
+
+def test_a_refusal_is_about_its_row_where_an_earlier_run_had_replies(server: FaultServer) -> None:
+    payloads: dict[str, Payload] = {}
+    with pytest.raises(AuthorError, match="403"):
+        author(server).ask([request("status403")], payloads.__setitem__, has_answered=lambda: False)
+    assert payloads == {}
+    author(server).ask([request("status403")], payloads.__setitem__, has_answered=lambda: True)
+    assert [payload["status"] for payload in payloads.values()] == [403]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -11,6 +11,7 @@ from lakon.backends.endpoint.flow_control import Bucket, Pace, Route, Routes, Wi
 from lakon.backends.endpoint.http import WAIT_MAX_S, retry_after
 from lakon.backends.endpoint.stream import Assembly, Parts
 from lakon.backends.reasoning_formats import split_message
+from lakon.core.messages import build_messages
 
 
 def test_the_window_shrinks_once_for_requests_that_flew_together_and_grows_back() -> None:
@@ -46,13 +47,13 @@ def test_a_bucket_allows_its_rate_and_no_more() -> None:
 
 def test_the_pace_waits_for_what_was_used_and_learns_from_it() -> None:
     pace = Pace(None, 60_000)
-    first = pace.guess("x" * 400, max_tokens=50_000)
+    first = pace.guess(build_messages("x" * 300, "x" * 100), max_tokens=50_000)
     assert first == 1100
     assert pace.wait_s(first, 0.0) == 0
     pace.start(first)
     pace.settle(first, used=21_000, completion=20_900)
-    assert pace.guess("x" * 400, max_tokens=50_000) > 2_000
-    assert pace.guess("x" * 400, max_tokens=10) == 110
+    assert pace.guess(build_messages("x" * 300, "x" * 100), max_tokens=50_000) > 2_000
+    assert pace.guess(build_messages("x" * 300, "x" * 100), max_tokens=10) == 110
     assert 15 < pace.wait_s(100, 0.0) < 17, "21,000 used, 5,000 allowed at once, 1,000 a second"
 
 

@@ -13,10 +13,11 @@ pytest.importorskip("transformers")
 
 from lakon.backends.chat_format import encode_prompt, render_completion, render_prompt, split_completion  # noqa: E402
 from lakon.backends.checkpoint.sampling import Model, _choose, load, sample  # noqa: E402
+from lakon.core.messages import build_messages  # noqa: E402
 from lakon.miniature.problems import generate  # noqa: E402
 from lakon.miniature.student import base_path  # noqa: E402
 
-PROMPTS = [one.prompt for one in generate(10, seed=0, min_steps=2, max_steps=6, split="held-out")]
+PROMPTS = [build_messages(one.prompt) for one in generate(10, seed=0, min_steps=2, max_steps=6, split="held-out")]
 WARM = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 24}
 
 
@@ -66,7 +67,7 @@ def test_a_long_enough_reply_stops_and_a_short_limit_cuts(model: Model) -> None:
 
 def test_seeds_must_match_prompts_and_nothing_asked_is_nothing_answered(model: Model) -> None:
     assert sample(model, [], [], **WARM) == []
-    with pytest.raises(ValueError, match="one seed for each prompt"):
+    with pytest.raises(ValueError, match="one seed for each conversation"):
         sample(model, PROMPTS, [1], **WARM)
 
 
@@ -104,7 +105,7 @@ def test_choosing_looks_beyond_the_head_when_the_mass_lies_there() -> None:
 def test_any_text_can_be_asked(model: Model) -> None:
     text = "ünï 漢字 <think> \\boxed{12} 😀  x<y\\z\n"
     assert model.tokenizer.decode(model.tokenizer(text)["input_ids"]) == text
-    assert len(sample(model, [text], [0], **WARM)) == 1
+    assert len(sample(model, [build_messages(text)], [0], **WARM)) == 1
 
 
 def test_the_tags_and_the_box_are_ordinary_tokens(model: Model) -> None:
@@ -117,10 +118,10 @@ def test_the_tags_and_the_box_are_ordinary_tokens(model: Model) -> None:
 
 
 def test_prompts_are_rendered_by_the_template_or_the_default(model: Model) -> None:
-    assert render_prompt(model.tokenizer, "a b") == "a b\n"
-    assert encode_prompt(model.tokenizer, "a b") == model.tokenizer("a b\n")["input_ids"]
+    assert render_prompt(model.tokenizer, build_messages("a b")) == "a b\n"
+    assert encode_prompt(model.tokenizer, build_messages("a b")) == model.tokenizer("a b\n")["input_ids"]
     plain = SimpleNamespace(chat_template=None, bos_token=None)
-    assert render_prompt(plain, "a b") == "a b\n"
+    assert render_prompt(plain, build_messages("a b", "Be brief.")) == "Be brief.\na b\n"
 
 
 def test_a_default_prompt_begins_as_the_tokenizer_would() -> None:
@@ -130,7 +131,7 @@ def test_a_default_prompt_begins_as_the_tokenizer_would() -> None:
         def __call__(self, text: str) -> dict[str, list[int]]:
             return {"input_ids": [1, *text.encode()]}
 
-    assert render_prompt(Opening(), "a") == "<s>a\n"
+    assert render_prompt(Opening(), build_messages("a")) == "<s>a\n"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_rendering_and_splitting_are_inverse() -> None:
 
 
 def test_a_prompt_that_fills_the_context_costs_its_neighbours_nothing(model: Model) -> None:
-    long = "Eli has 44 pens. " * 400
+    long = build_messages("Eli has 44 pens. " * 400)
     alone = sample(model, PROMPTS[:2], range(2), **WARM)
     mixed = sample(model, [PROMPTS[0], long, PROMPTS[1]], [0, 9, 1], **WARM)
     assert [mixed[0], mixed[2]] == alone

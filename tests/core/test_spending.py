@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakon.core.messages import build_messages
 from lakon.core.spending import Account, Admission, Budget, Rate, Spent
 
 
@@ -24,7 +25,7 @@ def test_what_is_spent_never_exceeds_the_budget(limit: int, money: float | None,
     flying: list[tuple[Account, Spent, int]] = []
     for take in takes:
         account = rng.choice(accounts)
-        admission, held = account.admit("a prompt", 200)
+        admission, held = account.admit(build_messages("a prompt"), 200)
         if admission is Admission.YES:
             flying.append((account, held, take))
         while flying and rng.random() < 0.5:
@@ -38,13 +39,13 @@ def test_what_is_spent_never_exceeds_the_budget(limit: int, money: float | None,
 
 def test_room_that_is_held_comes_back_and_a_full_budget_says_never():
     account = Account(Budget(tokens=300))
-    first, held = account.admit("", 150)
-    assert (first, account.admit("", 150)[0]) == (Admission.YES, Admission.LATER)
+    first, held = account.admit(build_messages(""), 150)
+    assert (first, account.admit(build_messages(""), 150)[0]) == (Admission.YES, Admission.LATER)
     account.settle(held, Spent(1, 9))
-    again, held = account.admit("", 150)
+    again, held = account.admit(build_messages(""), 150)
     assert again is Admission.YES
     account.settle(held, Spent(64, 150))
-    assert account.admit("", 150)[0] is Admission.NEVER
+    assert account.admit(build_messages(""), 150)[0] is Admission.NEVER
     found, expected = account.describe(Spent(64, 150))
     assert found == "224 tokens are spent, and one more request may take 214"
     assert expected == "at most the 300 tokens of run.budget"
@@ -53,8 +54,15 @@ def test_room_that_is_held_comes_back_and_a_full_budget_says_never():
 def test_a_budget_without_limits_admits_everything_and_counts():
     account = Account(rate=Rate(1.0, 2.0))
     account.earlier(Spent(1_000_000, 0))
-    assert account.admit("x" * 10_000, 10**9)[0] is Admission.YES
+    assert account.admit(build_messages("x" * 10_000), 10**9)[0] is Admission.YES
     assert (account.budget.spent, account.budget.cost) == (Spent(1_000_000, 0), 1.0)
+
+
+def test_all_messages_of_a_request_are_held_room_for():
+    account = Account(Budget(tokens=1_000))
+    _, prompt = account.admit(build_messages("x" * 200), 10)
+    _, both = account.admit(build_messages("x" * 200, "y" * 100), 10)
+    assert both.prompt - prompt.prompt == 50
 
 
 def test_a_budget_is_not_copied_to_another_process():

@@ -9,11 +9,14 @@ from typing import Literal
 import pytest
 
 from lakon.core.errors import RunStopped
+from lakon.core.messages import read_prompt
 from lakon.core.protocols import ABSENT, Payload, Reply, Request
 from lakon.core.records import Problem, Trace
 from lakon.core.spec import Sampling
-from lakon.stages.generate.call_state import RETRY_BUDGET, has_retries, in_vain, spent_of
-from lakon.stages.generate.generate import Asking, generate, replay, requests
+from lakon.stages.generate.call_note import CallNote
+from lakon.stages.generate.call_state import RETRY_BUDGET, has_retries, read_vain_error
+from lakon.stages.generate.generate import generate_traces, replay_traces
+from lakon.stages.generate.requests import RequestPlan, list_requests
 
 PROBLEMS = [Problem.of(f"{i}+{i}?", str(2 * i)) for i in range(5)]
 
@@ -22,12 +25,13 @@ class Scripted:
     """An author whose replies are a function of the request; it remembers what it was asked."""
 
     paid = True
+    may_retry = True
     identity: object = "scripted"
 
     def __init__(self, reply: Callable[[Request], Payload | None]) -> None:
         self.reply, self.asked = reply, list[Request]()
 
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None], **facts: object) -> None:
         for request in requests:
             self.asked.append(request)
             payload = self.reply(request)
@@ -69,9 +73,9 @@ class Replaying:
 
 
 def replayed(author: Replaying, log: Log, *, samples: int = 1, stop: threading.Event | None = None) -> list[Trace]:
-    asked = Asking(lambda: PROBLEMS, len(PROBLEMS), author.identity, "Q: {problem}", Sampling(), samples)
+    asked = RequestPlan(lambda: PROBLEMS, len(PROBLEMS), author.identity, "Q: {problem}", Sampling(), samples)
     halt = stop or threading.Event()
-    return list(replay(asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=halt))
+    return list(replay_traces(asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=halt))
 
 
 class Letters:
@@ -111,17 +115,19 @@ def traces(
     halt = threading.Event()
     if stop:
         halt.set()
-    asked = requests(
+    asked = list_requests(
         PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(max_tokens=cap), samples=samples
     )
     author.asked.clear()
     return list(
-        generate(asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=halt, retry=retry)
+        generate_traces(
+            asked, author, label="a", log=log, counter=Letters(), progress=Silence(), stop=halt, retry=retry
+        )
     )
 
 
 def answer(request: Request) -> Payload:
-    return {"answer": request.prompt.removeprefix("Q: "), "max_tokens": request.max_tokens}
+    return {"answer": read_prompt(request.messages).removeprefix("Q: "), "max_tokens": request.max_tokens}
 
 
 def test_five_problems_give_five_traces_in_order_with_their_counts():
@@ -148,30 +154,30 @@ def test_nothing_is_asked_twice():
 
 
 def test_a_truncated_row_is_asked_again_under_a_larger_cap_only():
-    author = Scripted(lambda r: {**answer(r), "finish": "length" if r.prompt == "Q: 1+1?" else "stop"})
+    author = Scripted(lambda r: {**answer(r), "finish": "length" if read_prompt(r.messages) == "Q: 1+1?" else "stop"})
     log = Log()
     traces(author, log, cap=100)
     traces(author, log, cap=50)
     assert author.asked == []
     rows = traces(author, log, cap=200)
-    assert [(r.prompt, r.max_tokens) for r in author.asked] == [("Q: 1+1?", 200)]
+    assert [(read_prompt(r.messages), r.max_tokens) for r in author.asked] == [("Q: 1+1?", 200)]
     assert rows[1].finish_reason == "length"
 
 
 def test_an_error_is_a_row_and_is_owed_again_within_the_budget():
-    author, log = Scripted(lambda r: {"error": "boom"} if r.prompt == "Q: 2+2?" else answer(r)), Log()
+    author, log = Scripted(lambda r: {"error": "boom"} if read_prompt(r.messages) == "Q: 2+2?" else answer(r)), Log()
     assert [t.error for t in traces(author, log)] == [None, None, "boom", None, None]
     for _ in range(RETRY_BUDGET - 1):
         traces(author, log)
-        assert [r.prompt for r in author.asked] == ["Q: 2+2?"]
+        assert [read_prompt(r.messages) for r in author.asked] == ["Q: 2+2?"]
     traces(author, log)
     assert author.asked == []
     traces(author, log, retry=True)
-    assert [r.prompt for r in author.asked] == ["Q: 2+2?"]
+    assert [read_prompt(r.messages) for r in author.asked] == ["Q: 2+2?"]
 
 
 def test_what_a_recorded_author_lacks_is_no_trace_at_all():
-    author = Scripted(lambda r: {"error": ABSENT} if r.prompt == "Q: 0+0?" else answer(r))
+    author = Scripted(lambda r: {"error": ABSENT} if read_prompt(r.messages) == "Q: 0+0?" else answer(r))
     assert [t.answer for t in traces(author, Log())] == ["1+1?", "2+2?", "3+3?", "4+4?"]
 
 
@@ -196,7 +202,7 @@ def test_replies_that_exist_come_in_the_order_asked_and_only_early_ones_are_kept
 
 def test_replayed_traces_have_the_keys_and_order_of_requests():
     author = Replaying(lambda prompt, sample: {"answer": prompt}, lambda cells: cells)
-    asked = requests(PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(), samples=2)
+    asked = list_requests(PROBLEMS, author.identity, template="Q: {problem}", sampling=Sampling(), samples=2)
     found = replayed(author, Log(), samples=2)
     assert [(t.trace_id, t.problem_id, t.sample_index) for t in found] == [
         (r.key, r.problem_id, r.sample_index) for r in asked
@@ -209,7 +215,7 @@ def test_an_author_whose_replies_exist_lacks_some():
 
 
 def test_an_unfinished_step_raises_and_keeps_what_came():
-    author, log = Scripted(lambda r: answer(r) if r.prompt == "Q: 0+0?" else None), Log()
+    author, log = Scripted(lambda r: answer(r) if read_prompt(r.messages) == "Q: 0+0?" else None), Log()
     with pytest.raises(RunStopped, match="4 of 5 traces of 'a' are owed"):
         traces(author, log, stop=True)
     assert len(log) == 1
@@ -218,7 +224,7 @@ def test_an_unfinished_step_raises_and_keeps_what_came():
 def test_the_call_key_depends_on_everything_but_the_cap():
     def keys(**changes: object) -> list[str]:
         spec = {"template": "{problem}", "sampling": Sampling(), "samples": 1, **changes}
-        return [r.key for r in requests(PROBLEMS, "scripted", **spec)]  # type: ignore[arg-type]
+        return [r.key for r in list_requests(PROBLEMS, "scripted", **spec)]  # type: ignore[arg-type]
 
     assert keys() == keys(sampling=Sampling(max_tokens=7))
     assert not set(keys()) & set(keys(sampling=Sampling(temperature=0.5)))
@@ -250,16 +256,16 @@ def test_a_failed_top_up_leaves_the_reply_that_was_paid_for_and_is_owed_within_t
         trace = traces(failing, log, cap=90)[0]
         assert (trace.answer, trace.finish_reason, trace.error) == ("4", "length", None)
         assert len(failing.asked) == (5 if attempt < RETRY_BUDGET else 0)
-        assert in_vain(trace.trace_id, 90, log) == "timeout: no reply"
-        assert spent_of(log.note(trace.trace_id)).completion == 30, "what it took is still told of"
+        assert read_vain_error(trace.trace_id, 90, log) == "timeout: no reply"
+        assert CallNote.unpack(log.note(trace.trace_id)).completion_tokens == 30, "what it took is still told of"
     key = next(iter(log))
     assert not has_retries(log[key])
     nothing = replying(FAILED)
     assert [t.finish_reason for t in traces(nothing, log, cap=40)] == ["length"] * 5
-    assert (nothing.asked, in_vain(key, 40, log)) == ([], None), "under the old cap there is nothing to ask for"
+    assert (nothing.asked, read_vain_error(key, 40, log)) == ([], None), "under the old cap there is nothing to ask for"
     again = replying(WHOLE)
     assert [t.finish_reason for t in traces(again, log, cap=95)] == ["stop"] * 5
-    assert (len(again.asked), in_vain(key, 95, log)) == (5, None)
+    assert (len(again.asked), read_vain_error(key, 95, log)) == (5, None)
 
 
 def test_a_longer_reply_survives_a_failed_call_under_a_smaller_cap():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lakon.core.errors import RunStopped
+from lakon.core.messages import read_prompt
 from lakon.core.protocols import Answered, Grading, Payload, Reply, Request
 from lakon.core.records import Outcome, Problem, Trace, Verdict
 from lakon.core.report_data import JudgeAccount
@@ -27,14 +28,15 @@ class Scripted:
     """A judge whose replies are a function of the answer it is shown; it remembers what it was asked."""
 
     paid = True
+    may_retry = True
     identity: object = "scripted"
 
     def __init__(self, script: Script) -> None:
         self.script, self.asked = script, list[tuple[str, int]]()
 
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None], **facts: object) -> None:
         for request in requests:
-            answer = request.prompt.partition("<answer")[2].split("\n")[1]
+            answer = read_prompt(request.messages).partition("<answer")[2].split("\n")[1]
             self.asked.append((answer, request.sample_index))
             said = self.script(answer, request.sample_index)
             if said != "silence":

@@ -14,8 +14,10 @@ from lakon.core.errors import RunStopped
 from lakon.core.protocols import LiveAuthor, Payload, Reply, Request
 from lakon.core.records import Trace
 from lakon.core.spec import Sampling
-from lakon.stages.generate.call_state import note_of, settled, spent_of
-from lakon.stages.generate.generate import generate, requests
+from lakon.stages.generate.call_note import CallNote
+from lakon.stages.generate.call_state import is_settled, write_note
+from lakon.stages.generate.generate import generate_traces
+from lakon.stages.generate.requests import list_requests
 
 RIGHT_AT = dict(zip((p.problem_id for p in PROBLEMS), (0, 1, 2, 3, 9), strict=True))
 """The sample at which each problem's reply is right; four are drawn at most."""
@@ -32,7 +34,9 @@ def is_right(replies: Sequence[tuple[Request, Reply]]) -> list[bool]:
 class Live(Scripted):
     """Answers in a random order, as a server does."""
 
-    def ask_live(self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None]) -> None:
+    def ask_live(
+        self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None], **facts: object
+    ) -> None:
         rng, flying = random.Random(3), list[Request]()
         while (known := more()) is not None or flying:
             flying += known or []
@@ -43,10 +47,10 @@ class Live(Scripted):
 def traces(
     author: Scripted, log: Log, correct: Callable[[Sequence[tuple[Request, Reply]]], list[bool]] = is_right
 ) -> list[Trace]:
-    asked = requests(PROBLEMS, "scripted", template="{problem}", sampling=Sampling(max_tokens=100), samples=4)
+    asked = list_requests(PROBLEMS, "scripted", template="{problem}", sampling=Sampling(max_tokens=100), samples=4)
     author.asked.clear()
     return list(
-        generate(
+        generate_traces(
             asked,
             author,
             label="a",
@@ -103,14 +107,20 @@ def test_an_error_is_not_a_correct_sample_and_the_next_one_is_drawn():
 
 
 def test_a_note_tells_tokens_of_all_attempts_and_whether_the_reply_is_whole():
-    asked = requests(PROBLEMS[:1], "x", template="{problem}", sampling=Sampling(max_tokens=100), samples=1)[0]
-    cut = note_of(Reply(answer="", finish_reason="length", prompt_tokens=10, completion_tokens=50))
-    assert (spent_of(cut), settled(cut, asked)) == ((10, 50), False)
-    whole = note_of(Reply(answer="a", finish_reason="stop", prompt_tokens=10, completion_tokens=80))
-    assert (spent_of(whole), settled(whole, asked)) == ((10, 80), True)
-    topped = note_of(Reply(answer="a", finish_reason="stop", prompt_tokens=10, completion_tokens=80), cut)
-    assert spent_of(topped) == (20, 130)
-    assert not settled(topped, asked), "its tokens are of two attempts: whether it is within the cap must be read"
-    assert not settled(note_of(Reply(error="no")), asked)
-    assert not settled(None, asked)
-    assert spent_of(note_of(Reply(answer="a", completion_tokens=2**40))).completion == 2**32 - 1
+    asked = list_requests(PROBLEMS[:1], "x", template="{problem}", sampling=Sampling(max_tokens=100), samples=1)[0]
+    cut = write_note(Reply(answer="", finish_reason="length", prompt_tokens=10, completion_tokens=50))
+    assert (CallNote.unpack(cut).spent, is_settled(CallNote.unpack(cut), asked)) == ((10, 50), False)
+    whole = write_note(Reply(answer="a", finish_reason="stop", prompt_tokens=10, completion_tokens=80))
+    assert (CallNote.unpack(whole).spent, is_settled(CallNote.unpack(whole), asked)) == ((10, 80), True)
+    topped = write_note(Reply(answer="a", finish_reason="stop", prompt_tokens=10, completion_tokens=80), cut)
+    assert CallNote.unpack(topped).spent == (20, 130)
+    assert not is_settled(CallNote.unpack(topped), asked), (
+        "its tokens are of two attempts: whether it is within the cap must be read"
+    )
+    assert not is_settled(CallNote.unpack(write_note(Reply(error="no"))), asked)
+    assert not is_settled(CallNote.unpack(None), asked)
+    assert (cut, whole, topped) == (10 << 32 | 50, 1 << 63 | 10 << 32 | 80, 1 << 63 | 20 << 32 | 130), "as on disks"
+    vain = write_note(Reply(error="no", prompt_tokens=1), whole, in_vain=True)
+    assert CallNote.unpack(vain) == CallNote(True, True, 11, 80)
+    assert vain == 3 << 62 | 11 << 32 | 80
+    assert CallNote.unpack(write_note(Reply(answer="a", completion_tokens=2**40))).completion_tokens == 2**32 - 1

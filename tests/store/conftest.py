@@ -38,7 +38,7 @@ class Diary:
     def failed(self, step: Step, error: BaseException) -> None:
         self.events.append(("failed", step.name))
 
-    def left(self, step: str, why: str) -> None:
+    def retry_skipped(self, step: str, why: str) -> None:
         self.events.append(("left", step))
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 
 from lakon.core.errors import StoreError
+from lakon.store import filesystem
+from lakon.store.filesystem import write_at
 from lakon.store.ledger import ledger as ledger_module
 from lakon.store.ledger import writer as ledger_writer
 from lakon.store.ledger.ledger import MAGIC, Ledger
-from lakon.store.ledger.writer import write_at
-from lakon.store.locks import WriterLock
+from lakon.store.locks import take_lock
 
 
 def key(i: int) -> str:
@@ -115,7 +116,7 @@ def test_a_crash_while_compacting_keeps_the_old_file(tmp_path: Path, monkeypatch
     path = tmp_path / "calls.ledger"
     fill(path, 5)
     with Ledger.open(path) as ledger, monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "write_at", _full_disk)
+        patch.setattr(filesystem, "write_at", _full_disk)
         with pytest.raises(StoreError):
             ledger.compact()
         patch.undo()
@@ -142,7 +143,7 @@ def test_a_disk_that_fails_while_compacting_costs_no_reply_and_no_file(
     before = open_files()
     with contextlib.suppress(StoreError), Ledger.open(path) as ledger:
         with monkeypatch.context() as patch:
-            patch.setattr(*((Path, "replace") if failing == "replace" else (ledger_module, "_sync_folder")), fault)
+            patch.setattr(*((Path, "replace") if failing == "replace" else (filesystem, "sync_folder")), fault)
             with pytest.raises(StoreError, match="Input/output error"):
                 ledger.compact()
         assert ledger.get(key(4)) == payload(4)
@@ -341,15 +342,15 @@ def test_a_forked_worker_does_not_keep_the_lock_alive(tmp_path: Path) -> None:
         running.set()
         gate.wait(20)
 
-    lock = WriterLock.take(tmp_path / "calls.lock", "the ledger")
+    lock = take_lock(tmp_path / "calls.lock", "the ledger")
     worker = fork.Process(target=work)
     worker.start()
     try:
         assert running.wait(10)
         with pytest.raises(StoreError, match=str(os.getpid())):
-            WriterLock.take(tmp_path / "calls.lock", "the ledger")
+            take_lock(tmp_path / "calls.lock", "the ledger")
         lock.forget()  # as when this process is killed: nothing is unlocked by hand
-        WriterLock.take(tmp_path / "calls.lock", "the ledger").release()
+        take_lock(tmp_path / "calls.lock", "the ledger").release()
     finally:
         gate.set()
         worker.join()

@@ -15,7 +15,7 @@ from lakon.core.errors import AuthorError, BudgetSpent, InputError, LakonError, 
 from lakon.core.records import Problem
 from lakon.core.spec import Spec
 from lakon.store.artifacts import MANIFEST, Store, read_artifact
-from lakon.store.runner import IN_PROCESS, inspect, run
+from lakon.store.runner import IN_PROCESS_AT_ONCE, inspect, run
 from lakon.store.step import Step, StepContext
 
 
@@ -141,14 +141,14 @@ def test_independent_steps_run_side_by_side(store: Store, diary):
 def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: Store, diary):
     counting, crowd = threading.Lock(), list[int]()
     running = 0
-    beside, third = threading.Barrier(IN_PROCESS + 1, timeout=30), threading.Event()
+    beside, third = threading.Barrier(IN_PROCESS_AT_ONCE + 1, timeout=30), threading.Event()
 
     def on_tables(ctx: StepContext[Named, None]) -> None:
         nonlocal running
         with counting:
             running += 1
             crowd.append(running)
-            last = len(crowd) > IN_PROCESS
+            last = len(crowd) > IN_PROCESS_AT_ONCE
         if last:
             third.set()
         else:
@@ -162,10 +162,10 @@ def test_two_steps_on_tables_run_side_by_side_and_all_others_beside_them(store: 
         assert third.wait(30), "a place that is free again is taken while others run"
         ctx.out.write_text("text", "")
 
-    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, in_process=True) for i in range(IN_PROCESS + 2)]
+    many = [step(f"table{i}", {"text": str(i)}, body=on_tables, in_process=True) for i in range(IN_PROCESS_AT_ONCE + 2)]
     done = run(store, [*many, step("asked", body=elsewhere)], diary)
-    assert len(done.executed) == IN_PROCESS + 3
-    assert max(crowd) == IN_PROCESS
+    assert len(done.executed) == IN_PROCESS_AT_ONCE + 3
+    assert max(crowd) == IN_PROCESS_AT_ONCE
 
 
 def test_a_failing_step_keeps_what_had_finished_and_is_owed_again(store: Store, diary):

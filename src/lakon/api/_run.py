@@ -86,7 +86,7 @@ def run(
         left = left_alone(graph, states, resources, place) if mode == "cached" else {}
         with interruptible(resources, watch), watch:
             for step, why in left.items():
-                watch.left(step, why)
+                watch.retry_skipped(step, why)
             result = run_steps(
                 place,
                 targets,
@@ -94,7 +94,7 @@ def run(
                 resources=resources,
                 mode=mode,
                 forced=frozenset(steps),
-                left=frozenset(left),
+                skip_retry=frozenset(left),
                 stop=stop,
             )
     return _summary(loaded, result, graph.report, len(states), place, Path(reports))

@@ -1,4 +1,4 @@
-"""How a problem becomes a prompt and a trace becomes a completion: one format for training and for sampling.
+"""How messages become a prompt and a trace becomes a completion: one format for training and for sampling.
 
 Invariant: the rendered prompt already holds every special token it needs, so both sides tokenise it with
 `add_special_tokens=False` (`encode_prompt`), and what a student is trained on is what it is asked with.
@@ -6,30 +6,26 @@ Invariant: the rendered prompt already holds every special token it needs, so bo
 
 from typing import Any
 
+from lakon.core.messages import Messages
+
 OPEN, CLOSE = "<think>", "</think>"
 DEFAULT_PROMPT = "{prompt}\n"
 """The format for a base model whose tokenizer brings no chat template: the problem, then a new line."""
 
 
-def render_prompt(tokenizer: Any, prompt: str, system: str = "") -> str:
-    """The text a model is asked with: by the tokenizer's own chat template, or else `DEFAULT_PROMPT`, with the system
-    message on a line of its own before it.
+def render_prompt(tokenizer: Any, messages: Messages) -> str:
+    """The text a model is asked with: by the tokenizer's own chat template, or else `DEFAULT_PROMPT`, with each message
+    on a line of its own.
     """
     if getattr(tokenizer, "chat_template", None):
-        turns = messages(prompt, system=system)
+        turns = [message._asdict() for message in messages]
         return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    return _bos(tokenizer) + DEFAULT_PROMPT.format(prompt=f"{system}\n{prompt}" if system else prompt)
+    return _bos(tokenizer) + DEFAULT_PROMPT.format(prompt="\n".join(message.content for message in messages))
 
 
-def messages(prompt: str, *, system: str = "") -> list[dict[str, str]]:
-    """The conversation up to the model's turn."""
-    told = [{"role": "system", "content": system}] if system else []
-    return [*told, {"role": "user", "content": prompt}]
-
-
-def encode_prompt(tokenizer: Any, prompt: str, system: str = "") -> list[int]:
+def encode_prompt(tokenizer: Any, messages: Messages) -> list[int]:
     """The tokens of the rendered prompt, without special tokens beyond those the rendering wrote."""
-    return tokenizer(render_prompt(tokenizer, prompt, system), add_special_tokens=False)["input_ids"]
+    return tokenizer(render_prompt(tokenizer, messages), add_special_tokens=False)["input_ids"]
 
 
 def render_completion(reasoning: str, answer: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
+from lakon.core.messages import Messages
 from lakon.core.records import ExampleLengths, Loss, Outcome
 
 S = TypeVar("S")
@@ -18,17 +19,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One thing to ask an author: a prompt and which sample of it this is."""
+    """One thing to ask an author: a conversation and which sample of it this is."""
 
     key: str
     """The call's key: problem, author, template, sampling and sample index, but not the token cap."""
     problem_id: str
-    prompt: str
+    messages: Messages
+    """All that the author is shown."""
     sample_index: int
     seed: int
     max_tokens: int
-    system: str = ""
-    """What stands before the prompt as a system message, for authors that a study shows one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,25 @@ class Author(Reader, Protocol):
         """Whether a reply costs money or GPU time, so that each goes through the ledger."""
         ...
 
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+    @property
+    def may_retry(self) -> bool:
+        """Whether a call that failed may do better next time: a server's may, a function fails the same way again."""
+        ...
+
+    def ask(
+        self,
+        requests: Sequence[Request],
+        put: Callable[[str, Payload], None],
+        *,
+        all_requests: Sequence[Request] | None = None,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """Ask every request and hand each raw response to `put(key, payload)` as soon as it is there.
 
-        A request that fails puts a payload with an `error`; raising is for faults of the whole (`AuthorError`).
+        `all_requests` are those of the whole step, answered ones included, for authors that plan over all of them;
+        unless given, `requests` are all. `has_answered` says whether an earlier run had replies from this author, so
+        that a refusal now is about its row. A request that fails puts a payload with an `error`; raising is for faults
+        of the whole (`AuthorError`).
         """
         ...
 
@@ -87,7 +102,13 @@ class Author(Reader, Protocol):
 class LiveAuthor(Author, Protocol):
     """An author that can be given requests while it works on others."""
 
-    def ask_live(self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None]) -> None:
+    def ask_live(
+        self,
+        more: Callable[[], list[Request] | None],
+        put: Callable[[str, Payload], None],
+        *,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """As `ask`, with requests from `more()`: those that may be asked now, an empty list when some will become
         known without a reply, None when only a reply that is still to come can bring more."""
         ...
@@ -118,6 +139,10 @@ class CallLog(Protocol):
 
     def __contains__(self, key: str, /) -> bool:
         """Whether there is a payload under `key`, as far as that is known without reading it."""
+        ...
+
+    def keys(self) -> Iterable[str]:
+        """The keys of all calls that have a payload."""
         ...
 
     def get(self, key: str) -> Payload | None:
@@ -263,7 +288,7 @@ class Engine(Protocol):
 
     @property
     def threads(self) -> int:
-        """How many threads a call may use."""
+        """How many threads a call may use for its arithmetic."""
         ...
 
     def map(self, function: Callable[[S], T], batches: Iterable[S]) -> Iterator[T]:
@@ -272,6 +297,14 @@ class Engine(Protocol):
 
     def call(self, function: Callable[..., T], *args: object, on_event: Callable[[object], None] | None = None) -> T:
         """One call in a worker; it may report events, which arrive in this process."""
+        ...
+
+    def stop(self) -> None:
+        """End all workers now; calls under way raise `RunStopped`."""
+        ...
+
+    def close(self) -> None:
+        """End the workers when they are idle."""
         ...
 
 

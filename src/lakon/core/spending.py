@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from lakon.core.messages import Messages
 from lakon.core.score_text import money
 
 PROMPT_BYTES_PER_TOKEN = 2
 """No tokenizer in use gives more than a token for every two bytes of ordinary prompts: a bound, not an estimate."""
 TEMPLATE_TOKENS = 64
-"""What a chat template adds to a prompt."""
+"""What a chat template adds to a conversation."""
 
 
 class Spent(NamedTuple):
@@ -125,9 +126,10 @@ class Account:
         """File what earlier runs spent on this author's calls."""
         self.budget.add(spent, self.rate.cost(spent))
 
-    def admit(self, prompt: str, max_tokens: int) -> tuple[Admission, Spent]:
-        """Hold room for a request; what is held is to be given to `settle`."""
-        most = Spent(TEMPLATE_TOKENS + len(prompt.encode(errors="replace")) // PROMPT_BYTES_PER_TOKEN, max_tokens)
+    def admit(self, messages: Messages, max_tokens: int) -> tuple[Admission, Spent]:
+        """Hold room for a request, all of its messages counted; what is held is to be given to `settle`."""
+        n_bytes = sum(len(message.content.encode(errors="replace")) for message in messages)
+        most = Spent(TEMPLATE_TOKENS + n_bytes // PROMPT_BYTES_PER_TOKEN, max_tokens)
         return self.budget.admit(most, self.rate.cost(most)), most
 
     def settle(self, held: Spent, used: Spent | None) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lakon.backends.chat_format import encode_prompt, render_completion, split_completion
+from lakon.core.messages import build_messages
 from lakon.miniature.problems import WordProblem, generate
 from lakon.miniature.student import build_model, build_tokenizer
 from lakon.miniature.teachers import PROCEDURES
@@ -102,7 +103,7 @@ def _encode(tokenizer: Any, problems: list[WordProblem], lines: list[str], seed:
     for problem in problems:
         completion = render_completion(*PROCEDURES["verbose"](problem.prompt, rng, 0.0))
         ids = tokenizer(completion, add_special_tokens=False)["input_ids"]
-        rows.append([*encode_prompt(tokenizer, problem.prompt), *ids, tokenizer.eos_token_id])
+        rows.append([*encode_prompt(tokenizer, build_messages(problem.prompt)), *ids, tokenizer.eos_token_id])
     rows.extend([*ids, tokenizer.eos_token_id] for ids in tokenizer(lines, add_special_tokens=False)["input_ids"])
     return rows
 
@@ -184,7 +185,7 @@ def _measure(base: Path, *, n_problems: int = 64, n_samples: int = 8) -> dict[st
     asked = [problem for problem in problems for _ in range(n_samples)]
     sampled = sample(
         load(str(base)),
-        [problem.prompt for problem in asked],
+        [build_messages(problem.prompt) for problem in asked],
         list(range(len(asked))),
         temperature=0.6,
         top_p=0.95,

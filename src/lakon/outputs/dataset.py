@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakon.backends import chat_format as chat
 from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.errors import InputError
+from lakon.core.messages import build_messages
 from lakon.core.records import Example, ExampleLengths, ProblemOrigin
 from lakon.stages.generate.specs import Teacher
 from lakon.stages.problems.presets import PRESETS
@@ -114,7 +114,7 @@ def _batched(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def row(example: Example, occurrence: int) -> dict[str, Any]:
     """One example as the conversation that the student is trained on."""
-    turns = chat.messages(example.prompt, system=example.system)
+    turns = [message._asdict() for message in build_messages(example.prompt, example.system)]
     return {
         "messages": [*turns, {"role": "assistant", "content": example.completion}],
         "problem_id": example.problem_id,

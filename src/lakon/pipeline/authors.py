@@ -33,7 +33,7 @@ from lakon.study.schema import Endpoint
 if TYPE_CHECKING:
     from lakon.backends.endpoint.author import EndpointAuthor
     from lakon.backends.endpoint.connection import AskProgress
-    from lakon.backends.endpoint.shared import Seat, SharedEndpoint
+    from lakon.backends.endpoint.shared import SharedEndpoint, StepEndpoint
 
 PROCEDURES = {
     "verbose": "lakon.miniature.teachers:verbose",
@@ -126,7 +126,6 @@ class Authors:
             urls=endpoint.urls,
             api_key=key,
             sampling=teacher.sampling.identity(),
-            system=teacher.system,
             api=teacher.api,
             stream=endpoint.stream,
             concurrency=endpoint.concurrency,
@@ -142,17 +141,14 @@ class Authors:
             on_progress=functools.partial(_show, progress) if progress else None,
         )
 
-    def seat(self, name: str, teacher: EndpointTeacher, progress: Progress, *, answered: Callable[[], bool]) -> Seat:
-        """An endpoint that other steps of this run ask at the same time; `answered` says whether an earlier run had
-        replies from it, and is not called once this one has."""
+    def share_endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress) -> StepEndpoint:
+        """An endpoint that other steps of this run ask at the same time."""
         from lakon.backends.endpoint.shared import SharedEndpoint
 
         with self._lock:
             if (shared := self._shared.get(name)) is None:
                 shared = self._shared[name] = SharedEndpoint(self.endpoint(name, teacher, None))
-        if not shared.author.answered and answered():
-            shared.author.answered = True
-        return shared.seat(functools.partial(_show, progress))
+        return shared.join(functools.partial(_show, progress))
 
     def faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:
         """What would keep these of the endpoints from working, found without a paid request."""

@@ -14,8 +14,8 @@ from lakon.core.digest import digest
 from lakon.core.protocols import Payload, Reply
 from lakon.core.records import Problem, TraceCounts
 from lakon.core.spending import NOTHING, Spent
-from lakon.stages.generate.call_state import is_owed, spent_of, spent_on_keys
-from lakon.stages.generate.generate import requests
+from lakon.stages.generate.call_note import CallNote
+from lakon.stages.generate.call_state import is_owed, sum_spent_of_keys
 from lakon.store.artifacts import Artifact, Store
 from lakon.store.facts import JudgedFacts
 from lakon.store.ledger.ledger import Ledger
@@ -38,7 +38,14 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
     teacher = study.served[name]
     who = teacher.identity()
-    asked = requests(problems, who, template=teacher.template, sampling=teacher.draws, samples=teacher.samples)
+    asked = list_requests(
+        problems,
+        who,
+        template=teacher.template,
+        sampling=teacher.draws,
+        samples=teacher.samples,
+        system=teacher.system_message,
+    )
     path = store.ledger_path(name, digest(who))
     if not path.exists():
         return Kept(len(asked), ())
@@ -47,7 +54,7 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
         lost = ledger.lost_among([request.key for request in asked])
-    answers = tuple(took for note in notes if (took := spent_of(note)).completion)
+    answers = tuple(took for note in notes if (took := CallNote.unpack(note).spent).completion)
     return Kept(len(owed), answers, lost)
 
 
@@ -79,7 +86,7 @@ def _in_ledger(path: Path) -> Spent:
     if not path.exists():
         return NOTHING
     with Ledger.open(path, create=False, readonly=True) as ledger:
-        return spent_on_keys((*ledger.keys(), *ledger.lost()), ledger)
+        return sum_spent_of_keys((*ledger.keys(), *ledger.lost()), ledger)
 
 
 class _Reader:

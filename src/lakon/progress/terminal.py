@@ -70,7 +70,7 @@ class Watch:
         """A step failed; the error itself is reported once, at the end."""
         self._say(f"failed {step.name}: {type(error).__name__}")
 
-    def left(self, step: str, why: str) -> None:
+    def retry_skipped(self, step: str, why: str) -> None:
         """Failed rows of a finished step are not asked again now."""
         self._say(f"left   {step}: its failed rows are not asked again now: {why}")
 

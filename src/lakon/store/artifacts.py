@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +17,9 @@ from typing import Any, TypeVar, cast
 
 from lakon.core.digest import KEY_CHARS, digest, file_digest
 from lakon.core.errors import StoreError
+from lakon.core.storage import WriterLock
+from lakon.store import filesystem
+from lakon.store.locks import take_lock
 from lakon.store.tables import read_shard, write_table
 
 R = TypeVar("R")
@@ -95,13 +96,13 @@ class ArtifactWriter:
 
     def read(self, table: str, record: type[R]) -> Iterator[R]:
         """The rows of a table that this step has written already, in order: a second look without holding them."""
-        for path in sorted(self.folder.glob(f"{table}-*.parquet")):
+        for path in filesystem.find_paths(self.folder, f"{table}-*.parquet"):
             yield from read_shard(path, record)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one text file."""
         path = self.folder / name
-        path.write_text(text, encoding="utf-8")
+        filesystem.write_text(path, text)
         return path
 
     def commit(
@@ -123,11 +124,8 @@ class ArtifactWriter:
             content=content,
             facts=self.facts,
         )
-        path = self.folder / MANIFEST
-        with path.open("w", encoding="utf-8") as file:
-            json.dump(asdict(manifest), file, indent=1, sort_keys=True, default=str)
-            file.flush()
-            os.fsync(file.fileno())
+        text = json.dumps(asdict(manifest), indent=1, sort_keys=True, default=str)
+        filesystem.write_text(self.folder / MANIFEST, text, durable=True)
         # Read back, so that a step sees the same artifact, down to the order of its facts, whoever ran before it.
         made = read_artifact(self.folder)
         assert made is not None
@@ -146,7 +144,7 @@ class _Counted:
 
 
 class Store:
-    """All artifacts and ledgers below one folder."""
+    """All artifacts and ledgers below one folder; implements `core.storage.ArtifactStore`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -160,7 +158,7 @@ class Store:
         direct = read_artifact(self.folder(stage, label, key))
         if direct is not None and direct.manifest.key == key:
             return direct
-        for folder in sorted((self.root / stage).glob(f"*-{key[:KEY_CHARS]}")):
+        for folder in filesystem.find_paths(self.root / stage, f"*-{key[:KEY_CHARS]}"):
             artifact = read_artifact(folder)
             if artifact is not None and artifact.manifest.key == key:
                 return artifact
@@ -176,33 +174,38 @@ class Store:
         folder, other = places if read_artifact(places[0]) is None else places[::-1]
         remove(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            filesystem.make_folder(folder)
         except OSError as error:
             raise unwritable(self.root, error) from error
         return ArtifactWriter(folder, other)
 
     def artifacts(self) -> Iterator[Artifact]:
         """Every committed artifact."""
-        for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
+        for path in filesystem.find_paths(self.root, f"*/*/{MANIFEST}"):
             artifact = read_artifact(path.parent)
             if artifact is not None:
                 yield artifact
 
     def earlier(self, stage: str, label: str, but: Path) -> list[Artifact]:
         """Committed artifacts of a stage and label other than the one in the folder `but`, the newest first."""
-        found = [read_artifact(path.parent) for path in self.root.glob(f"{stage}/{glob.escape(label)}*-*/{MANIFEST}")]
-        kept = [a for a in found if a is not None and a.manifest.label == label and a.folder != but]
-        return sorted(kept, key=lambda a: (a.folder / MANIFEST).stat().st_mtime, reverse=True)
+        manifests = filesystem.find_paths(self.root, f"{stage}/{glob.escape(label)}*-*/{MANIFEST}")
+        artifacts = [read_artifact(path.parent) for path in manifests]
+        others = [a for a in artifacts if a is not None and a.manifest.label == label and a.folder != but]
+        return sorted(others, key=lambda a: filesystem.modified_at(a.folder / MANIFEST), reverse=True)
 
     def torn(self) -> Iterator[Path]:
         """Folders that an interrupted step left without a readable manifest: named as artifacts are, and no others.
 
         An artifact of another schema is not torn: another version of Lakon may still read it.
         """
-        for folder in sorted(self.root.glob("*/*-*")):
+        for folder in filesystem.find_paths(self.root, "*/*-*"):
             named = _ARTIFACT.fullmatch(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
             if named and read_artifact(folder) is None and not _of_another_schema(folder):
                 yield folder
+
+    def lock(self) -> WriterLock:
+        """The right to write here. Raises `StoreError` naming who has it."""
+        return take_lock(self.root / "run.lock", f"the store {self.root}")
 
     def ledger_path(self, author: str, identity: str) -> Path:
         """The ledger of one author: readable label, then its identity's digest."""
@@ -216,7 +219,7 @@ _ARTIFACT = re.compile(rf".+-[0-9a-f]{{{KEY_CHARS}}}")
 
 def _of_another_schema(folder: Path) -> bool:
     try:
-        raw: object = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw: object = json.loads(filesystem.read_text(folder / MANIFEST))
     except (OSError, ValueError):
         return False
     return isinstance(raw, dict) and cast("dict[str, object]", raw).get("schema") != SCHEMA
@@ -225,7 +228,7 @@ def _of_another_schema(folder: Path) -> bool:
 def read_artifact(folder: Path) -> Artifact | None:
     """The artifact in `folder`, or None when there is no complete manifest of the current schema."""
     try:
-        raw: object = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        raw: object = json.loads(filesystem.read_text(folder / MANIFEST))
     except (OSError, ValueError):
         return None
     if not isinstance(raw, dict):
@@ -238,14 +241,14 @@ def read_artifact(folder: Path) -> Artifact | None:
         manifest = Manifest(files=files, **facts)
     except (TypeError, KeyError):
         return None
-    present = all((folder / entry.path).is_file() for entry in files)
+    present = all(filesystem.is_file(folder / entry.path) for entry in files)
     return Artifact(folder, manifest) if present else None
 
 
 def remove(folder: Path) -> None:
     """Remove an artifact, its manifest first, so that a half-removed one is not there."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    filesystem.remove_file(folder / MANIFEST)
+    filesystem.remove_folder(folder)
 
 
 def unwritable(root: Path, error: OSError) -> StoreError:
@@ -259,10 +262,9 @@ def unwritable(root: Path, error: OSError) -> StoreError:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return [path for path in filesystem.list_files(folder) if path.name != MANIFEST]
 
 
 def _entry(folder: Path, path: Path) -> FileEntry:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    return FileEntry(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=file_digest(path))
+    n_bytes = filesystem.sync_path(path)
+    return FileEntry(path=path.relative_to(folder).as_posix(), bytes=n_bytes, sha256=file_digest(path))

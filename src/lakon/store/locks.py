@@ -5,8 +5,6 @@ Invariant: the lock lives as long as the process that took it, so a killed run n
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import socket
 import time
@@ -17,51 +15,52 @@ from typing import cast
 import orjson
 
 from lakon.core.errors import StoreError
+from lakon.core.storage import WriterLock
+from lakon.store import filesystem
 
 
-class WriterLock:
-    """An exclusive `flock`, with the holder's process, host and start written into the file."""
+class FileLock:
+    """Implements `core.storage.WriterLock`: a locked file, in which the holder's process, host and start stand."""
 
-    def __init__(self, path: Path, fd: int) -> None:
-        self._path = path
+    def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
-
-    @classmethod
-    def take(cls, path: Path, what: str) -> WriterLock:
-        """The lock on `what`, or a `StoreError` that names who has it."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise _unusable(path, what, error) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _sign(fd)
-        except OSError as error:
-            holder = _holder(fd)
-            os.close(fd)
-            if error.errno in {errno.EAGAIN, errno.EACCES}:
-                raise _held(path, what, holder) from error
-            raise _unusable(path, what, error) from error
-        lock = cls(path, fd)
-        _forget_in_forks(lock)
-        return lock
 
     def release(self) -> None:
         """Give the lock back; the side file stays, since removing it could split the lock in two."""
         if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            filesystem.cut_file(self._fd, 0)
+            filesystem.unlock_file(self._fd)
             self.forget()
 
     def forget(self) -> None:
         """Close this process's handle and leave the lock to whoever else holds it."""
         if self._fd is not None:
-            os.close(self._fd)
+            filesystem.close_file(self._fd)
             self._fd = None
 
 
-def _forget_in_forks(lock: WriterLock) -> None:
+def take_lock(path: Path, what: str) -> WriterLock:
+    """The lock on `what`, or a `StoreError` that names who has it."""
+    try:
+        filesystem.make_folder(path.parent)
+        fd = filesystem.open_file(path, "write")
+    except OSError as error:
+        raise _unusable(path, what, error) from error
+    try:
+        filesystem.lock_file(fd)
+        _sign(fd)
+    except OSError as error:
+        holder = _holder(fd)
+        filesystem.close_file(fd)
+        if isinstance(error, BlockingIOError | PermissionError):  # EAGAIN, or EACCES on some systems
+            raise _held(path, what, holder) from error
+        raise _unusable(path, what, error) from error
+    lock = FileLock(fd)
+    _forget_in_forks(lock)
+    return lock
+
+
+def _forget_in_forks(lock: FileLock) -> None:
     # A forked worker shares the open file; left open there, the lock would outlive a killed parent.
     alive = weakref.ref(lock)
 
@@ -69,7 +68,8 @@ def _forget_in_forks(lock: WriterLock) -> None:
         if (held := alive()) is not None:
             held.forget()
 
-    os.register_at_fork(after_in_child=forget)
+    if hasattr(os, "register_at_fork"):  # where processes fork at all
+        os.register_at_fork(after_in_child=forget)
 
 
 def _sign(fd: int) -> None:
@@ -78,13 +78,13 @@ def _sign(fd: int) -> None:
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, orjson.dumps(holder), 0)
+    filesystem.cut_file(fd, 0)
+    filesystem.write_at(fd, orjson.dumps(holder), 0)
 
 
 def _holder(fd: int) -> dict[str, object]:
     try:
-        return cast("dict[str, object]", orjson.loads(os.pread(fd, 4096, 0)))
+        return cast("dict[str, object]", orjson.loads(filesystem.read_at(fd, 4096, 0)))
     except (OSError, orjson.JSONDecodeError):
         return {}
 

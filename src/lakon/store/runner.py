@@ -20,12 +20,11 @@ from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
 from lakon.core.protocols import Progress
 from lakon.store.artifacts import Artifact, Store, unwritable
 from lakon.store.facts import RetryFacts
-from lakon.store.locks import WriterLock
 from lakon.store.step import AnyStep, Step, StepContext, in_order, replace_leaves
 
 Mode = Literal["cached", "force", "retry"]
 SIDE_BY_SIDE = 8
-IN_PROCESS = 2
+IN_PROCESS_AT_ONCE = 2
 """Steps on tables in this process at a time: under one interpreter lock a third one saves no time, and each holds some
 batches of long texts and its ids."""
 _STORE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -42,7 +41,7 @@ class Watcher(Protocol):
 
     def failed(self, step: AnyStep, error: BaseException) -> None: ...
 
-    def left(self, step: str, why: str) -> None: ...
+    def retry_skipped(self, step: str, why: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -100,14 +99,14 @@ def run(
     resources: object = None,
     mode: Mode = "cached",
     forced: frozenset[str] = frozenset(),
-    left: frozenset[str] = frozenset(),
+    skip_retry: frozenset[str] = frozenset(),
     stop: threading.Event | None = None,
 ) -> RunResult:
     """Execute whatever is missing or owed for `targets`. Raises the first step's error after the others have stopped.
 
     `mode="force"` executes the steps named in `forced` (all when it is empty) even if they are in the store;
     `mode="retry"` executes those whose artifact records rows that ended in an error. Of the steps and stages named in
-    `left` the failed rows are left as they are, and so are those that the author or the budget refuses.
+    `skip_retry` the failed rows are left as they are, and so are those that the author or the budget refuses.
     """
     result, began = RunResult(), time.perf_counter()
     states = inspect(store, targets)
@@ -118,7 +117,7 @@ def run(
             watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
     else:
         with locked(store):
-            _Run(store, watcher, resources, mode, forced, left, stop or threading.Event(), result).walk(
+            _Run(store, watcher, resources, mode, forced, skip_retry, stop or threading.Event(), result).walk(
                 [state.step for state in states]
             )
     result.seconds = time.perf_counter() - began
@@ -128,7 +127,7 @@ def run(
 @contextlib.contextmanager
 def locked(store: Store) -> Generator[None]:
     """Hold the store: one run, or one clean-up, at a time. Raises `StoreError` naming who has it."""
-    lock = WriterLock.take(store.root / "run.lock", f"the store {store.root}")
+    lock = store.lock()
     try:
         yield
     finally:
@@ -145,13 +144,13 @@ class _Run:
         resources: object,
         mode: Mode,
         forced: frozenset[str],
-        left: frozenset[str],
+        skip_retry: frozenset[str],
         stop: threading.Event,
         result: RunResult,
     ) -> None:
         self._store, self._watcher, self._result = store, watcher, result
         self._resources = resources
-        self._mode, self._forced, self._left, self._stop = mode, forced, left, stop
+        self._mode, self._forced, self._skip_retry, self._stop = mode, forced, skip_retry, stop
         self._running: dict[Future[Artifact], tuple[AnyStep, str, float]] = {}
         self._owing: dict[AnyStep, Artifact] = {}
         """What steps that ask failed rows again had made before."""
@@ -193,7 +192,7 @@ class _Run:
             self._result.artifacts[step] = artifact
             self._watcher.finished(step, artifact, cached=True, seconds=0.0)
             return True
-        if step.in_process and sum(other.in_process for other, _, _ in self._running.values()) >= IN_PROCESS:
+        if step.in_process and sum(other.in_process for other, _, _ in self._running.values()) >= IN_PROCESS_AT_ONCE:
             return False
         if artifact is not None and self._mode == "cached":
             self._owing[step] = artifact
@@ -205,7 +204,7 @@ class _Run:
     def _again(self, step: AnyStep, artifact: Artifact) -> bool:
         if self._mode == "force":
             return not self._forced or step.name in self._forced or step.stage in self._forced
-        if _owes_rows(artifact) and not {step.name, step.stage} & self._left:
+        if _owes_rows(artifact) and not {step.name, step.stage} & self._skip_retry:
             return True
         return self._mode == "retry" and RetryFacts.of(artifact.manifest).errors > 0
 
@@ -262,7 +261,7 @@ class _Run:
         if before is None:
             return False
         self._result.artifacts[step] = before
-        self._watcher.left(step.name, error.fault.found)
+        self._watcher.retry_skipped(step.name, error.fault.found)
         self._watcher.finished(step, before, cached=True, seconds=0.0)
         return True
 

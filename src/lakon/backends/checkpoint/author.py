@@ -33,6 +33,7 @@ class CheckpointAuthor:
     """Samples a causal model; its identity is the checkpoint's content, the template and the seed."""
 
     paid = True
+    may_retry = False
 
     def __init__(
         self,
@@ -51,16 +52,18 @@ class CheckpointAuthor:
         self._checkpoint, self._engine, self._stop = checkpoint, engine, stop
         self._sampling = (temperature, top_p, top_k)
         self._batch_size, self._threads = batch_size, threads
-        self._all: Sequence[Request] = ()
 
-    def plan(self, requests: Sequence[Request]) -> None:
-        """Fix the batches over all requests of the step, so that they do not depend on what is owed."""
-        self._all = requests
-
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
-        """Sample every batch that holds an owed request, and keep what was owed."""
+    def ask(
+        self,
+        requests: Sequence[Request],
+        put: Callable[[str, Payload], None],
+        *,
+        all_requests: Sequence[Request] | None = None,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
+        """Sample every batch of `all_requests` that holds an owed request, and keep what was owed."""
         owed = {request.key for request in requests}
-        batches = [b for b in self._batches(self._all or requests) if any(r.key in owed for r in b.requests)]
+        batches = [b for b in self._batches(all_requests or requests) if any(r.key in owed for r in b.requests)]
         for replies in self._engine.map(sample_batch, self._until_stopped(batches)):
             for key, payload in replies:
                 if key in owed:
@@ -96,7 +99,7 @@ class CheckpointAuthor:
         temperature, top_p, top_k = self._sampling
         out: list[Batch] = []
         for index in sorted(by_index):
-            ordered = sorted(by_index[index], key=lambda r: (-len(r.prompt), r.key))
+            ordered = sorted(by_index[index], key=lambda r: (-_count_chars(r), r.key))
             for start in range(0, len(ordered), self._batch_size):
                 out.append(
                     Batch(
@@ -109,6 +112,10 @@ class CheckpointAuthor:
                     )
                 )
         return out
+
+
+def _count_chars(request: Request) -> int:
+    return sum(len(message.content) for message in request.messages)
 
 
 def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
@@ -127,9 +134,8 @@ def sample_batch(batch: Batch) -> list[tuple[str, Payload]]:
         ) from error
     replies = sample(
         model,
-        [r.prompt for r in batch.requests],
+        [r.messages for r in batch.requests],
         [r.seed for r in batch.requests],
-        system=batch.requests[0].system,
         temperature=batch.temperature,
         top_p=batch.top_p,
         top_k=batch.top_k,

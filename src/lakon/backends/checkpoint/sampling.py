@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lakon.backends.chat_format import encode_prompt
+from lakon.core.messages import Messages
 
 _KEPT_MODELS = 2
 _DROP_AT = 0.75
@@ -65,53 +66,54 @@ def load(checkpoint: str, threads: int = 1) -> Model:
 
 def sample(
     model: Model,
-    prompts: Sequence[str],
+    conversations: Sequence[Messages],
     seeds: Sequence[int],
     *,
     temperature: float,
     top_p: float,
     top_k: int | None = None,
     max_tokens: int,
-    system: str = "",
 ) -> list[Sampled]:
-    """One reply for each prompt and its seed, all in one batch; temperature 0 takes the likeliest token.
+    """One reply for each conversation and its seed, all in one batch; temperature 0 takes the likeliest token.
 
     Raises ValueError when the two lists differ in length.
     """
     import torch
 
-    if len(prompts) != len(seeds):
-        raise ValueError(f"found {len(prompts)} prompts and {len(seeds)} seeds, expected one seed for each prompt")
-    if not prompts:
+    n_rows = len(conversations)
+    if n_rows != len(seeds):
+        raise ValueError(
+            f"found {n_rows} conversations and {len(seeds)} seeds, expected one seed for each conversation"
+        )
+    if not conversations:
         return []
     torch.set_num_threads(model.threads)
-    encoded = {prompt: encode_prompt(model.tokenizer, prompt, system) for prompt in dict.fromkeys(prompts)}
+    encoded = {messages: encode_prompt(model.tokenizer, messages) for messages in dict.fromkeys(conversations)}
     # A prompt that fills the context is cut off before its first token; it must not cost its neighbours theirs.
-    limits = [min(max_tokens, model.context - len(encoded[prompt])) for prompt in prompts]
+    limits = [min(max_tokens, model.context - len(encoded[messages])) for messages in conversations]
     fit = [row for row, limit in enumerate(limits) if limit > 0]
-    if len(fit) < len(prompts):
+    if len(fit) < n_rows:
         part = sample(
             model,
-            [prompts[row] for row in fit],
+            [conversations[row] for row in fit],
             [seeds[row] for row in fit],
             temperature=temperature,
             top_p=top_p,
             top_k=top_k,
             max_tokens=max_tokens,
-            system=system,
         )
         found = dict(zip(fit, part, strict=True))
-        return [found.get(row, Sampled("", 0, "length")) for row in range(len(prompts))]
+        return [found.get(row, Sampled("", 0, "length")) for row in range(n_rows)]
     with torch.inference_mode():
         choose = functools.partial(_choose, temperature=temperature, top_p=top_p, top_k=top_k)
-        replies = _decode(model, encoded, prompts, seeds, choose, limits)
+        replies = _decode(model, encoded, conversations, seeds, choose, limits)
     return [_finish(model, tokens) for tokens in replies]
 
 
 def _decode(
     model: Model,
-    encoded: dict[str, list[int]],
-    prompts: Sequence[str],
+    encoded: dict[Messages, list[int]],
+    conversations: Sequence[Messages],
     seeds: Sequence[int],
     choose: Callable[[Any, list[float]], Any],
     limits: Sequence[int],
@@ -119,15 +121,15 @@ def _decode(
     """The generated tokens of each row, the end token included; at most `limits` of them."""
     import torch
 
-    place = {prompt: index for index, prompt in enumerate(encoded)}
+    place = {messages: index for index, messages in enumerate(encoded)}
     device = model.network.device
-    rows = torch.tensor([place[prompt] for prompt in prompts], device=device)
+    rows = torch.tensor([place[messages] for messages in conversations], device=device)
     logits, cache, mask, position = _prefill(model, list(encoded.values()))
     logits, mask, position = logits[rows], mask[rows], position[rows]
     _select(cache, rows)
     streams = [random.Random(seed) for seed in seeds]
-    replies: list[list[int]] = [[] for _ in prompts]
-    active = list(range(len(prompts)))
+    replies: list[list[int]] = [[] for _ in conversations]
+    active = list(range(len(conversations)))
     finished: set[int] = set()
     for step in range(max(limits)):
         uniforms = [streams[row].random() for row in active]

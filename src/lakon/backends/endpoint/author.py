@@ -47,15 +47,34 @@ class EndpointAuthor(Connection):
         """Every reply goes through the ledger."""
         return True
 
+    @property
+    def may_retry(self) -> bool:
+        """A server that failed may be well again."""
+        return True
+
     # -- the author ----------------------------------------------------------------------------------------
 
-    def ask(self, requests: Sequence[Request], put: Callable[[str, Payload], None]) -> None:
+    def ask(
+        self,
+        requests: Sequence[Request],
+        put: Callable[[str, Payload], None],
+        *,
+        all_requests: Sequence[Request] | None = None,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """Ask every request in one sliding window; returns early, without an error, once `stop` is set."""
         batches = iter([list(requests)])
-        self.ask_live(lambda: next(batches, None), put)
+        self.ask_live(lambda: next(batches, None), put, has_answered=has_answered)
 
-    def ask_live(self, more: Callable[[], list[Request] | None], put: Callable[[str, Payload], None]) -> None:
+    def ask_live(
+        self,
+        more: Callable[[], list[Request] | None],
+        put: Callable[[str, Payload], None],
+        *,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """As `ask`, with requests as they become known; see `LiveAuthor`."""
+        self.note_answered(has_answered)
         _run(RequestWindow(self, more, put).run())
 
     def parse(self, payload: Payload) -> Reply:

@@ -25,6 +25,8 @@ from lakon.core.protocols import Request
 from lakon.core.spending import Account
 
 PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+_CONVERSATION = {"chat": "messages", "responses": "input"}
+"""The field of a body in which the conversation stands."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,6 @@ class Connection:
     sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """`temperature` and `top_p` (1.0 unless said, and always sent: servers have defaults of their own),
     `top_k`, and under `extra` whatever else the body shall carry. None leaves a field out."""
-    system: str | None = None
     api: str = "chat"
     stream: bool = False
     concurrency: int = 64
@@ -76,8 +77,6 @@ class Connection:
     stop_after_errors: int = 50
     """Finished requests before the error rate can end the run."""
     send_seed: bool = False
-    answered: bool = False
-    """Whether it has answered such requests, in an earlier `ask` or an earlier run: then a refusal is about its row."""
     account: Account = field(default_factory=Account)
     """Where each request asks for room in the budget."""
     on_progress: Callable[[AskProgress], None] | None = None
@@ -93,6 +92,14 @@ class Connection:
         self._template = self._body()
         self.pace = Pace(self.requests_per_minute, self.tokens_per_minute)
         self._secrets = _spellings(self.api_key)
+        self.answered = False
+        """Whether it has answered such requests, in an earlier `ask` or an earlier run: then a refusal is about its
+        row."""
+
+    def note_answered(self, has_answered: Callable[[], bool] | None) -> None:
+        """Ask once whether an earlier run had replies from here, unless this one has had some."""
+        if not self.answered and has_answered is not None:
+            self.answered = has_answered()
 
     @property
     def path(self) -> str:
@@ -127,13 +134,14 @@ class Connection:
         body = {**self._template, self._cap: request.max_tokens}
         if self.send_seed:
             body["seed"] = request.seed
-        if self.api == "responses":
-            body["input"] = [{"role": "user", "content": request.prompt}]
-        else:
-            body["messages"] = [*self._template["messages"], {"role": "user", "content": request.prompt}]
+        messages = request.messages
+        if self.api == "responses" and messages[0].role == "system":
+            body["instructions"] = messages[0].content
+            messages = messages[1:]
+        body[_CONVERSATION[self.api]] = [message._asdict() for message in messages]
         try:
             return orjson.dumps(body)
-        except TypeError:  # a lone surrogate in the prompt
+        except TypeError:  # a lone surrogate in a message
             return json.dumps(body).encode()
 
     def _body(self) -> dict[str, Any]:
@@ -142,11 +150,8 @@ class Connection:
         body = {"model": self.model, "temperature": 1.0, "top_p": 1.0, **given, **extra}
         if self.stream:
             body["stream"] = True
-        if self.api == "responses":
-            body["instructions"] = self.system
-        else:
-            body["messages"] = [{"role": "system", "content": self.system}] if self.system else []
-            body["stream_options"] = {"include_usage": True} if self.stream else None
+            if self.api == "chat":
+                body["stream_options"] = {"include_usage": True}
         return {name: value for name, value in body.items() if value is not None}
 
     def adapted_to(self, failure: Failure) -> bool:

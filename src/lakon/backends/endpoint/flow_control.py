@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from lakon.core.messages import Messages
+
 BACKOFF_MAX_S = 60.0
 
 
@@ -142,9 +144,10 @@ class Pace:
         self._tokens = Bucket(tokens_per_minute, burst_s=5.0)
         self._mean = 1000.0
 
-    def guess(self, prompt: str, max_tokens: int) -> float:
-        """Tokens that a request will take."""
-        return len(prompt) / 4 + min(self._mean, max_tokens)
+    def guess(self, messages: Messages, max_tokens: int) -> float:
+        """Tokens that a request will take, all of its messages counted."""
+        n_chars = sum(len(message.content) for message in messages)
+        return n_chars / 4 + min(self._mean, max_tokens)
 
     def wait_s(self, tokens: float, now: float) -> float:
         """Seconds until a request of so many tokens may start."""

@@ -1,7 +1,7 @@
-"""One HTTP exchange with an OpenAI-compatible server: a usable body, or a failure with its fate.
+"""One HTTP exchange with an OpenAI-compatible server: a usable body, or a failure with its category.
 
 Invariant: `exchange` never raises for anything that a server or a network does; it returns a `Failure`. What
-its fate means for the queue is decided in `openai_ask`.
+a category means for the queue is decided in `window.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lakon.backends.endpoint.stream import read_stream
 from lakon.backends.reasoning_formats import as_mapping
 
 
-class Fate(Enum):
+class FailureCategory(Enum):
     """What a failure says, and about whom."""
 
     RETRY = "retry"
@@ -44,7 +44,7 @@ class Fate(Enum):
 class Failure(NamedTuple):
     """Why there is no usable body."""
 
-    fate: Fate
+    category: FailureCategory
     kind: str
     message: str
     status: int | None = None
@@ -62,21 +62,21 @@ class Success(NamedTuple):
     ttft_s: float | None
 
 
-FATES: dict[int, tuple[Fate, str]] = {
-    401: (Fate.WHOLE, "unauthorized"),
-    402: (Fate.WHOLE, "payment_required"),
-    403: (Fate.FORBIDDEN, "forbidden"),
-    404: (Fate.MISDIRECTED, "not_found"),
-    405: (Fate.MISDIRECTED, "not_found"),
-    408: (Fate.RETRY, "timeout"),
-    409: (Fate.RETRY, "conflict"),
-    425: (Fate.RETRY, "too_early"),
-    429: (Fate.THROTTLED, "rate_limited"),
-    501: (Fate.MISDIRECTED, "not_implemented"),
-    503: (Fate.THROTTLED, "overloaded"),
-    529: (Fate.THROTTLED, "overloaded"),
+CATEGORIES: dict[int, tuple[FailureCategory, str]] = {
+    401: (FailureCategory.WHOLE, "unauthorized"),
+    402: (FailureCategory.WHOLE, "payment_required"),
+    403: (FailureCategory.FORBIDDEN, "forbidden"),
+    404: (FailureCategory.MISDIRECTED, "not_found"),
+    405: (FailureCategory.MISDIRECTED, "not_found"),
+    408: (FailureCategory.RETRY, "timeout"),
+    409: (FailureCategory.RETRY, "conflict"),
+    425: (FailureCategory.RETRY, "too_early"),
+    429: (FailureCategory.THROTTLED, "rate_limited"),
+    501: (FailureCategory.MISDIRECTED, "not_implemented"),
+    503: (FailureCategory.THROTTLED, "overloaded"),
+    529: (FailureCategory.THROTTLED, "overloaded"),
 }
-"""HTTP status to fate and kind; what is not here goes by its hundred."""
+"""HTTP status to category and kind; what is not here goes by its hundred."""
 
 MESSAGE_CHARS = 500
 WAIT_MAX_S = 3600.0
@@ -137,7 +137,7 @@ def _judged(
         return _embedded_failure(error, mapping)
     problem = problem or _unusable(body)
     if problem:
-        return Failure(Fate.RETRY, "malformed", problem, status, body=body)
+        return Failure(FailureCategory.RETRY, "malformed", problem, status, body=body)
     return Success(mapping, round(time.monotonic() - began, 4), ttft_s)
 
 
@@ -157,15 +157,15 @@ def _unusable(body: object) -> str | None:
 
 
 def _http_failure(status: int, headers: Mapping[str, str], body: object, problem: str | None) -> Failure:
-    by_hundred = (Fate.RETRY, "server") if status >= 500 else (Fate.ROW, "bad_request")
-    fate, kind = FATES.get(status, by_hundred if status >= 400 else (Fate.MISDIRECTED, "redirect"))
+    by_hundred = (FailureCategory.RETRY, "server") if status >= 500 else (FailureCategory.ROW, "bad_request")
+    category, kind = CATEGORIES.get(status, by_hundred if status >= 400 else (FailureCategory.MISDIRECTED, "redirect"))
     message = _message(body) or problem or f"HTTP {status}"
     if kind == "redirect":
         message = f"HTTP {status} to {headers.get('Location', 'nowhere')}"
     if status == 429 and "insufficient_quota" in f"{body}":
-        fate, kind = Fate.WHOLE, "quota"
-    wait = retry_after(headers, time.time()) if fate in {Fate.THROTTLED, Fate.RETRY} else None
-    return Failure(fate, kind, message, status, wait, body, congested=fate is Fate.THROTTLED)
+        category, kind = FailureCategory.WHOLE, "quota"
+    wait = retry_after(headers, time.time()) if category in {FailureCategory.THROTTLED, FailureCategory.RETRY} else None
+    return Failure(category, kind, message, status, wait, body, congested=category is FailureCategory.THROTTLED)
 
 
 def _embedded_failure(error: object, body: Mapping[str, object]) -> Failure:
@@ -173,7 +173,7 @@ def _embedded_failure(error: object, body: Mapping[str, object]) -> Failure:
     code = as_mapping(error).get("code")
     if isinstance(code, int) and 400 <= code < 600:
         return _http_failure(code, {}, body, None)
-    return Failure(Fate.RETRY, "provider", _message(body) or "no reason was given", 200, body=body)
+    return Failure(FailureCategory.RETRY, "provider", _message(body) or "no reason was given", 200, body=body)
 
 
 def _message(body: object) -> str:
@@ -202,14 +202,14 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 def _network_failure(error: Exception, clean: Callable[[bytes], bytes]) -> Failure:
     text = clean(f"{type(error).__name__}: {error}".encode()).decode(errors="replace")[:MESSAGE_CHARS]
     if isinstance(error, aiohttp.InvalidURL):
-        return Failure(Fate.WHOLE, "url", text)
+        return Failure(FailureCategory.WHOLE, "url", text)
     if isinstance(
         error,
         (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError),
     ):
-        return Failure(Fate.UNREACHABLE, "connection", text)
+        return Failure(FailureCategory.UNREACHABLE, "connection", text)
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-        return Failure(Fate.RETRY, "timeout", "no complete reply in time", congested=True)
+        return Failure(FailureCategory.RETRY, "timeout", "no complete reply in time", congested=True)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return Failure(Fate.RETRY, "broken_off", text)
-    return Failure(Fate.RETRY, "connection", text)
+        return Failure(FailureCategory.RETRY, "broken_off", text)
+    return Failure(FailureCategory.RETRY, "connection", text)

@@ -46,7 +46,7 @@ class _Call:
 
 
 class SharedEndpoint:
-    """The window of all seats at one endpoint: its concurrency, its rates and its budget are theirs together."""
+    """The window of all steps at one endpoint: its concurrency, its rates and its budget are theirs together."""
 
     def __init__(self, author: EndpointAuthor) -> None:
         self.author = author
@@ -60,13 +60,21 @@ class SharedEndpoint:
         self._waiting: list[_Wait] = []
         self._serving = False
 
-    def seat(self, tell: Tell | None = None) -> Seat:
+    def join(self, tell: Tell | None = None) -> StepEndpoint:
         """This endpoint for one step, which is told how far it is."""
-        return Seat(self, tell)
+        return StepEndpoint(self, tell)
 
-    def ask(self, requests: Sequence[Request], put: Put, tell: Tell | None = None) -> None:
+    def ask(
+        self,
+        requests: Sequence[Request],
+        put: Put,
+        tell: Tell | None = None,
+        *,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """Return when each request has a reply, be it put by `put` or by another step's, or when the author was
         stopped; raise what ended the window before that."""
+        self.author.note_answered(has_answered)
         wait = _Wait(tell)
         with self._changed:
             for request in requests:
@@ -144,10 +152,11 @@ class SharedEndpoint:
                     wait.tell(replace(asked, in_flight=flying[wait]))
 
 
-class Seat:
+class StepEndpoint:
     """One step's side of a shared endpoint: an author like any other."""
 
     paid = True
+    may_retry = True
 
     def __init__(self, shared: SharedEndpoint, tell: Tell | None) -> None:
         self._shared, self._tell = shared, tell
@@ -157,9 +166,16 @@ class Seat:
         """Who is asked."""
         return self._shared.author.identity
 
-    def ask(self, requests: Sequence[Request], put: Put) -> None:
+    def ask(
+        self,
+        requests: Sequence[Request],
+        put: Put,
+        *,
+        all_requests: Sequence[Request] | None = None,
+        has_answered: Callable[[], bool] | None = None,
+    ) -> None:
         """See `SharedEndpoint.ask`: a reply that another step waits for as well is put by one of them."""
-        self._shared.ask(requests, put, self._tell)
+        self._shared.ask(requests, put, self._tell, has_answered=has_answered)
 
     def parse(self, payload: Payload) -> Reply:
         """One payload in the common schema; never raises."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from lakon.backends.endpoint.connection import AskProgress, Connection
 from lakon.backends.endpoint.flow_control import Route, Routes, Window, backoff_s
-from lakon.backends.endpoint.http import Failure, Fate, Success, exchange
+from lakon.backends.endpoint.http import Failure, FailureCategory, Success, exchange
 from lakon.backends.endpoint.replies import Usage, usage_of
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError
 from lakon.core.protocols import Payload, Request
@@ -35,6 +35,8 @@ THROTTLES_PER_RETRY = 4
 """A server that says "slower" is working: such answers use up a quarter of a retry each."""
 RECENT = 200
 """Finished requests over which the error rate is taken."""
+_PASSING = {FailureCategory.RETRY, FailureCategory.THROTTLED}
+"""What may pass when the same request is made again."""
 ALIKE = 3
 """First answers that must all be "not found" before the model or the path is taken to be wrong."""
 
@@ -121,7 +123,7 @@ class RequestWindow:
                 return self._retries[0][0] - now if self._retries else None
             if (route := self._routes.choose(now)) is None:
                 return self._routes.opens_in(now)
-            tokens = self._pace.guess(attempt.request.prompt, attempt.request.max_tokens)
+            tokens = self._pace.guess(attempt.request.messages, attempt.request.max_tokens)
             if (wait_s := self._pace.wait_s(tokens, now)) > 0:
                 return wait_s
             if (admission := self._admit(attempt)) is not Admission.YES:
@@ -154,8 +156,7 @@ class RequestWindow:
 
     def _admit(self, attempt: Attempt) -> Admission:
         """Hold room in the budget; without any left, the run is over once what is in flight has come home."""
-        prompt = f"{self._connection.system or ''}{attempt.request.prompt}"
-        admission, held = self._connection.account.admit(prompt, attempt.request.max_tokens)
+        admission, held = self._connection.account.admit(attempt.request.messages, attempt.request.max_tokens)
         if admission is Admission.YES:
             attempt.held = held
         elif admission is Admission.NEVER:
@@ -246,7 +247,7 @@ class RequestWindow:
 
     def _fail(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
         now = time.monotonic()
-        if failure.fate is Fate.UNREACHABLE:
+        if failure.category is FailureCategory.UNREACHABLE:
             self._unreachable(attempt, route, failure, began)
             return
         if failure.status is not None:
@@ -257,11 +258,11 @@ class RequestWindow:
             route.pause(now, failure.retry_after_s)
         if self._is_about_the_whole(failure):
             self._stop_because(failure, route)
-        elif failure.fate in {Fate.RETRY, Fate.THROTTLED} and self._requeue(attempt, failure, now):
+        elif failure.category in _PASSING and self._requeue(attempt, failure, now):
             return
         elif self._connection.adapted_to(failure):
             self._again(attempt, now)
-        elif not self._halted or failure.fate not in {Fate.RETRY, Fate.THROTTLED}:
+        elif not self._halted or failure.category not in _PASSING:
             self._give_up(attempt, failure, route)
 
     def _unreachable(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
@@ -274,7 +275,7 @@ class RequestWindow:
 
     def _requeue(self, attempt: Attempt, failure: Failure, now: float) -> bool:
         """Back into the queue, unless the retries are used up or nothing new is to be asked."""
-        throttled = failure.fate is Fate.THROTTLED
+        throttled = failure.category is FailureCategory.THROTTLED
         spent = attempt.throttles if throttled else attempt.tries
         if self._halted or spent >= self._connection.retries * (THROTTLES_PER_RETRY if throttled else 1):
             return False
@@ -298,7 +299,7 @@ class RequestWindow:
         }
         if isinstance(failure.body, dict):
             payload["body"] = failure.body
-        if failure.fate is Fate.MISDIRECTED and not self._works:
+        if failure.category is FailureCategory.MISDIRECTED and not self._works:
             self._held.append((attempt.request.key, payload))
             self._check_held(failure, route)
         else:
@@ -309,7 +310,9 @@ class RequestWindow:
     # -- faults of the whole -------------------------------------------------------------------------------
 
     def _is_about_the_whole(self, failure: Failure) -> bool:
-        return failure.fate is Fate.WHOLE or (failure.fate is Fate.FORBIDDEN and not self._works)
+        if failure.category is FailureCategory.FORBIDDEN:
+            return not self._works
+        return failure.category is FailureCategory.WHOLE
 
     @property
     def _works(self) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lakon.backends.chat_format import encode_prompt
+from lakon.core.messages import build_messages
 
 OnStep = Callable[[int, int, float, int, float], None]
 """Told the step, of how many, its loss, the trained tokens so far, and the learning rate."""
@@ -204,7 +205,7 @@ def _encode(job: TrainJob, tokenizer: Any) -> tuple[list[Row], Any, list[int]]:
         for batch in _batched(job.examples):
             taught = tokenizer([example.completion for example in batch], add_special_tokens=False)["input_ids"]
             for example, completion in zip(batch, taught, strict=True):
-                prompt = encode_prompt(tokenizer, example.prompt, example.system)
+                prompt = encode_prompt(tokenizer, build_messages(example.prompt, example.system))
                 ids = np.asarray([*prompt, *completion, tokenizer.eos_token_id], dtype=np.int32)
                 if len(ids) > job.max_length:
                     dropped.append(index)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
-from lakon.backends.checkpoint.author import CheckpointAuthor
 from lakon.core.digest import derive_seed
 from lakon.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request
 from lakon.core.records import Outcome, Problem, Trace, VerdictOutcome
@@ -22,9 +21,11 @@ from lakon.core.spending import Rate, Spent
 from lakon.domains import registry
 from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context, Inputs
-from lakon.stages.generate.call_state import has_retries, in_vain, spent_on
-from lakon.stages.generate.generate import Asking, Correct, generate, replay, requests
+from lakon.stages.generate.call_state import has_retries, read_vain_error, sum_spent
+from lakon.stages.generate.generate import generate_traces, replay_traces
+from lakon.stages.generate.requests import RequestPlan, list_requests
 from lakon.stages.generate.specs import EndpointTeacher, Teacher
+from lakon.stages.generate.until_correct import Correct
 from lakon.stages.problems.sources import ProblemSource
 from lakon.stages.verify.join import joined
 from lakon.stages.verify.verify import Verify, verify
@@ -129,13 +130,14 @@ def write_teacher_traces(ctx: Context[TeacherInputs[Artifact]], args: TeacherArg
         revision=ReadFacts.of(source.manifest).revision,
         progress=ctx.progress,
     )
-    asked = Asking(
+    asked = RequestPlan(
         problems,
         n_asked,
         author.identity,
         template=teacher.template,
         sampling=teacher.draws,
         samples=teacher.samples,
+        system=teacher.system_message,
     )
     not_asked = None if right is None else n_problems - n_asked
     if isinstance(author, ReplayingAuthor):
@@ -155,12 +157,12 @@ def _problems_right(verdicts: Artifact) -> set[str]:
 
 
 def _replayed(
-    ctx: Context[Inputs], args: TeacherArgs, author: ReplayingAuthor, asked: Asking, not_asked: int | None
+    ctx: Context[Inputs], args: TeacherArgs, author: ReplayingAuthor, asked: RequestPlan, not_asked: int | None
 ) -> Iterator[Trace]:
     """The recorded traces of `asked`; what became of the rows is noted once they have all been read."""
     counter = ctx.resources.counter(args.tokenizer)
     with _spool(ctx.out.folder) as log:
-        yield from replay(
+        yield from replay_traces(
             asked, author, label=args.author, log=log, counter=counter, progress=ctx.progress, stop=ctx.stop
         )
     unused = author.unused
@@ -185,17 +187,13 @@ def _generated(
     not_asked: int | None = None,
 ) -> Iterator[Trace]:
     """The traces of `asked`; what they took is noted once they have all been read."""
-    if isinstance(author, CheckpointAuthor):
-        author.plan(asked)
     failed: dict[str, str] = {}
     served = Counter[str]()
     counter = ctx.resources.counter(tokenizer)
     with ctx.resources.ledger(label, author.identity) if author.paid else _spool(ctx.out.folder) as ledger:
         if lost := ledger.lost_among([request.key for request in asked]):
             ctx.progress.show(lost=lost)
-        if rate is not None or hasattr(author, "answered"):
-            author.answered = spent_on(asked, ledger).completion > 0  # type: ignore[attr-defined]
-        for trace in generate(
+        for trace in generate_traces(
             asked,
             author,
             label=label,
@@ -207,15 +205,13 @@ def _generated(
             correct=correct,
             rate=rate,
         ):
-            if (error := trace.error or in_vain(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
+            if (error := trace.error or read_vain_error(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
                 failed[trace.trace_id] = error.partition(":")[0]
             if trace.served_model is not None:
                 served[trace.served_model] += 1
             yield trace
-        spent = spent_on(asked, ledger) if author.paid else Spent()
-        # What fails at an endpoint may do better next time; a function or a checkpoint fails the same way again.
-        may_retry = author.paid and not isinstance(author, CheckpointAuthor)
-        owed = sum(has_retries(ledger.get(key)) for key in failed) if may_retry else 0
+        spent = sum_spent(asked, ledger) if author.paid else Spent()
+        owed = sum(has_retries(ledger.get(key)) for key in failed) if author.may_retry else 0
     AskedFacts(
         asked=len(asked),
         not_asked=not_asked,
@@ -299,7 +295,7 @@ def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> Non
     else:
         assert args.base is not None, "a base's step names it, a student's has a checkpoint"
         author = authors.sampler(args.base, args.seed, args.sampling)
-    asked = requests(
+    asked = list_requests(
         ctx.inputs.problems.read("problems", Problem),
         author.identity,
         template=args.prompt,
@@ -340,7 +336,14 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
         right = _problems_right(ctx.inputs.asked_before)
         problems = [problem for problem in problems if problem.problem_id in right]
     author = ctx.resources.authors.endpoint(name, teacher, ctx.progress)
-    asked = requests(problems, author.identity, template=teacher.template, sampling=teacher.draws, samples=1)
+    asked = list_requests(
+        problems,
+        author.identity,
+        template=teacher.template,
+        sampling=teacher.draws,
+        samples=1,
+        system=teacher.system_message,
+    )
     rate = ctx.resources.account(name).rate
     traces = list(_generated(ctx, name, args.teacher.tokenizer, author, asked, rate=rate))
     ctx.out.write("traces", traces)

@@ -15,7 +15,6 @@ from lakon.domains.judge import VERSION as JUDGE_VERSION
 from lakon.domains.judge import LlmJury
 from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context
-from lakon.stages.generate.call_state import spent_on_keys
 from lakon.stages.verify import judge as judge_stage
 from lakon.stages.verify.changed_verdicts import moved, plain
 from lakon.stages.verify.join import joined
@@ -101,12 +100,7 @@ def _answers(ctx: Context[VerifyInputs[Artifact]]) -> Iterator[tuple[AnsweredTra
 def _judge(ctx: Context[VerifyInputs[Artifact]], spec: Judge, docket: judge_stage.Docket) -> JudgedFacts:
     teacher, resources = spec.as_teacher(), ctx.resources
     with resources.ledger(JUDGE, teacher.identity()) as ledger:
-        author = resources.authors.seat(
-            JUDGE,
-            teacher,
-            ctx.progress,
-            answered=lambda: spent_on_keys(ledger.keys(), ledger).completion > 0,
-        )
+        author = resources.authors.share_endpoint(JUDGE, teacher, ctx.progress)
         court = judge_stage.Court(
             author=author,
             jury=LlmJury(votes=spec.votes, template=spec.template),

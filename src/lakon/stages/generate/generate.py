@@ -7,11 +7,9 @@ again: what an author has answered already comes from the ledger. A failed call 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from lakon.core.digest import derive_seed, digest
 from lakon.core.errors import RunStopped
 from lakon.core.protocols import (
     ABSENT,
@@ -25,63 +23,16 @@ from lakon.core.protocols import (
     Request,
     TokenCounter,
 )
-from lakon.core.records import Problem, Trace
-from lakon.core.spec import Sampling
+from lakon.core.records import Trace
 from lakon.core.spending import Rate, Spent
-from lakon.stages.generate.call_state import is_owed, reply_to, to_keep
-from lakon.stages.generate.until_correct import Chains, Correct
+from lakon.stages.generate.call_state import any_answered, is_owed, merge_reply, read_reply
+from lakon.stages.generate.requests import RequestPlan, render_template
+from lakon.stages.generate.until_correct import Correct, SampleChains
 
 VERSION = 2
 
 
-def render(template: str, problem: Problem) -> str:
-    """The prompt for a problem. Only `{problem}` is replaced: other braces are LaTeX."""
-    return problem.prompt if template == "{problem}" else template.replace("{problem}", problem.prompt)
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Every request that a step stands for, sample 0 of all problems first; each is made when it is looked at, so that
-    a step may pass over those of two million problems. `who` says who is asked."""
-
-    problems: Callable[[], Iterable[Problem]]
-    """The problems in order, as often as they are asked for."""
-    n_problems: int
-    identity: object
-    template: str
-    sampling: Sampling
-    samples: int
-    system: str = ""
-
-    def __len__(self) -> int:
-        return self.n_problems * self.samples
-
-    def __iter__(self) -> Iterator[Request]:
-        system = [self.system] if self.system else []
-        who = digest([self.identity, self.template, self.sampling.identity(), *system])
-        for index in range(self.samples):
-            for problem in self.problems():
-                key = digest([problem.problem_id, who, index])
-                yield Request(
-                    key=key,
-                    problem_id=problem.problem_id,
-                    prompt=render(self.template, problem),
-                    sample_index=index,
-                    seed=derive_seed(key),
-                    max_tokens=self.sampling.max_tokens,
-                    system=self.system,
-                )
-
-
-def requests(
-    problems: Iterable[Problem], identity: object, *, template: str, sampling: Sampling, samples: int, system: str = ""
-) -> list[Request]:
-    """Every request that a step stands for, in a list."""
-    listed = list(problems)
-    return list(Asking(lambda: listed, len(listed), identity, template, sampling, samples, system))
-
-
-def generate(
+def generate_traces(
     asked: Sequence[Request],
     author: Author,
     *,
@@ -125,7 +76,7 @@ def _ask_all(asked: Sequence[Request], author: Author, log: CallLog, put: Put, p
     owed = [request for request in asked if is_owed(request, author, log, retry=retry)]
     progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
     if owed:
-        author.ask(owed, put)
+        author.ask(owed, put, all_requests=asked, has_answered=lambda: any_answered(log))
 
 
 def _ask_until(
@@ -138,12 +89,12 @@ def _ask_until(
         put(key, payload)
         chains.came(key)
 
-    with Chains(asked, author, log, correct, retry=retry, ended=progress.advance) as chains:
+    with SampleChains(asked, author, log, correct, retry=retry, ended=progress.advance) as chains:
         if isinstance(author, LiveAuthor):
-            author.ask_live(chains.more, keep)
+            author.ask_live(chains.more, keep, has_answered=lambda: any_answered(log))
         else:
             for batch in chains.rounds():
-                author.ask(batch, keep)
+                author.ask(batch, keep, all_requests=asked, has_answered=lambda: any_answered(log))
     return [request for request in asked if chains.is_drawn(request)]
 
 
@@ -151,7 +102,7 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     def keep(key: str, payload: Payload) -> None:
         reply = author.parse(payload)
         failed = reply.error not in (None, ABSENT)
-        payload, note = to_keep(key, payload, reply, author, log)
+        payload, note = merge_reply(key, payload, reply, author, log)
         log.put(key, payload, note=note)
         figures: dict[str, float] = {"tokens": reply.completion_tokens or 0}
         if failed:
@@ -163,8 +114,8 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
     return keep
 
 
-def replay(
-    asked: Asking,
+def replay_traces(
+    asked: RequestPlan,
     author: ReplayingAuthor,
     *,
     label: str,
@@ -180,11 +131,11 @@ def replay(
 
 
 def _replayed(
-    asked: Asking, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
+    asked: RequestPlan, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
 ) -> Iterator[tuple[Request, Reply]]:
     """What lies in the order of the requests, as most files do, goes on at once; what comes before its turn waits in
     the log."""
-    rows = author.replies((render(asked.template, problem) for problem in asked.problems()), asked.samples)
+    rows = author.replies((render_template(asked.template, problem) for problem in asked.problems()), asked.samples)
     lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
     lying = _until_stopped(lying, label, stop)
     for place, request in enumerate(asked):
@@ -220,7 +171,7 @@ def _until_stopped(
 
 
 def _reply(author: Author, log: CallLog, request: Request) -> Reply:
-    return reply_to(request, log.get(request.key) or {"error": ABSENT}, author)
+    return read_reply(request, log.get(request.key) or {"error": ABSENT}, author)
 
 
 _CHUNK = 64

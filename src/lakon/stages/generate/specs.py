@@ -46,6 +46,11 @@ class TeacherSpec(Spec):
         return Sampling()
 
     @property
+    def system_message(self) -> str:
+        """What it is told before the prompt; empty for nothing."""
+        return ""
+
+    @property
     def stops_when_correct(self) -> bool:
         """Whether a problem's samples are drawn one after the other until one is right."""
         return False
@@ -186,6 +191,11 @@ class EndpointTeacher(_Asked):
     def draws(self) -> Sampling:
         """As it is stated."""
         return self.sampling
+
+    @property
+    def system_message(self) -> str:
+        """As it is stated."""
+        return self.system or ""
 
     @property
     def asked_model(self) -> str | None:

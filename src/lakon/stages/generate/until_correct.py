@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from lakon.core.protocols import Author, CallLog, Reply, Request
-from lakon.stages.generate.call_state import is_owed, reply_to
+from lakon.stages.generate.call_state import is_owed, read_reply
 
 Correct = Callable[[Sequence[tuple[Request, Reply]]], Sequence[bool]]
 """Which of these replies are right; called from one thread at a time."""
 _AT_ONCE = 256
 
 
-class Chains:
+class SampleChains:
     """The samples of every problem in order; each is drawn only while those before it were not correct."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Chains:
             self._chains.setdefault(request.problem_id, deque()).append(request)
         self._thread = threading.Thread(target=self._grade_all, name="until-correct", daemon=True)
 
-    def __enter__(self) -> Chains:
+    def __enter__(self) -> SampleChains:
         with self._changed:
             for problem_id in list(self._chains):
                 self._advance(problem_id)
@@ -145,4 +145,4 @@ class Chains:
         return batch
 
     def _reply(self, request: Request) -> Reply:
-        return reply_to(request, self._log.get(request.key) or {"error": "lost"}, self._author)
+        return read_reply(request, self._log.get(request.key) or {"error": "lost"}, self._author)

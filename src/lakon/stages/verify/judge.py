@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 from lakon.core.columns import fingerprint
 from lakon.core.digest import derive_seed, digest
+from lakon.core.messages import build_messages
 from lakon.core.protocols import Answered, Author, CallLog, Grading, Jury, Progress, Request
 from lakon.core.records import AnsweredTrace, Outcome, Problem, Verdict
 from lakon.core.report_data import AuditCounts, JudgeAccount
 from lakon.core.spec import Sampling
 from lakon.core.spending import Rate
-from lakon.stages.generate.call_state import has_retries, in_vain
-from lakon.stages.generate.generate import generate
+from lakon.stages.generate.call_state import has_retries, read_vain_error
+from lakon.stages.generate.generate import generate_traces
 from lakon.stages.verify.judgement_columns import Judgement, Judgements, Rows
 from lakon.stages.verify.overrides import METHOD as OVERRIDE
 from lakon.stages.verify.verify import Verify, answered
@@ -207,7 +208,7 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
     asked = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
     if not asked:
         return
-    replies = generate(
+    replies = generate_traces(
         asked,
         court.author,
         label="judge",
@@ -224,7 +225,7 @@ def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) ->
             hearing.votes.append(None)
             hearing.failed.append(reply.trace_id)
             continue
-        if in_vain(reply.trace_id, court.sampling.max_tokens, court.ledger) is not None:
+        if read_vain_error(reply.trace_id, court.sampling.max_tokens, court.ledger) is not None:
             hearing.failed.append(reply.trace_id)
         hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
         hearing.prompt_tokens += reply.prompt_tokens or 0
@@ -237,7 +238,7 @@ def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Req
     return Request(
         key=key,
         problem_id=hearing.subject,
-        prompt=hearing.prompt,
+        messages=build_messages(hearing.prompt),
         sample_index=index,
         seed=derive_seed(key),
         max_tokens=sampling.max_tokens,
@@ -254,7 +255,7 @@ class _Uncounted:
 
 
 class _Part(Progress):
-    """The progress of all batches together, of which `generate` sees one at a time."""
+    """The progress of all batches together, of which `generate_traces` sees one at a time."""
 
     def __init__(self, whole: Progress, total: int) -> None:
         self._whole, self._total, self._done = whole, total, 0

@@ -8,7 +8,6 @@ ends the work. Read next: `rows.py`, one row; `resume.py`, how a second run goes
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gzip
 import itertools
 import os
@@ -27,6 +26,7 @@ from lakon.core.protocols import Answered, Progress, Verifier
 from lakon.core.records import UNGRADED
 from lakon.standalone.verify_file.resume import REMOVE, Tally, kept_rows
 from lakon.standalone.verify_file.rows import Fields, Row, check_head, dumps, row_of, verdict_of
+from lakon.store.filesystem import lock_file
 
 __all__ = ["Fields", "FileSummary", "grade_file"]
 
@@ -214,7 +214,7 @@ def _writing(target: Path, *, fresh: bool) -> Iterator[BinaryIO]:
 
 def _hold(sink: Any, target: Path) -> None:
     try:
-        fcntl.flock(sink, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_file(sink.fileno())
     except BlockingIOError as error:
         todo = "wait for it, stop it, or choose another file with --out"
         raise InputError(f"{target} is being written by another run", "one run at a time", todo) from error

@@ -12,13 +12,14 @@ headers alone, and a damaged stretch is stepped over by looking for the next goo
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
 import orjson
+
+from lakon.store.filesystem import read_at
 
 MAGIC = b"lakon-ledger-2\n"
 SYNC = b"\xf5LR\xff"
@@ -55,7 +56,7 @@ def headers(fd: int, size: int) -> Iterator[Header]:
     """Every sound header whose record ends within the file, in order; damage is stepped over."""
     offset = len(MAGIC)
     while offset + HEADER_BYTES <= size:
-        found = header(os.pread(fd, HEADER_BYTES, offset), offset)
+        found = header(read_at(fd, HEADER_BYTES, offset), offset)
         if found and found.end <= size:
             yield found
             offset = found.end
@@ -65,7 +66,7 @@ def headers(fd: int, size: int) -> Iterator[Header]:
 
 def _next_sync(fd: int, offset: int, size: int) -> int:
     while offset < size:
-        chunk = os.pread(fd, CHUNK, offset)
+        chunk = read_at(fd, CHUNK, offset)
         found = chunk.find(SYNC)
         if found >= 0:
             return offset + found
@@ -86,7 +87,7 @@ def header(front: bytes, offset: int) -> Header | None:
 
 def sound(fd: int, found: Header) -> bool:
     """Whether the body behind a header is what was written."""
-    return zlib.crc32(os.pread(fd, found.body.length, found.body.offset)) == found.crc
+    return zlib.crc32(read_at(fd, found.body.length, found.body.offset)) == found.crc
 
 
 def record(key: bytes, note: int, body: bytes) -> bytes:

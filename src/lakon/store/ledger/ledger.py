@@ -1,8 +1,8 @@
 """The ledger: every paid call's raw response, appended to one file and never edited.
 
 Invariant: what `flush` returned for survives a power cut; what a crash tore is owed again, never an error.
-The newest record of a key wins. The file's format is in `ledger_frames`.
-One process writes, guarded by `locks.WriterLock`; any number may read.
+The newest record of a key wins. The file's format is in `frames.py`.
+One process writes, guarded by `locks.take_lock`; any number may read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from lakon.core.errors import StoreError
+from lakon.core.storage import WriterLock
+from lakon.store import filesystem
 from lakon.store.ledger.frames import (
     HEADER_BYTES,
     MAGIC,
@@ -31,11 +33,11 @@ from lakon.store.ledger.frames import (
     sound,
 )
 from lakon.store.ledger.index import Index
-from lakon.store.ledger.writer import Writer, write_at
-from lakon.store.locks import WriterLock
+from lakon.store.ledger.writer import Writer
+from lakon.store.locks import take_lock
 
 CHECKED_TAIL = 64 << 20
-"""Bodies this close to the end are checked at opening: no power cut can have torn more (`ledger_writer.UNSYNCED_MAX`).
+"""Bodies this close to the end are checked at opening: no power cut can have torn more (`writer.UNSYNCED_MAX`).
 What damaged others, `sound` finds before they are taken for settled."""
 CHECKED_WHOLE = 256 << 20
 """Files up to this size are checked from end to end at opening."""
@@ -67,24 +69,24 @@ class Ledger:
         `durable=False` leaves the disk to the system's own time, and bodies as they are, which nobody keeps long enough
         for deflating them to pay: for what can be had again for nothing.
         """
-        if not create and not path.exists():
+        if not create and not filesystem.is_file(path):
             raise StoreError("there is no ledger", "one from an earlier run", "run the study first", where=str(path))
-        lock = None if readonly else WriterLock.take(path.with_name(path.name + ".lock"), "the ledger")
+        lock = None if readonly else take_lock(path.with_name(path.name + ".lock"), "the ledger")
         fd = -1
         try:
-            fd = _open_file(path, readonly=readonly)
+            fd = filesystem.open_file(path, "read" if readonly else "write")
             ledger = cls(path, fd, lock, durable=durable)
             end = ledger._load()
         except BaseException as error:
             if fd >= 0:
-                os.close(fd)
+                filesystem.close_file(fd)
             if lock:
                 lock.release()
             if isinstance(error, OSError):
                 raise _io_error(path, error) from error
             raise
         if lock:
-            _scratch(path).unlink(missing_ok=True)
+            filesystem.remove_file(_scratch(path))
             ledger._writer.start(end)
             atexit.register(ledger.close)
         return ledger
@@ -148,7 +150,7 @@ class Ledger:
         place = self._index.get(raw)
         if place is None:
             return None
-        data = os.pread(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
+        data = filesystem.read_at(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
         found, body = header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
             self._index.drop(raw)
@@ -187,7 +189,7 @@ class Ledger:
             return
         self._writer.stop()
         atexit.unregister(self.close)
-        os.close(self._fd)
+        filesystem.close_file(self._fd)
         if self._lock:
             self._lock.release()
         if self._writer.failure:
@@ -215,11 +217,11 @@ class Ledger:
                 fd, index, end = self._rewritten()
             except OSError as error:
                 raise _io_error(self.path, error) from error
-            os.close(self._fd)
+            filesystem.close_file(self._fd)
             self._fd, self._index, self._checked_from = fd, index, 0
             self._writer.moved(fd, end, index.put)
             try:
-                _sync_folder(self.path.parent)
+                filesystem.sync_folder(self.path.parent)
             except OSError as error:
                 # A power cut may bring the old file back, and what is put from now on would go with the new one.
                 self._writer.fail(error)
@@ -229,24 +231,24 @@ class Ledger:
     def _rewritten(self) -> tuple[int, Index, int]:
         """A file with the newest records alone, in the place of the old one: its handle, index and end."""
         scratch = _scratch(self.path)
-        fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        fd = filesystem.open_file(scratch, "begin")
         try:
             index = Index()
-            end = write_at(fd, MAGIC, 0)
+            end = filesystem.write_at(fd, MAGIC, 0)
             places = [(place, raw) for raw in self._index if (place := self._index.get(raw))]
             for place, raw in sorted(places):
                 if (body := self._read(raw)) is not None:
                     body = deflated(body)
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
-                    end = write_at(fd, record(raw, place.note, body), end)
+                    end = filesystem.write_at(fd, record(raw, place.note, body), end)
             for raw, note in self._index.dropped():
                 _file_lost(index, raw, Place(end + HEADER_BYTES, 0, note))
-                end = write_at(fd, remains(raw, note), end)
-            os.fsync(fd)
-            scratch.replace(self.path)
+                end = filesystem.write_at(fd, remains(raw, note), end)
+            filesystem.sync_file(fd)
+            filesystem.replace_file(self.path, scratch)
         except BaseException:
-            os.close(fd)
-            scratch.unlink(missing_ok=True)
+            filesystem.close_file(fd)
+            filesystem.remove_file(scratch)
             raise
         return fd, index, end
 
@@ -263,8 +265,8 @@ class Ledger:
 
     def _load(self) -> int:
         """Index what is there; the offset after it."""
-        size = os.fstat(self._fd).st_size
-        start = os.pread(self._fd, len(MAGIC), 0)
+        size = filesystem.measure_file(self._fd)
+        start = filesystem.read_at(self._fd, len(MAGIC), 0)
         if start != MAGIC:
             self._begin(start)
             return len(MAGIC)
@@ -285,8 +287,8 @@ class Ledger:
                 _file_lost(self._index, found.key, found.body)
         self.damaged += size - end
         if self._lock and end < size:
-            os.ftruncate(self._fd, end)
-            os.fsync(self._fd)
+            filesystem.cut_file(self._fd, end)
+            filesystem.sync_file(self._fd)
         return end
 
     def _begin(self, start: bytes) -> None:
@@ -299,10 +301,10 @@ class Ledger:
                 where=str(self.path),
             )
         if self._lock:
-            os.ftruncate(self._fd, 0)
-            write_at(self._fd, MAGIC, 0)
-            os.fsync(self._fd)
-            _sync_folder(self.path.parent)
+            filesystem.cut_file(self._fd, 0)
+            filesystem.write_at(self._fd, MAGIC, 0)
+            filesystem.sync_file(self._fd)
+            filesystem.sync_folder(self.path.parent)
 
 
 def _file_lost(index: Index, key: bytes, place: Place) -> None:
@@ -314,20 +316,6 @@ def _file_lost(index: Index, key: bytes, place: Place) -> None:
 def _scratch(path: Path) -> Path:
     """Where `compact` writes before it replaces the ledger; what a crash left there is worth nothing."""
     return path.with_name(path.name + ".compact")
-
-
-def _open_file(path: Path, *, readonly: bool) -> int:
-    if readonly:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _io_error(path: Path, error: Exception) -> StoreError:

@@ -8,12 +8,12 @@ much is put meanwhile. Bodies are let go once they are written, so a slow sync c
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from lakon.store.filesystem import cut_file, sync_file, write_at
 from lakon.store.ledger.frames import CHUNK, HEADER_BYTES, Place, deflated, record
 
 COMMIT_WINDOW_S = 0.02
@@ -133,8 +133,8 @@ class Writer:
         if self.failure:
             # Cutting a file shorter works on a full disk; should it not, the next opening cuts it.
             with contextlib.suppress(OSError):
-                os.ftruncate(self.fd, self.end)
-                os.fsync(self.fd)
+                cut_file(self.fd, self.end)
+                sync_file(self.fd)
 
     # -- the threads -----------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Writer:
                     return
                 fd, end, n_written = self.fd, self.end, self._n_written
             try:
-                os.fsync(fd)
+                sync_file(fd)
             except Exception as error:
                 with self.changed:
                     self.end = self._synced  # what the disk refused once may be gone, whatever it says next time
@@ -213,12 +213,3 @@ class Writer:
             self.failure = self.failure or error
             self._waiting, self._writing = {}, {}
             self.changed.notify_all()
-
-
-def write_at(fd: int, data: bytes | bytearray, offset: int) -> int:
-    """All of `data` at `offset`; the offset after it."""
-    view = memoryview(data)
-    while view:
-        n = os.pwrite(fd, view, offset)
-        view, offset = view[n:], offset + n
-    return offset
