@@ -241,7 +241,7 @@ def test_a_ruling_is_used_by_the_beginning_of_an_id_and_an_unused_one_is_told_of
     verdicts = list(tables(study)["verify/first"].read("verdicts", Verdict))
     assert (verdicts[0].trace_id, verdicts[0].outcome, verdicts[0].method) == (trace_id, "correct", "override")
     report = (study.parent / "reports" / "judged" / "report.md").read_text(encoding="utf-8")
-    unused = report.partition("**Human rulings on which no verdict rests**")[2].partition("\n\n**")[0]
+    unused = report.partition("**Human rulings that decided no verdict**")[2].partition("\n\n**")[0]
     assert "| 3 | nobody's to 17 | refused | Bob: a typing error |" in unused
     assert "Ada" not in unused
 

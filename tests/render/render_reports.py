@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from lakon.core.records import Loss, Problem, Score, Trace, Verdict
-from lakon.core.report_data import AuthorCard, FunnelRow, ReportData, Showcase
-from lakon.stages.report.conclusions import verdict
+from lakon.core.report_data import FunnelRow, ModelCard, ReportData, Showcase
+from lakon.stages.report.conclusions import draw_conclusions
 
 HOSTILE = (
     (
@@ -42,7 +42,7 @@ def full() -> ReportData:
             "This is a test page: every figure on it is invented.",
             "The problems are generated arithmetic; nothing here speaks of mathematics at large.",
         ),
-        verdict=verdict(authors, scores, margin=0.05, confidence=0.95),
+        conclusions=draw_conclusions(authors, scores, margin=0.05, confidence=0.95),
         authors=authors,
         benchmarks=tuple(SIZES.items()),
         scores=scores,
@@ -60,7 +60,7 @@ def full() -> ReportData:
 
 def recorded() -> ReportData:
     """No students: two recorded teachers on the study's own problems, one sample each."""
-    authors = (AuthorCard(label="deepseek-r1", kind="teacher"), AuthorCard(label="gpt-oss", kind="teacher"))
+    authors = (ModelCard(label="deepseek-r1", kind="teacher"), ModelCard(label="gpt-oss", kind="teacher"))
     scores = (
         score("problems", "deepseek-r1", "accuracy", 0.846, 0.016, n=2000, k=1),
         score("problems", "gpt-oss", "accuracy", 0.851, 0.016, n=2000, k=1),
@@ -84,7 +84,7 @@ def recorded() -> ReportData:
         authors=authors,
         scores=scores,
         benchmarks=(("problems", 2000),),
-        verdict=verdict(authors, scores, margin=0.02, confidence=0.95),
+        conclusions=draw_conclusions(authors, scores, margin=0.02, confidence=0.95),
         margin=0.02,
     )
 
@@ -96,7 +96,7 @@ def bare(**given: object) -> ReportData:
         "title": "Bare",
         "description": "",
         "caveats": (),
-        "verdict": (),
+        "conclusions": (),
         "authors": (),
         "benchmarks": (),
         "scores": (),
@@ -147,9 +147,9 @@ def score(
     )
 
 
-def _authors() -> tuple[AuthorCard, ...]:
+def _authors() -> tuple[ModelCard, ...]:
     students = tuple(
-        AuthorCard(
+        ModelCard(
             label=label,
             kind="student",
             arm=label.split("@")[0],
@@ -163,10 +163,10 @@ def _authors() -> tuple[AuthorCard, ...]:
         for label in STUDENTS
     )
     teachers = (
-        AuthorCard(label="verbose-teacher", kind="teacher"),
-        AuthorCard(label="concise-teacher", kind="teacher"),
+        ModelCard(label="verbose-teacher", kind="teacher"),
+        ModelCard(label="concise-teacher", kind="teacher"),
     )
-    return (*teachers, AuthorCard(label="base", kind="base"), *students)
+    return (*teachers, ModelCard(label="base", kind="base"), *students)
 
 
 def _scores() -> list[Score]:

@@ -59,7 +59,7 @@ def test_an_empty_report_is_a_title() -> None:
     assert markdown(bare()) == "# Bare\n\nStudy bare.\n"
 
 
-def test_summary_gives_the_verdict_then_a_table() -> None:
+def test_summary_gives_the_conclusions_then_a_table() -> None:
     lines = summary_lines(recorded())
     assert lines[0].startswith("- On the study's own problems (2,000 problems, one sample each)")
     assert max(len(line) for line in lines) <= 100
@@ -70,7 +70,7 @@ def test_summary_gives_the_verdict_then_a_table() -> None:
 
 
 def test_summary_sends_no_control_characters_to_the_terminal() -> None:
-    lines = summary_lines(bare(verdict=(Sentence(text=HOSTILE),)))
+    lines = summary_lines(bare(conclusions=(Sentence(text=HOSTILE),)))
     assert lines
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", "".join(lines))
 
@@ -110,9 +110,9 @@ def test_nothing_scored_makes_no_lines() -> None:
 
 
 def test_details_stand_after_the_tables_and_not_in_the_terminal() -> None:
-    data = bare(verdict=(Sentence(text="First."), Sentence(text="All of it.", detail=True)), resolved="{}")
+    data = bare(conclusions=(Sentence(text="First."), Sentence(text="All of it.", detail=True)), resolved="{}")
     text = markdown(data)
-    order = [text.index(part) for part in ("## Verdict", "First.", "## Every comparison in words", "All of it.")]
+    order = [text.index(part) for part in ("## Conclusions", "First.", "## Every comparison in words", "All of it.")]
     assert order == sorted(order)
     assert markdown(full()).index("## Provenance") < markdown(full()).index("## Every comparison in words")
     assert summary_lines(data) == ["- First."]

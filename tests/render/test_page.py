@@ -16,11 +16,11 @@ from plotly.offline import get_plotlyjs
 from render_reports import HOSTILE, STUDENTS, bare, full, recorded, score
 
 from lakon.core.records import Loss
-from lakon.core.report_data import AuthorCard, FunnelRow, ReportData, Sentence
+from lakon.core.report_data import FunnelRow, ModelCard, ReportData, Sentence
 from lakon.render import html_page
-from lakon.render.accounts import TRACE_LIMIT
 from lakon.render.blocks import unbroken
 from lakon.render.page import inert_json
+from lakon.render.study_tables import TRACE_LIMIT
 
 
 class _Reader(HTMLParser):
@@ -167,8 +167,8 @@ def test_losses_are_read_from_the_curve() -> None:
     assert "a#1 starts at 4.00 and ends at 4.00 (first and last step)" in text
 
 
-def test_caveats_stand_before_the_verdict() -> None:
-    text = "".join(_read(replace(full(), verdict=(Sentence(text="It is so."),))).text)
+def test_caveats_stand_before_the_conclusions() -> None:
+    text = "".join(_read(replace(full(), conclusions=(Sentence(text="It is so."),))).text)
     assert text.index("every figure on it is invented") < text.index("It is so.")
 
 
@@ -211,7 +211,7 @@ def test_empty_and_zero_rows_do_no_harm() -> None:
     data = bare(
         funnel=(FunnelRow(label="problems", n=0),),
         losses={"a": [], "b": [Loss(step=0, n_tokens=0, loss=0.0, learning_rate=0.0)]},
-        authors=(AuthorCard(label="a", kind="student"),),
+        authors=(ModelCard(label="a", kind="student"),),
         outcomes={"a / b": {"correct": 0}},
     )
     assert "problems" in html_page(data)
@@ -237,7 +237,7 @@ def test_intervals_and_p_values_do_not_break_over_lines() -> None:
 
 
 def test_every_comparison_in_words_is_folded_and_escaped() -> None:
-    html = html_page(bare(verdict=(Sentence(text="In short."), Sentence(text=HOSTILE, detail=True))))
+    html = html_page(bare(conclusions=(Sentence(text="In short."), Sentence(text=HOSTILE, detail=True))))
     reader = _Reader()
     reader.feed(html)
     assert "<summary>Every comparison in words (1)</summary>" in html
@@ -248,7 +248,7 @@ def test_every_comparison_in_words_is_folded_and_escaped() -> None:
 
 def test_two_runs_that_are_the_same_are_said_to_be() -> None:
     curve = [Loss(step=0, n_tokens=9, loss=1.0, learning_rate=0.1)]
-    first = AuthorCard(label="v", kind="student", arm="v", match="problems", n_examples=2, n_train_tokens=9)
+    first = ModelCard(label="v", kind="student", arm="v", match="problems", n_examples=2, n_train_tokens=9)
     second = replace(first, label="v@tokens", match="tokens")
     both = {"authors": (first, second), "losses": {"v": curve, "v@tokens": curve}}
     assert "v@tokens is the same run as v" in html_page(bare(**both))
@@ -257,7 +257,7 @@ def test_two_runs_that_are_the_same_are_said_to_be() -> None:
 
 
 def test_an_author_named_twice_has_one_row() -> None:
-    cards = (AuthorCard(label="v", kind="teacher"), AuthorCard(label="v", kind="student", match="problems"))
+    cards = (ModelCard(label="v", kind="teacher"), ModelCard(label="v", kind="student", match="problems"))
     text = " ".join(_read(bare(authors=cards, scores=(score("b", "v", "accuracy", 0.5),))).text)
     assert text.count("50.0%") == 1
     assert "Students, arms matched by problems" in text

@@ -7,17 +7,17 @@ from render_reports import HOSTILE, bare
 from lakon.core.records import Verdict
 from lakon.core.report_data import AuditCounts, JudgeAccount, ReportData, Verification
 from lakon.render import html_page, markdown
-from lakon.stages.report.verification_summary import audit_figures
+from lakon.stages.report.verification_summary import summarise_audit
 from lakon.stats import Estimate
 
 COUNTS = AuditCounts(
     n_accepts=900,
     n_rejects=100,
-    accepts_right=97,
-    accepts_wrong=3,
-    rejects_right=2,
-    rejects_wrong=88,
-    rejects_undecided=10,
+    upheld_accepts=97,
+    overturned_accepts=3,
+    overturned_rejects=2,
+    upheld_rejects=88,
+    undecided_rejects=10,
 )
 
 
@@ -38,7 +38,7 @@ def judged() -> ReportData:
     account = JudgeAccount(
         n_answers=1200,
         n_judgeable=1000,
-        n_heard=250,
+        n_asked=250,
         n_decided=50,
         n_undecided=4,
         n_calls=310,
@@ -53,7 +53,7 @@ def judged() -> ReportData:
         judge="org/judge",
         votes=3,
         account=account,
-        audits=(audit_figures("a / x", COUNTS, level=0.95, raw=RAW),),
+        audits=(summarise_audit("a / x", COUNTS, level=0.95, raw=RAW),),
         overrides=(ruled,),
     )
     return bare(verification=made, confidence=0.95)
@@ -68,7 +68,7 @@ def test_the_section_says_who_decided_what_it_took_and_what_was_saved():
     assert "Rules decided first, and a judge where they were undecided or disagreed." in text
     assert "The judge is org/judge, by the majority of 3 votes on each answer" in text
     assert "decided 50 of 1,200 answers (4 of them left undecided) and was asked about 200 more for the audit" in text
-    assert "this rests on 310 replies, 2 of which failed, and 123,456 generated tokens (it read 7,890);" in text
+    assert "this rests on 310 replies, 2 of which failed, and 123,456 generated tokens (it read 7,890)." in text
     assert "the rules saved 75.0%" in text
     assert "| integer | 900 | 75.0% |" in text
 

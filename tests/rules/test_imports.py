@@ -23,7 +23,6 @@ HEAVY = (
     "plotly",
     "sympy",
     "math_verify",
-    "statsmodels",
 )
 
 

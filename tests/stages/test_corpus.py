@@ -21,7 +21,7 @@ from lakon.stages.curate.pool import AtLeast, Curate, build_pool
 from lakon.stages.curate.profile import PROFILED, profile_trace, sample_problems, summarise_profiles
 from lakon.stages.curate.strategies import pick_traces
 from lakon.stages.curate.styles import verbatim
-from lakon.stages.report.funnel import showcase
+from lakon.stages.report.funnel import choose_showcase
 
 PROBLEMS = [Problem.of(f"p{i}", str(i)) for i in range(4)]
 IDS = [p.problem_id for p in PROBLEMS]
@@ -156,13 +156,13 @@ def test_the_problem_shown_is_the_first_by_id_on_which_authors_differ_and_all_wr
 
     first, second, third = sorted(IDS[:3])
     right = work({second: "correct", first: "correct"})
-    assert showcase(set(IDS), [right, work({first: "correct", second: "incorrect"})]) == second
-    assert showcase(set(IDS), [right, right]) == first
-    assert showcase({second, third}, [right, right]) == second
+    assert choose_showcase(set(IDS), [right, work({first: "correct", second: "incorrect"})]) == second
+    assert choose_showcase(set(IDS), [right, right]) == first
+    assert choose_showcase({second, third}, [right, right]) == second
     # what one author alone wrote about, and later samples, are not set beside anything
-    assert showcase(set(IDS), [right, work({second: "correct", third: "incorrect"})]) == second
-    assert showcase(set(IDS), [right, right, work({second: "incorrect"}, sample=1)]) == first
-    assert showcase(set(IDS), [[], []]) is None
+    assert choose_showcase(set(IDS), [right, work({second: "correct", third: "incorrect"})]) == second
+    assert choose_showcase(set(IDS), [right, right, work({second: "incorrect"}, sample=1)]) == first
+    assert choose_showcase(set(IDS), [[], []]) is None
 
 
 def test_a_profile_counts_what_a_trace_does():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lakon.core.records import Problem, Trace
-from lakon.stages.verify.join import joined
+from lakon.stages.verify.join import join_problems
 
 PROBLEMS = [Problem.of(f"p{i}", str(i)) for i in range(6)]
 
@@ -38,7 +38,7 @@ def test_each_trace_comes_with_its_problem_and_problems_are_read_once_a_sample(n
         yield from PROBLEMS
 
     rows = about(*numbers)
-    assert [(trace, problem.prompt) for trace, problem in joined(rows, problems)] == [
+    assert [(trace, problem.prompt) for trace, problem in join_problems(rows, problems)] == [
         (row, f"p{i}") for row, i in zip(rows, numbers, strict=True)
     ]
     assert read <= passes
@@ -47,4 +47,4 @@ def test_each_trace_comes_with_its_problem_and_problems_are_read_once_a_sample(n
 def test_a_trace_of_no_problem_is_a_key_error():
     stranger = Trace(trace_id="t", problem_id="none", author="a", sample_index=0)
     with pytest.raises(KeyError):
-        list(joined([*about(1), stranger], lambda: PROBLEMS))
+        list(join_problems([*about(1), stranger], lambda: PROBLEMS))

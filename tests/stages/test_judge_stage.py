@@ -15,10 +15,11 @@ from lakon.core.protocols import Answered, Grading, Payload, Reply, Request
 from lakon.core.records import Outcome, Problem, Trace, Verdict
 from lakon.core.report_data import JudgeAccount
 from lakon.core.spec import Sampling
-from lakon.domains.judge import LlmJury
-from lakon.stages.verify.judge import Court, Docket, judge
-from lakon.stages.verify.overrides import NONE, Overrides, Ruling
-from lakon.stages.verify.verify import Judge, Verify, verify
+from lakon.domains.judge import LlmJudgePrompt
+from lakon.stages.verify.judge import JudgeSession, judge_answers
+from lakon.stages.verify.judge_queue import JudgeQueue
+from lakon.stages.verify.overrides import NO_OVERRIDES, Overrides, Ruling
+from lakon.stages.verify.verify import Judge, Verify, verify_traces
 
 Script = Callable[[str, int], str]
 """Answer and sample index to the judge's reply."""
@@ -107,7 +108,7 @@ def judged(
     log: Log | None = None,
     *,
     votes: int = 1,
-    overrides: Overrides = NONE,
+    overrides: Overrides = NO_OVERRIDES,
     seed: int = 0,
     cap: int = 100,
     retry: bool = False,
@@ -117,28 +118,28 @@ def judged(
     author, stop, meter = Scripted(script), threading.Event(), Meter()
     if stopped:
         stop.set()
-    docket = Docket(Verify(judge=Judge(model="m", votes=votes), **spec), seed)
+    queue = JudgeQueue(Verify(judge=Judge(model="m", votes=votes), **spec), seed)
     by_id = {p.problem_id: p for p in (PROBLEM, NOWHERE)}
     first = list(
-        verify(
+        verify_traces(
             [(trace, by_id[trace.problem_id]) for trace in traces],
             Rules(),
             overrides=overrides,
-            observe=docket,
+            observe=queue.add,
             progress=Meter(),
             total=0,
         )
     )
-    court = Court(
+    session = JudgeSession(
         author=author,
-        jury=LlmJury(votes=votes),
+        prompt=LlmJudgePrompt(votes=votes),
         sampling=Sampling(max_tokens=cap),
         ledger=log if log is not None else Log(),
         progress=meter,
         stop=stop,
         retry=retry,
     )
-    verdicts, account, _ = judge(((t, by_id[t.problem_id]) for t in traces), lambda: first, docket, court)
+    verdicts, account, _ = judge_answers(((t, by_id[t.problem_id]) for t in traces), lambda: first, queue, session)
     assert meter.done == meter.total or not author.asked
     return list(verdicts), account, author
 
@@ -172,7 +173,7 @@ def test_each_policy_hears_the_judge_about_its_rows(policy: str, said: str, outc
     assert [v.outcome for v in verdicts] == outcomes + KEPT
     assert [v.trace_id for v in verdicts] == [t.trace_id for t in ROWS]
     assert len(author.asked) == asked
-    assert (account.n_answers, account.n_judgeable, account.n_heard, account.n_decided) == (10, 5, asked, asked)
+    assert (account.n_answers, account.n_judgeable, account.n_asked, account.n_decided) == (10, 5, asked, asked)
     decided = [v for v in verdicts if v.method == "judge"]
     assert len(decided) == asked
     assert {(v.verifier, v.judge_tokens) for v in decided} == {("judge@1", 10)}
@@ -225,7 +226,7 @@ def test_answers_that_read_the_same_share_one_judgement_and_its_price_stands_onc
     verdicts, account, author = judged(rows, always(YES), policy="rules-then-judge")
     assert len(author.asked) == 1
     assert [v.judge_tokens for v in verdicts] == [10, None, None, None]
-    assert (account.n_heard, account.n_calls, account.n_tokens) == (4, 1, 10)
+    assert (account.n_asked, account.n_calls, account.n_tokens) == (4, 1, 10)
 
 
 def test_sharing_holds_across_batches(monkeypatch: pytest.MonkeyPatch):
@@ -273,33 +274,33 @@ def test_an_audit_is_a_seeded_sample_of_accepts_and_rejects_that_changes_no_verd
     counts = account.audit
     assert counts is not None
     assert (counts.n_accepts, counts.n_rejects) == (300, 100)
-    assert counts.accepts_right + counts.accepts_wrong == counts.rejects_right + counts.rejects_wrong == 30
-    heard = {int(answer.split()[0]) for answer, _ in author.asked}
-    wrong = {i for i in heard if i % 4 and i >= 200} | {i for i in heard if not i % 4 and i < 200}
+    assert counts.upheld_accepts + counts.overturned_accepts == counts.overturned_rejects + counts.upheld_rejects == 30
+    asked = {int(answer.split()[0]) for answer, _ in author.asked}
+    wrong = {i for i in asked if i % 4 and i >= 200} | {i for i in asked if not i % 4 and i < 200}
     assert {int(trace_id, 16) for trace_id in counts.disagreements} == wrong
-    assert counts.accepts_wrong + counts.rejects_right == len(wrong) > 10
-    assert (account.n_heard, account.n_decided) == (60, 0)
+    assert counts.overturned_accepts + counts.overturned_rejects == len(wrong) > 10
+    assert (account.n_asked, account.n_decided) == (60, 0)
 
 
-def heard(audit: int, seed: int, rows: list[Trace] = MANY, log: Log | None = None) -> set[str]:
+def answers_asked(audit: int, seed: int, rows: list[Trace] = MANY, log: Log | None = None) -> set[str]:
     return {answer for answer, _ in judged(rows, always(YES), log, audit=audit, seed=seed)[2].asked}
 
 
 def test_an_audit_depends_on_its_seed_and_not_on_order_and_a_larger_one_holds_the_smaller():
-    assert heard(20, 0) == heard(20, 0, MANY[::-1])
-    assert heard(20, 0) != heard(20, 1)
+    assert answers_asked(20, 0) == answers_asked(20, 0, MANY[::-1])
+    assert answers_asked(20, 0) != answers_asked(20, 1)
     log = Log()
-    small = heard(20, 0, MANY, log)
+    small = answers_asked(20, 0, MANY, log)
     assert len(small) == 40
-    assert heard(30, 0, MANY, log) == heard(30, 0) - small
-    assert small < heard(30, 0)
+    assert answers_asked(30, 0, MANY, log) == answers_asked(30, 0) - small
+    assert small < answers_asked(30, 0)
 
 
 def test_an_audit_takes_neither_what_the_judge_decides_nor_what_is_settled():
     verdicts, account, _ = judged(ROWS, always(NO), policy="rules-then-judge", audit=50)
     assert account.audit is not None
-    assert (account.audit.accepts_wrong, account.audit.rejects_wrong) == (1, 1)
-    assert (account.n_heard, account.n_decided) == (5, 3)
+    assert (account.audit.overturned_accepts, account.audit.upheld_rejects) == (1, 1)
+    assert (account.n_asked, account.n_decided) == (5, 3)
     assert verdicts[0].outcome == "correct"
 
 

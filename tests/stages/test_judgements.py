@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakon.stages.verify.judgement_columns import Judgement, Judgements, Rows
+from lakon.stages.verify.judgement_columns import Judgement, Judgements, RowSet
 
-MADE = st.builds(
+JUDGEMENTS = st.builds(
     Judgement,
     st.sampled_from([True, False, None]),
     st.integers(0, 198),
@@ -20,7 +20,7 @@ MADE = st.builds(
 )
 
 
-@given(st.dictionaries(st.integers(0, 5_000), MADE))
+@given(st.dictionaries(st.integers(0, 5_000), JUDGEMENTS))
 def test_every_row_has_the_judgement_that_it_was_given(by_row: dict[int, Judgement]):
     found = Judgements()
     for row in sorted(by_row):
@@ -33,7 +33,7 @@ def test_every_row_has_the_judgement_that_it_was_given(by_row: dict[int, Judgeme
 
 @given(st.lists(st.integers(0, 2_000)))
 def test_rows_are_a_set(rows: list[int]):
-    made = Rows.of(rows)
+    made = RowSet.of(rows)
     assert list(made) == sorted(set(rows))
     assert len(made) == len(set(rows))
     assert [row for row in range(2_100) if row in made] == sorted(set(rows))

@@ -10,7 +10,13 @@ import pytest
 from lakon.core.errors import StudyError
 from lakon.core.protocols import Grading
 from lakon.core.records import Outcome, Problem, Trace
-from lakon.stages.verify.overrides import NONE, Overrides, override_faults, read_account, read_overrides
+from lakon.stages.verify.overrides import (
+    NO_OVERRIDES,
+    Overrides,
+    find_override_faults,
+    read_overrides,
+    read_ruling_uses,
+)
 
 PROBLEM = Problem.of("p", " x=5 ")
 WHO = {"who": "Ada", "why": "same value"}
@@ -62,21 +68,21 @@ def test_the_account_says_how_often_each_ruling_was_used(tmp_path: Path):
     for trace_id in ("a" * 16, "b" * 16):
         rulings.apply(trace(trace_id), PROBLEM, WRONG)
     file = tmp_path / "rulings.json"
-    file.write_text(rulings.account(), encoding="utf-8")
-    told = [(use.line, use.about, use.outcome, use.who, use.n) for use in read_account(file)]
+    file.write_text(rulings.uses_as_json(), encoding="utf-8")
+    told = [(use.line, use.about, use.outcome, use.who, use.n) for use in read_ruling_uses(file)]
     assert told == [(1, "5 to x=5", "correct", "Ada", 2), (3, "0123456789ab", "refused", "Ada", 0)]
-    assert read_account(tmp_path / "nowhere") == ()
+    assert read_ruling_uses(tmp_path / "nowhere") == ()
 
 
 def test_without_a_file_there_is_nothing_to_apply():
-    assert read_overrides(None) is NONE
-    assert NONE.apply(trace(), PROBLEM, WRONG) is WRONG
+    assert read_overrides(None) is NO_OVERRIDES
+    assert NO_OVERRIDES.apply(trace(), PROBLEM, WRONG) is WRONG
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("{oops", "no JSON"),
+        ("{oops", "not JSON"),
         ("[1]", "a list"),
         ({"outcome": "correct", **WHO}, "neither trace_id nor reference and answer"),
         ({"reference": "5", "outcome": "correct", **WHO}, "a trace_id, or a reference and an answer"),
@@ -107,6 +113,6 @@ def test_all_faults_come_at_once_and_two_rulings_may_not_contradict(tmp_path: Pa
             {"trace_id": "0123456789ab", "outcome": "correct", "who": "Bob", "why": "I agree"},
             {"trace_id": "0123456789ab", "outcome": "incorrect", "who": "Eve", "why": "no"},
         )
-    faults = override_faults(str(tmp_path / "overrides.jsonl"))
+    faults = find_override_faults(str(tmp_path / "overrides.jsonl"))
     assert [fault.where for fault in faults] == ["overrides.jsonl:2", "overrides.jsonl:4"]
     assert "line 1 says correct" in faults[1].found

@@ -17,8 +17,8 @@ from lakon.stages.curate.matching import match_tokens
 from lakon.stages.curate.pool import build_pool
 from lakon.stages.curate.strategies import STRATEGIES, pick_traces
 from lakon.stages.curate.styles import answer_only, verbatim
-from lakon.stages.verify.join import joined
-from lakon.stages.verify.verify import verify
+from lakon.stages.verify.join import join_problems
+from lakon.stages.verify.verify import verify_traces
 
 PROBLEMS = [Problem.of(f"p{i}", str(i), tags=(f"steps={i}",)) for i in range(5)]
 IDS = [p.problem_id for p in PROBLEMS]
@@ -65,7 +65,7 @@ B = [trace("b", 0, "0"), trace("b", 1, "8"), trace("b", 2, "7"), trace("b", 2, "
 
 
 def verdicts(rows: list[Trace]) -> list[Verdict]:
-    return list(verify(joined(rows, lambda: PROBLEMS), Equality(), progress=Silence(), total=len(rows)))
+    return list(verify_traces(join_problems(rows, lambda: PROBLEMS), Equality(), progress=Silence(), total=len(rows)))
 
 
 def test_each_trace_has_its_verdict_and_a_failed_call_is_an_error():

@@ -15,13 +15,11 @@ from lakon.stats import (
     Samples,
     accuracy,
     accuracy_fixed,
-    cluster_index,
-    truncation_bounds,
     truncation_rate,
-    ungraded_bounds,
     ungraded_rate,
 )
-from lakon.stats.intervals import clopper_pearson, clustered_error, wilson
+from lakon.stats.intervals import clopper_pearson_interval, clustered_error, wilson_interval
+from lakon.stats.samples import cluster_index
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 
@@ -73,9 +71,9 @@ def test_all_equal_gives_clopper_pearson_on_problems(make):
 def test_clopper_pearson_and_wilson_agree_with_scipy():
     for x, n in [(0, 7), (3, 7), (7, 7)]:
         exact = scipy_stats.binomtest(x, n).proportion_ci(method="exact")
-        assert clopper_pearson(x, n) == (pytest.approx(exact.low), pytest.approx(exact.high))
+        assert clopper_pearson_interval(x, n) == (pytest.approx(exact.low), pytest.approx(exact.high))
         score = scipy_stats.binomtest(x, n).proportion_ci(method="wilson")
-        got = wilson(x / n, n, float(scipy_stats.norm.ppf(0.975)))
+        got = wilson_interval(x / n, n, float(scipy_stats.norm.ppf(0.975)))
         assert got == (pytest.approx(score.low, abs=1e-12), pytest.approx(score.high))
 
 
@@ -161,24 +159,16 @@ def test_level_is_checked(make):
         accuracy(make.rows([[1], [0]]), level=95)
 
 
-def test_truncation_bounds_by_hand(make):
+def test_truncated_samples_count_as_wrong_and_have_a_rate(make):
     s = make.rows([[1, 0, 1, 0], [1, 0, 0, 0]], finished=[[1, 1, 0, 0], [1, 1, 1, 1]])
-    rate, as_wrong, left_out, as_right = truncation_bounds(s)
-    assert rate.value == truncation_rate(s).value == 0.25
-    assert as_wrong.value == (0.25 + 0.25) / 2
-    assert left_out is not None
-    assert (left_out.value, left_out.n_samples) == ((0.5 + 0.25) / 2, 6)
-    assert as_right.value == (0.75 + 0.25) / 2
+    assert truncation_rate(s).value == 0.25
+    assert accuracy(s).value == (0.25 + 0.25) / 2
 
 
-def test_a_problem_without_a_kept_sample_is_left_out(make):
+def test_ungraded_samples_count_as_wrong_and_have_a_rate(make):
     s = make.rows([[1, 1], [0, 0], [1, 0]], graded=[[1, 1], [0, 0], [1, 1]])
-    bounds = ungraded_bounds(s)
     assert ungraded_rate(s).value == pytest.approx(1 / 3)
-    assert bounds.left_out is not None
-    assert (bounds.left_out.n_problems, bounds.left_out.value) == (2, 0.75)
-    assert bounds.as_right.value == pytest.approx((1 + 1 + 0.5) / 3)
-    assert ungraded_bounds(make.rows([[1]], graded=[[0]])).left_out is None
+    assert accuracy(s).value == pytest.approx((1 + 0 + 0.5) / 3)
 
 
 @pytest.mark.parametrize(("n", "a", "b"), [(30, 0.3, 0.3), (30, 2.0, 0.1), (200, 0.3, 0.3), (200, 2.0, 0.1)])

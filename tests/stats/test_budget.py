@@ -1,8 +1,7 @@
-"""Accuracy under a budget and the frontier: shape of the curve, width of its band, joint uncertainty."""
+"""Accuracy under a budget: shape of the curve, width of its band."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakon.core.errors import InputError
-from lakon.stats import Samples, accuracy, accuracy_within_budget, frontier, frontier_dominance, mean_tokens
+from lakon.stats import Samples, accuracy, accuracy_within_budget
 from lakon.stats.distributions import t_quantile
 from lakon.stats.samples import cluster_index
 
@@ -122,23 +121,3 @@ def test_simulated_coverage_holds_for_all_budgets_at_once():
         curve = accuracy_within_budget(s, budgets, n_resamples=1_000)
         covered += bool(((curve.low <= truth) & (truth <= curve.high)).all())
     assert 0.89 <= covered / runs <= 0.995
-
-
-def test_frontier_is_the_two_estimates_and_their_covariance(make):
-    s = make.drawn(80, 4, 6)
-    point = frontier(s, seed=1)
-    assert point.accuracy == accuracy(s)
-    assert point.tokens == mean_tokens(s)
-    assert point.draws.shape == (2_000, 2)
-    sd = s.accuracies.std(ddof=1) / math.sqrt(80)
-    assert math.sqrt(point.covariance[0, 0]) == pytest.approx(sd, rel=0.08)
-    assert point.covariance[0, 1] < 0, "harder problems cost more tokens here"
-    assert point.draws.tolist() == frontier(s, seed=1).draws.tolist()
-
-
-def test_dominance_of_the_cheaper_and_better(make):
-    a = make.rows([[1, 1]] * 6 + [[0, 1]] * 6, tokens=[[10, 10]] * 12)
-    b = make.rows([[1, 0]] * 6 + [[0, 1]] * 6, tokens=[[40, 40]] * 12)
-    assert frontier_dominance(a, b) == 1.0
-    assert frontier_dominance(b, a) == 0.0
-    assert frontier_dominance(a, a) == 1.0

@@ -14,16 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
-from statsmodels.stats.weightstats import ttost_paired
 
 from lakon.core.errors import InputError
 from lakon.stats import (
     Samples,
     accuracy_difference,
-    accuracy_difference_fixed,
     detectable_difference,
     equivalence,
-    holm,
+    holm_adjust,
     non_inferiority,
 )
 from lakon.stats.paired import sign_flip_p
@@ -165,33 +163,42 @@ def test_one_cluster_says_nothing(make):
     assert got.p_value == 1.0
 
 
-def test_fixed_difference_by_hand(make):
-    # Each author: SE² = (.25/3)/1 per problem of K = 4 -> (2 * .25/3)/4 = 1/24; together 1/12.
-    a, b = make.rows([[1, 1, 0, 0]] * 2), make.rows([[1, 0, 1, 0]] * 2)
-    got = accuracy_difference_fixed(a, b)
-    assert got is not None
-    assert got.high == pytest.approx(float(scipy_stats.t.ppf(0.975, 12)) / math.sqrt(12))
-    assert accuracy_difference_fixed(make.rows([[1]]), make.rows([[0]])) is None
-
-
 def test_holm_by_hand():
     # Sorted .01 .02 .04: times 3, 2, 1 and never falling: .03, .04, .04.
-    adjusted, significant = holm([0.04, 0.01, 0.02])
+    adjusted, significant = holm_adjust([0.04, 0.01, 0.02])
     assert adjusted == pytest.approx([0.04, 0.03, 0.04])
     assert significant == [True, True, True]
-    assert holm([0.04, 0.03])[1] == [False, False]
-    assert holm([]) == ([], [])
+    assert holm_adjust([0.04, 0.03])[1] == [False, False]
+    assert holm_adjust([]) == ([], [])
     with pytest.raises(InputError, match=r"outside \[0, 1\]"):
-        holm([0.5, math.nan])
+        holm_adjust([0.5, math.nan])
+
+
+@pytest.mark.parametrize(
+    ("p_values", "expected"),
+    [
+        ([0.001, 0.04, 0.03, 0.005, 0.5, 0.04], [0.006, 0.12, 0.12, 0.025, 0.5, 0.12]),
+        ([0.2, 0.9, 0.6], [0.6, 1.0, 1.0]),
+    ],
+)
+def test_holm_agrees_with_statsmodels(p_values, expected):
+    """`multipletests(..., method="holm")` of statsmodels 0.15.0."""
+    adjusted, significant = holm_adjust(np.array(p_values))
+    assert adjusted == pytest.approx(expected, abs=1e-15)
+    assert significant == [p <= 0.05 for p in expected]
 
 
 def test_tost_agrees_with_statsmodels(make):
+    """`ttost_paired` of statsmodels 0.15.0."""
     a, b = make.drawn(80, 4, 1), make.drawn(80, 4, 1).take(range(80))
     b = Samples(problem_ids=b.problem_ids, correct=[np.roll(r, 1) ^ (i % 9 == 0) for i, r in enumerate(b.correct)])
-    theirs, *_ = ttost_paired(a.accuracies, b.accuracies, -0.1, 0.1)
     got = equivalence(a, b, 0.1)
-    assert got.p_value == pytest.approx(theirs)
-    assert got.holds == (theirs < 0.05)
+    assert got.p_value == pytest.approx(0.0004955420430943277)
+    assert got.holds
+    a = make.rows([[1, 1, 1, 0]] * 6 + [[1, 1, 0, 0]] * 10 + [[1, 0, 0, 0]] * 4)
+    got = equivalence(a, make.rows([[1, 1, 0, 0]] * 20), 0.1)
+    assert got.p_value == pytest.approx(0.03862475481062231)
+    assert got.holds
 
 
 def test_the_interval_and_the_test_say_the_same(make):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lakon.core.errors import InputError
-from lakon.stats import Samples, align, cluster_index
+from lakon.stats import Samples, align_samples
+from lakon.stats.samples import cluster_index
 
 
 def test_truncated_and_ungraded_samples_are_never_right(make):
@@ -68,7 +69,7 @@ def test_tokens_that_were_not_given_are_asked_for(make):
 def test_align_pairs_by_id_in_the_order_of_the_first():
     a = Samples(problem_ids=("x", "y", "z"), correct=[[1], [0], [1, 1]], tokens=[[1], [2], [3, 4]])
     b = Samples(problem_ids=("z", "w", "x"), correct=[[0], [1], [1, 0]], clusters=("g", None, "g"))
-    pair = align(a, b)
+    pair = align_samples(a, b)
     assert pair.a.problem_ids == pair.b.problem_ids == ("x", "z")
     assert pair.a.flat_tokens.tolist() == [1, 3, 4]
     assert pair.b.accuracies.tolist() == [0.5, 0.0]
@@ -79,16 +80,16 @@ def test_align_pairs_by_id_in_the_order_of_the_first():
 def test_align_of_the_same_problems_takes_labels_from_either_side():
     a = Samples(problem_ids=("x", "y"), correct=[[1], [0]], clusters=("g", None))
     b = Samples(problem_ids=("x", "y"), correct=[[0], [0]])
-    assert align(a, b).b.clusters == align(b, a).a.clusters == ("g", None)
-    assert align(b, b).only_a == ()
+    assert align_samples(a, b).b.clusters == align_samples(b, a).a.clusters == ("g", None)
+    assert align_samples(b, b).only_a == ()
 
 
 def test_align_refuses_what_cannot_be_paired(make):
     a = make.rows([[1]], clusters=("g",))
     with pytest.raises(InputError, match="no problem in common"):
-        align(a, Samples(problem_ids=("other",), correct=[[1]]))
+        align_samples(a, Samples(problem_ids=("other",), correct=[[1]]))
     with pytest.raises(InputError, match="different cluster labels"):
-        align(a, make.rows([[1]], clusters=("h",)))
+        align_samples(a, make.rows([[1]], clusters=("h",)))
 
 
 def test_clusters_are_labels_or_else_problems():

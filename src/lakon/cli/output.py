@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from lakon.core.score_text import clock, counted
+from lakon.core.score_text import format_duration, pluralise
 
 _LISTED = 8
 
@@ -74,7 +74,7 @@ def print_status(facts: dict[str, Any]) -> None:
 def _print_standing(facts: dict[str, Any]) -> None:
     of = "" if facts["what"] == "run" else f" of `{facts['what']}`"
     done, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
-    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {clock(spent)}")
+    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {format_duration(spent)}")
     if facts["why"]:
         typer.echo(f"  why: {printable(facts['why'])}")
     for row in facts["running"]:
@@ -82,7 +82,7 @@ def _print_standing(facts: dict[str, Any]) -> None:
     if facts["left"] and facts["state"] != "running":
         more = len(facts["left"]) - _LISTED
         named = ", ".join(facts["left"][:_LISTED]) + (f" and {more} more" if more > 0 else "")
-        typer.echo(f"  left: {counted(len(facts['left']), 'step')} of the study: {named}")
+        typer.echo(f"  left: {pluralise(len(facts['left']), 'step')} of the study: {named}")
 
 
 def print_look(rows: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from lakon.cli.output import print_json
-from lakon.core.score_text import counted, money
+from lakon.core.score_text import format_money, pluralise
 from lakon.outputs.run_notes import lost_line
 from lakon.pipeline.budget import Funds
 from lakon.pipeline.cost import Work, total
@@ -48,7 +48,9 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
         typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {_work_line(work) if work else ''}".rstrip())
     kinds = ("cached", "owed", "missing", "waiting")
     counts = {kind: sum(state.state == kind for state in bill.states) for kind in kinds}
-    typer.echo(f"\n{counted(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    typer.echo(
+        f"\n{pluralise(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+    )
     for line in (*_sums(works), *map(_funds_line, bill.funds), *map(lost_line, bill.lost, bill.lost.values())):
         typer.echo(line)
     waiting = {state.step.name for state in bill.states if state.state == "waiting"}
@@ -91,7 +93,7 @@ def _funds_line(funds: Funds) -> str:
         spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " tokens (prompt and completion)"
     else:
-        spent, limit, left, owed = map(money, (funds.spent, funds.limit, funds.left, funds.owed))
+        spent, limit, left, owed = map(format_money, (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " in the stated currency"
     said = f"budget: {spent} of {limit}{unit} spent, {left} left"
     if not funds.owed and not funds.unknown:
@@ -119,7 +121,7 @@ def _work_line(work: Work) -> str:
     """What a step will take, in one line. All of it is a bound where its rows are one: samples that stop at the first
     correct one are mostly fewer."""
     unit = _UNITS.get(work.kind, "trace")
-    rows = f"an unknown number of {unit}s" if work.rows is None else counted(work.rows, unit)
+    rows = f"an unknown number of {unit}s" if work.rows is None else pluralise(work.rows, unit)
     most = "at most " if work.at_most else ""
     parts = [rows if work.rows is None else f"{most}{rows}"]
     if work.kept:
@@ -132,9 +134,9 @@ def _work_line(work: Work) -> str:
     if work.gpu_hours:
         parts.append(f"{most}{work.gpu_hours:,.1f} GPU hours")
     if work.money:
-        bounds = [money(n) for n in (work.money_low, work.money_high) if n is not None]
+        bounds = [format_money(n) for n in (work.money_low, work.money_high) if n is not None]
         between = f" ({' to '.join(bounds)})" if bounds else ""
-        parts.append(f"{most}{money(work.money)}{between} in the stated currency")
+        parts.append(f"{most}{format_money(work.money)}{between} in the stated currency")
     return ", ".join(parts)
 
 

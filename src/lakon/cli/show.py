@@ -31,7 +31,7 @@ def show(
 ) -> None:
     """Show a look at the corpus, rows of a study's tables, or one problem with what every author wrote."""
     from lakon import api
-    from lakon.core.score_text import counted
+    from lakon.core.score_text import pluralise
 
     changed = changes(overrides)
     if view is not None:
@@ -48,4 +48,4 @@ def show(
         return
     for row in rows:
         typer.echo("  ".join(f"{k}={cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
-    typer.echo(counted(len(rows), "row") + (" (--limit for more)" if len(rows) == limit else ""))
+    typer.echo(pluralise(len(rows), "row") + (" (--limit for more)" if len(rows) == limit else ""))

@@ -232,8 +232,8 @@ class Domain:
     """A reply with this final answer, as the verifier expects one: mathematics wants a box."""
 
 
-class Jury(Protocol):
-    """How an LLM judge is asked about an answer, how its replies are read, and how votes become a decision."""
+class JudgePrompt(Protocol):
+    """The prompt of an LLM judge, the parser of its replies, and the rule that turns votes into a decision."""
 
     @property
     def version(self) -> str:
@@ -242,19 +242,19 @@ class Jury(Protocol):
 
     @property
     def votes(self) -> int:
-        """How many judgements an answer gets."""
+        """Votes on each answer."""
         ...
 
-    def prompt(self, row: Answered) -> str:
-        """What the judge is shown: problem, reference and final answer."""
+    def write(self, answer: Answered) -> str:
+        """The prompt about one answer: problem, reference and final answer."""
         ...
 
-    def read(self, reply: str, finish_reason: str | None) -> bool | None:
-        """Whether the judge called the answer right; None when the reply holds no judgement."""
+    def parse(self, reply: str, finish_reason: str | None) -> bool | None:
+        """Whether the judge calls the answer correct; None when the reply has no judgement."""
         ...
 
     def decide(self, votes: Sequence[bool | None]) -> bool | None:
-        """What the votes come to; None when they settle nothing."""
+        """The decision of the votes; None when they are undecided."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""What a report is made of: plain values that the report stage fills in and the render room draws.
+"""The data of a report: plain values that the report stage fills in and the render room displays.
 
-It stands in the core because stages and render are rooms on one floor and neither may import the other.
+It lies in the core because stages and render are on the same floor and may not import each other.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from lakon.core.records import Loss, Problem, Score, Trace, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorCard:
+class ModelCard:
     """One author of the study: a teacher, the base model, or a student trained on one arm."""
 
     label: str
-    """The name under which its scores stand, for instance `concise@tokens`."""
+    """The author name in scores, for instance `concise@tokens`."""
     kind: str
     """`teacher`, `base` or `student`."""
     arm: str | None = None
     match: str | None = None
-    """The rule by which its arm was made comparable: `problems` or `tokens`."""
+    """The matching rule of its arm: `problems`, `tokens` or `steps`."""
     student: str | None = None
-    """The base model's name, when there are several."""
+    """The base model's name, when there are several bases."""
     seeds: tuple[int, ...] = ()
     n_examples: int = 0
     n_problems: int = 0
@@ -33,28 +33,28 @@ class AuthorCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelRow:
-    """One bar of the funnel from problems to examples, with the reasons why rows fell out before it."""
+    """One step of the funnel from problems to examples, with the rows that were excluded before it."""
 
     label: str
     n: int
     excluded: dict[str, int] = field(default_factory=dict[str, int])
-    """Rule to number of rows that it left out on the way here."""
+    """Rule to number of rows that it excluded since the step before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRow:
-    """How a teacher's correct traces reason, on average."""
+    """The mean profile of a teacher's correct traces."""
 
     author: str
     n_traces: int
     n_problems: int
     means: dict[str, tuple[float, float, float]]
-    """Pattern to mean and interval, clustered by problem."""
+    """Pattern to mean, low and high, clustered by problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Showcase:
-    """One problem with what several authors wrote for it, side by side."""
+    """One problem with the traces of several authors, side by side."""
 
     problem: Problem
     entries: tuple[tuple[str, Trace, Verdict], ...]
@@ -63,62 +63,66 @@ class Showcase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """One sentence of the verdict, and the scores it rests on."""
+    """One sentence of the conclusions, and the scores that support it."""
 
     text: str
     rests_on: tuple[Score, ...] = ()
     detail: bool = False
-    """Whether it belongs to the full account of every comparison rather than to the headline."""
+    """Whether it belongs to the full list of comparisons instead of the headline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditCounts:
-    """A judge's look at a random sample of the rules' accepts, and at one of their rejects."""
+    """What the judge says about a random sample of the rules' accepts and about one of their rejects."""
 
     n_accepts: int = 0
     """Accepts from which the sample was drawn."""
     n_rejects: int = 0
-    accepts_right: int = 0
-    """Accepted by the rules, and by the judge too."""
-    accepts_wrong: int = 0
-    accepts_undecided: int = 0
-    """The judge could not decide: in no rate."""
-    rejects_right: int = 0
-    """Rejected by the rules, though the judge calls the answer right."""
-    rejects_wrong: int = 0
-    """Rejected by both."""
-    rejects_undecided: int = 0
+    """Rejects from which the sample was drawn."""
+    upheld_accepts: int = 0
+    """Accepted by the rules; the judge agrees."""
+    overturned_accepts: int = 0
+    """Accepted by the rules; the judge calls the answer wrong."""
+    undecided_accepts: int = 0
+    """Accepted by the rules; the judge's votes are undecided, so no rate includes them."""
+    upheld_rejects: int = 0
+    """Rejected by the rules; the judge agrees."""
+    overturned_rejects: int = 0
+    """Rejected by the rules; the judge calls the answer correct."""
+    undecided_rejects: int = 0
     disagreements: tuple[str, ...] = ()
-    """Traces about which the two differ, for a person to look at."""
+    """Ids of the traces that were overturned, for a person to review."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeAccount:
-    """What a judge was asked about the answers of one author on one benchmark."""
+    """A judge's work on the answers of one author on one benchmark."""
 
     n_answers: int = 0
     n_judgeable: int = 0
-    """Answers that a judge could be asked about: neither truncated, refused, failed nor ruled on by a person."""
-    n_heard: int = 0
+    """Answers that a judge can be asked about: not truncated, refused, failed, or ruled on by a person."""
+    n_asked: int = 0
     """Answers that it was asked about, to decide or to audit."""
     n_decided: int = 0
     """Answers whose verdict is the judge's."""
     n_undecided: int = 0
-    """Of those, answers about which its votes settled nothing."""
+    """Of those, answers on which its votes are undecided."""
     n_calls: int = 0
-    """Replies, those asked again included. Answers that read the same share theirs: it counts once for each author and
-    benchmark, and is paid for once in the whole store."""
+    """Replies, including those to repeated requests. Answers with the same prompt share a reply.
+
+    A shared reply counts once for each author and benchmark, and is paid for once in the whole store.
+    """
     n_errors: int = 0
     """Of those, calls that failed for good."""
     n_tokens: int = 0
-    """Tokens that the judge generated, by its provider's count."""
+    """Tokens that the judge generated, by the provider's count."""
     n_prompt_tokens: int = 0
-    """Tokens that it was shown."""
+    """Tokens of its prompts."""
     audit: AuditCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredValue:
     """A figure with its interval."""
 
     value: float
@@ -128,27 +132,27 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFigures:
-    """What an audit says about the rules, as seen by the judge."""
+    """The statistics of an audit of the rules by the judge."""
 
     label: str
     counts: AuditCounts
-    agreement: Measured | None = None
-    """Over all answers: each sample weighted by how many accepts or rejects it stands for."""
-    kappa: Measured | None = None
-    """Over the audited answers."""
-    false_accepts: Measured | None = None
+    agreement: MeasuredValue | None = None
+    """Over all answers: accepts and rejects are weighted by their numbers."""
+    kappa: MeasuredValue | None = None
+    """Over the audited answers only."""
+    false_accepts: MeasuredValue | None = None
     """Share of the rules' accepts that the judge calls wrong."""
-    false_rejects: Measured | None = None
+    false_rejects: MeasuredValue | None = None
     """Share of the rules' rejects that the judge calls right."""
-    raw_accuracy: Measured | None = None
-    """Share of all verdicts that are correct as they stand; None where the judge decided every answer itself."""
-    corrected_accuracy: Measured | None = None
-    """The same had the judge looked at every answer that the rules decided."""
+    raw_accuracy: MeasuredValue | None = None
+    """Share of all verdicts that are correct; None where the judge decided every answer itself."""
+    corrected_accuracy: MeasuredValue | None = None
+    """The same if the judge had decided every answer that the rules decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulingUse:
-    """A human ruling and how many verdicts it made."""
+    """A human ruling and the number of verdicts that it decided."""
 
     line: int
     about: str
@@ -159,7 +163,7 @@ class RulingUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class VerdictChange:
     """One verdict that a new verification changed."""
 
     trace_id: str
@@ -168,20 +172,20 @@ class Move:
     after: str
     method_after: str
     extracted: str
-    """The answer, as it is read now."""
+    """The answer that the new verification extracted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
+class VerdictChanges:
     """The verdicts of one author on one benchmark that the last verification changed."""
 
     label: str
     since: str
     """The verifier before this one."""
-    moves: dict[str, int]
-    """`correct → incorrect` to how many."""
-    listed: tuple[Move, ...]
-    """The first of them."""
+    counts: dict[str, int]
+    """`correct → incorrect` to the number of verdicts."""
+    listed: tuple[VerdictChange, ...]
+    """The first ones, with their traces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,24 +202,24 @@ class Verification:
     """Over all authors and benchmarks."""
     audits: tuple[AuditFigures, ...] = ()
     overrides: tuple[Verdict, ...] = ()
-    """The verdicts that a person made."""
-    unused: tuple[RulingUse, ...] = ()
-    """The rulings on which no verdict rests."""
-    moved: tuple[Moved, ...] = ()
-    """What the last verification changed against the one before it."""
+    """The verdicts that rulings decided."""
+    unused_rulings: tuple[RulingUse, ...] = ()
+    """The rulings that decided no verdict."""
+    changes: tuple[VerdictChanges, ...] = ()
+    """The verdicts that the last verification changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """Everything that a report shows; nothing in it is set by hand."""
+    """Everything that a report shows, all of it computed from the study."""
 
     study: str
     title: str
     description: str
     caveats: tuple[str, ...]
-    """What the study is not, in whole sentences."""
-    verdict: tuple[Sentence, ...]
-    authors: tuple[AuthorCard, ...]
+    """The limits of the study, in whole sentences."""
+    conclusions: tuple[Sentence, ...]
+    authors: tuple[ModelCard, ...]
     benchmarks: tuple[tuple[str, int], ...]
     """Benchmark name and number of problems. Teachers are scored on the pseudo-benchmark `problems`."""
     scores: tuple[Score, ...]
@@ -231,7 +235,7 @@ class ReportData:
     margin: float
     """The non-inferiority margin in accuracy (0.05 = five points)."""
     margin_stated: bool = True
-    """Whether the study states it; else it is the default."""
+    """Whether the study states the margin; otherwise it is the default."""
     confidence: float
     provenance: dict[str, str]
     """Field to value: versions, digests, verifier, seeds, sampling."""

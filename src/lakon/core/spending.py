@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from lakon.core.messages import Messages
-from lakon.core.score_text import money
+from lakon.core.score_text import format_money
 
 PROMPT_BYTES_PER_TOKEN = 2
 """No tokenizer in use gives more than a token for every two bytes of ordinary prompts: a bound, not an estimate."""
@@ -111,8 +111,8 @@ class Budget:
             )
         limit = self.money or 0.0
         return (
-            f"{money(self.cost)} is spent, and one more request may cost {money(cost)}",
-            f"at most run.budget's {money(limit)}",
+            f"{format_money(self.cost)} is spent, and one more request may cost {format_money(cost)}",
+            f"at most run.budget's {format_money(limit)}",
         )
 
 

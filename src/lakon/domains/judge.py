@@ -1,7 +1,7 @@
-"""What an LLM judge is shown, how its replies are read, and how votes become a decision.
+"""The prompt of an LLM judge, the parser of its replies, and the majority vote.
 
-Invariants: the judge sees problem, reference and final answer, never the reasoning; what models wrote is data between
-marks that it cannot forge; and a reply without a judgement is none, never a silent "no".
+Invariants: the judge sees problem, reference and final answer, never the reasoning; texts of models stand between
+delimiters that they cannot forge; and a reply without a judgement counts as no vote, never as a "no".
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from lakon.core.protocols import Answered
 from lakon.domains.math.extract.marked import visible
 
 VERSION = "judge@1"
-"""Counts changes of the prompt below and of how replies are read."""
+"""The version of the prompt below and of the parser."""
 PROBLEM_CHARS = 8_000
 REFERENCE_CHARS = 2_000
 ANSWER_CHARS = 4_000
-"""Characters of each text that the judge is shown; of an answer the last ones, where the final answer stands."""
+"""Characters of each text in the prompt. An answer keeps its last ones, where the final answer stands."""
 
 TEMPLATE = """\
 Decide whether the answer to a problem is right. It is right when its final answer means the same as the reference \
@@ -41,55 +41,61 @@ or leaves open which of several it means is not the same.
 End your reply with one line: "Judgement: Yes" if the final answer is the same as the reference, "Judgement: No" if it \
 is not."""
 
-_DRESS = r"(?:[\s*_`~\"'\u201c\u201d$()\[\]<>]|\\(?:boxed|text(?:bf)?|math(?:rm|bf))\s*\{)*"
-"""What may stand around the words: emphasis, quotes, brackets, LaTeX."""
+_DECORATION = r"(?:[\s*_`~\"'\u201c\u201d$()\[\]<>]|\\(?:boxed|text(?:bf)?|math(?:rm|bf))\s*\{)*"
+"""What may surround the words: emphasis, quotes, brackets, LaTeX."""
 _JUDGEMENT = re.compile(
-    rf"judge?ment{_DRESS}[:\uff1a]{_DRESS}(yes|no)\b(?!{_DRESS}(?:/|\||,?\s*or\b){_DRESS}(?:yes|no)\b)", re.IGNORECASE
+    rf"judge?ment{_DECORATION}[:\uff1a]{_DECORATION}(yes|no)\b(?!{_DECORATION}(?:/|\||,?\s*or\b){_DECORATION}(?:yes|no)\b)",
+    re.IGNORECASE,
 )
-"""The lookahead leaves out "Judgement: Yes or No", which repeats the question."""
-_PLACE = re.compile(r"\{(problem|reference|answer)\}")
+"""The lookahead skips "Judgement: Yes or No", which repeats the question."""
+_PLACEHOLDER = re.compile(r"\{(problem|reference|answer)\}")
 _UNFINISHED = frozenset({"length", "content_filter", "refusal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LlmJury:
-    """Implements `core.protocols.Jury`: a prompt, and a strict majority of the votes asked for."""
+class LlmJudgePrompt:
+    """Implements `core.protocols.JudgePrompt`; a strict majority of the votes asked for decides."""
 
     votes: int = 1
     template: str | None = None
-    """A prompt of the study's own with `{problem}`, `{reference}` and `{answer}`; None is the one above."""
+    """A custom prompt with `{problem}`, `{reference}` and `{answer}`; None means `TEMPLATE`."""
 
     @property
     def version(self) -> str:
-        """`judge@N`; N counts changes of meaning."""
+        """`judge@N`; a new N makes new verdict tables."""
         return VERSION
 
-    def prompt(self, row: Answered) -> str:
-        """The prompt about one answer; each text is capped and stands between marks of its own."""
+    def write(self, answer: Answered) -> str:
+        """The prompt about one answer; each text is truncated and delimited."""
         texts = {
-            "problem": _capped(row.prompt, PROBLEM_CHARS, keep_end=False),
-            "reference": _capped(row.reference, REFERENCE_CHARS, keep_end=False),
-            "answer": _capped(visible(row.answer), ANSWER_CHARS, keep_end=True),
+            "problem": _truncated(answer.prompt, PROBLEM_CHARS, keep_end=False),
+            "reference": _truncated(answer.reference, REFERENCE_CHARS, keep_end=False),
+            "answer": _truncated(visible(answer.answer), ANSWER_CHARS, keep_end=True),
         }
-        # No text can hold the digest of itself, so no text can close its marks early.
+        # No text can contain its own digest, so no text can forge its closing delimiter.
         code = digest(texts)[:12]
-        return _PLACE.sub(lambda place: _marked(place[1], texts[place[1]], code), self.template or TEMPLATE)
+        return _PLACEHOLDER.sub(lambda match: _delimited(match[1], texts[match[1]], code), self.template or TEMPLATE)
 
-    def read(self, reply: str, finish_reason: str | None) -> bool | None:
+    def parse(self, reply: str, finish_reason: str | None) -> bool | None:
         """The last judgement in the reply; None when there is none or the reply was cut off."""
-        found = _JUDGEMENT.findall(reply) if finish_reason not in _UNFINISHED else []
-        return found[-1].lower() == "yes" if found else None
+        if finish_reason in _UNFINISHED:
+            return None
+        judgements = _JUDGEMENT.findall(reply)
+        return judgements[-1].lower() == "yes" if judgements else None
 
     def decide(self, votes: Sequence[bool | None]) -> bool | None:
-        """What more than half of the votes asked for say; unparsed ones count for neither side."""
-        return next((said for said in (True, False) if 2 * votes.count(said) > self.votes), None)
+        """The judgement of more than half of the votes asked for; None counts for neither side."""
+        for judgement in (True, False):
+            if 2 * votes.count(judgement) > self.votes:
+                return judgement
+        return None
 
 
-def _marked(name: str, text: str, code: str) -> str:
+def _delimited(name: str, text: str, code: str) -> str:
     return f"<{name} {code}>\n{text}\n</{name} {code}>"
 
 
-def _capped(text: str, limit: int, *, keep_end: bool) -> str:
+def _truncated(text: str, limit: int, *, keep_end: bool) -> str:
     text = text.strip()
     if len(text) <= limit:
         return text

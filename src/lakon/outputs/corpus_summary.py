@@ -22,7 +22,7 @@ from lakon.core.records import (
     VerdictOutcome,
 )
 from lakon.stages.curate.profile import summarise_profiles
-from lakon.stages.report.funnel import left_of_recordings
+from lakon.stages.report.funnel import count_unused_recordings
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import PoolFacts
 from lakon.study.names import OWN, POOL, StepName
@@ -74,7 +74,7 @@ def _verified(verdicts: Artifact) -> dict[str, Any]:
 
 def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]:
     teacher = study.teachers.get(label)
-    return left_of_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
+    return count_unused_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
 
 
 def summarise_lengths(study: Study, found: Found) -> Rows:

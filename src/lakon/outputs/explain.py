@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakon.stages.verify.changed_verdicts import of_facts
+from lakon.stages.verify.changed_verdicts import changes_from_facts
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import RetryFacts
 from lakon.store.runner import StepState
@@ -29,11 +29,11 @@ def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
         yield f"in the store as {step.stage}/{state.artifact.folder.name}"
         if state.state == "owed":
             yield f"rows that failed and are asked again: {RetryFacts.of(state.artifact.manifest).owed}"
-        made = of_facts(step.label, state.artifact.manifest.facts)
+        made = changes_from_facts(step.label, state.artifact.manifest.facts)
         if made is not None:
-            total = sum(made.moves.values())
+            total = sum(made.counts.values())
             yield f"{total} verdict{'s' if total != 1 else ''} moved since {made.since}" + "".join(
-                f"; {k}: {n}" for k, n in made.moves.items()
+                f"; {k}: {n}" for k, n in made.counts.items()
             )
             yield from (
                 f"  trace {m.trace_id[:12]}: {m.before} ({m.method_before}) then, {m.after} ({m.method_after}) now"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lakon.core.score_text import counted
+from lakon.core.score_text import pluralise
 from lakon.store.facts import AskedFacts
 from lakon.store.runner import RunResult
 
@@ -25,7 +25,7 @@ def run_notes(result: RunResult) -> list[str]:
 def lost_line(name: str, n: int) -> str:
     """What is said of records that were paid for and cannot be read."""
     again = "their checksum: they are asked again" if n > 1 else "its checksum: it is asked again"
-    return f"{counted(n, 'record')} of {name}'s ledger failed {again}"
+    return f"{pluralise(n, 'record')} of {name}'s ledger failed {again}"
 
 
 def _of_author(name: str, facts: AskedFacts, *, executed: bool) -> Iterator[str]:
@@ -37,7 +37,7 @@ def _of_author(name: str, facts: AskedFacts, *, executed: bool) -> Iterator[str]
         again = "asked again by the next run" if owed else "not asked again, unless with --mode retry"
         if 0 < owed < errors:
             again = f"{owed:,} asked again by the next run, the others only with --mode retry"
-        yield f"{counted(errors, 'row')} of {name} failed{which}: {again}"
+        yield f"{pluralise(errors, 'row')} of {name} failed{which}: {again}"
 
 
 def _kinds(kinds: Mapping[str, int]) -> str:

@@ -16,6 +16,7 @@ from lakon.core.records import Problem, TraceCounts
 from lakon.core.spending import NOTHING, Spent
 from lakon.stages.generate.call_note import CallNote
 from lakon.stages.generate.call_state import is_owed, sum_spent_of_keys
+from lakon.stages.generate.requests import list_requests
 from lakon.store.artifacts import Artifact, Store
 from lakon.store.facts import JudgedFacts
 from lakon.store.ledger.ledger import Ledger

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lakon.core.score_text import clock, counted, money
+from lakon.core.score_text import format_duration, format_money, pluralise
 
 _STEADY_S = 0.5
 
@@ -78,18 +78,18 @@ class Meter:
         if "loss" in self.figures:
             parts.append(f"loss {self.figures['loss']:.3f}")
         if self.figures.get("cost"):
-            parts.append(f"cost {money(self.figures['cost'])}")
+            parts.append(f"cost {format_money(self.figures['cost'])}")
         if self.figures.get("in_flight"):
             parts.append(f"{int(self.figures['in_flight'])} in flight")
         if self.figures.get("silent_s"):
-            retries = counted(int(self.figures.get("retries", 0)), "retry", "retries")
+            retries = pluralise(int(self.figures.get("retries", 0)), "retry", "retries")
             parts.append(f"no connection for {self.figures['silent_s']:,.0f} s, {retries}")
         if self.figures.get("errors"):
-            parts.append(f"{counted(int(self.figures['errors']), 'error')}{self._kinds()}")
+            parts.append(f"{pluralise(int(self.figures['errors']), 'error')}{self._kinds()}")
         if self.figures.get("lost"):
-            parts.append(f"{counted(int(self.figures['lost']), 'damaged record')} of the ledger asked again")
+            parts.append(f"{pluralise(int(self.figures['lost']), 'damaged record')} of the ledger asked again")
         if self.left_s is not None and self.done < self.total:
-            parts.append(f"{clock(self.left_s)} left")
+            parts.append(f"{format_duration(self.left_s)} left")
         return ", ".join(parts)
 
     def _kinds(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 from lakon.core.errors import LakonError, RunStopped
-from lakon.core.score_text import counted
+from lakon.core.score_text import pluralise
 from lakon.progress.meter import Meter
 from lakon.progress.status import StatusFile
 from lakon.store.artifacts import Artifact
@@ -101,7 +101,7 @@ def _why(error: BaseException | None) -> str:
 
 def _rows(rows: Mapping[str, int]) -> str:
     return ", ".join(
-        counted(n, table[:-2] if table == "losses" else table[:-1], table) for table, n in rows.items() if n
+        pluralise(n, table[:-2] if table == "losses" else table[:-1], table) for table, n in rows.items() if n
     )
 
 

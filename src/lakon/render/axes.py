@@ -1,6 +1,6 @@
-"""What every figure is drawn with: axes, the layout, symbols and dashes by match rule, error bars, safe text.
+"""Parts of every figure: axes, layout, symbols and dashes by matching rule, error bars, escaped text.
 
-Text that a study or a model wrote is escaped before plotly sees it, because plotly reads a little markup.
+Text of a study or a model is escaped before plotly gets it, because plotly interprets some markup.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from html import escape
 from typing import Any
 
 from lakon.core.records import Score
-from lakon.core.report_data import AuthorCard
+from lakon.core.report_data import ModelCard
 from lakon.render.blocks import visible
 
 SYMBOLS = {"problems": "circle", "tokens": "square", "steps": "triangle-up"}
 DASHES = {"problems": "solid", "tokens": "dash", "steps": "dot"}
 
 ROOM = 0.12
-"""The least room at either end of a log axis, in decades."""
+"""The smallest margin at either end of a log axis, in decades."""
 
-Spec = dict[str, Any]
+PlotSpec = dict[str, Any]
 
 
-def symbol(card: AuthorCard) -> str:
+def marker_symbol(card: ModelCard) -> str:
     """The symbol of an author: by kind, and for students by match rule."""
     if card.kind == "teacher":
         return "diamond-open"
     return "x-thin-open" if card.kind == "base" else SYMBOLS.get(card.match or "problems", "hexagon")
 
 
-def dash(card: AuthorCard) -> str:
+def line_dash(card: ModelCard) -> str:
     """The dash of an author's curves: by kind, and for students by match rule."""
     return "dashdot" if card.kind == "teacher" else DASHES.get(card.match or "problems", "longdash")
 
 
-def error(scores: Sequence[Score], colour: str) -> Spec:
+def error_bars(scores: Sequence[Score], colour: str) -> PlotSpec:
     """Error bars from the intervals; a missing bound has no bar."""
     return {
         "type": "data",
@@ -54,48 +54,48 @@ def _reach(upper: float | None, lower: float | None) -> float:
     return max(0.0, upper - lower)
 
 
-def number(value: float | None) -> float | None:
+def finite_or_none(value: float | None) -> float | None:
     """The value where JSON can hold it."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def safe(text: str) -> str:
-    """Text in which plotly finds no markup."""
+def escape_text(text: str) -> str:
+    """Text without anything that plotly interprets as markup."""
     return escape(visible(text), quote=False).replace("%{", "%\u200b{").replace("\n", " ")
 
 
-def spec(traces: list[Spec], layout: Spec) -> Spec:
+def make_plot(traces: list[PlotSpec], layout: PlotSpec) -> PlotSpec:
     """A whole figure."""
     return {"data": traces, "layout": layout}
 
 
-def axis(title: str, **more: Any) -> Spec:
+def make_axis(title: str, **more: Any) -> PlotSpec:
     """An axis in the page's colours."""
-    heading = {"text": safe(title), "standoff": 8, "font": {"size": 13}}
+    heading = {"text": escape_text(title), "standoff": 8, "font": {"size": 13}}
     grid = {"gridcolor": "var(--grid)", "linecolor": "var(--rule)", "zeroline": False, "automargin": True}
     return {"title": heading, "ticks": "outside", "tickcolor": "var(--rule)", **grid, **more}
 
 
-def log_axis(title: str, values: list[float]) -> Spec:
-    """A log axis with a little room at both ends and ticks that people read: 100, 200, 500, 1,000."""
+def make_log_axis(title: str, values: list[float]) -> PlotSpec:
+    """A log axis with margins and readable ticks: 100, 200, 500, 1,000."""
     low, high = math.log10(min(values)), math.log10(max(values))
     room = max(ROOM, (high - low) * 0.08)
     dtick: Any = "D2" if high - low < 2.2 else 1
-    return axis(title, type="log", range=[low - room, high + room], dtick=dtick, tickformat=",~r")
+    return make_axis(title, type="log", range=[low - room, high + room], dtick=dtick, tickformat=",~r")
 
 
-def spread(traces: list[Spec]) -> list[float]:
+def x_positions(traces: list[PlotSpec]) -> list[float]:
     """Every positive position of the traces on the x axis, error bars included."""
     values: list[float] = []
     for trace in traces:
         xs = [x for x in trace["x"] if isinstance(x, int | float) and x > 0]
-        error: Spec = trace.get("error_x") or {}
+        error: PlotSpec = trace.get("error_x") or {}
         values += xs + [x + up for x, up in zip(xs, error.get("array", []), strict=False)]
         values += [x - down for x, down in zip(xs, error.get("arrayminus", []), strict=False) if x > down]
     return values or [1.0]
 
 
-def layout(n_names: int, **more: Any) -> Spec:
+def make_layout(n_names: int, **more: Any) -> PlotSpec:
     """The page's layout; a legend of so many names takes the height of its rows."""
     font = {"family": "var(--sans)", "size": 13, "color": "var(--ink)"}
     return {
@@ -118,3 +118,10 @@ def layout(n_names: int, **more: Any) -> Spec:
         },
         **more,
     }
+
+
+def evenly_spaced(values: Sequence[Any], limit: int) -> list[Any]:
+    """At most `limit` of the values, evenly spaced, the first and the last among them."""
+    if len(values) <= limit:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (limit - 1))] for i in range(limit)]

@@ -1,7 +1,7 @@
-"""The parts of a report, before anyone decides how they look: tables, figures and sections of plain values.
+"""The parts of a report as plain values: tables, figures and sections.
 
-Page, Markdown and terminal draw the same blocks, so they can't disagree about a number. Cells are finished
-text, not markup: whoever draws them escapes them.
+Page, Markdown and terminal display the same blocks, so they agree on every number. Cells are plain text, not markup;
+the code that displays them escapes them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def visible(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    """The text with its intervals and p values held together at line ends."""
+    """The text with no line break inside an interval or a p value."""
     return re.sub(r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TableRow:
     """One row of a table: its cells, and for bar tables the share of the widest bar (0 to 1)."""
 
     cells: tuple[str, ...]
@@ -37,11 +37,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Rows that belong together, under a heading (empty when the table has only one group)."""
+class RowGroup:
+    """Rows under one heading; the heading is empty when the table has only one group."""
 
     heading: str = ""
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,11 @@ class Table:
 
     caption: str
     columns: tuple[str, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     n_text: int = 1
     note: str = ""
     folded: bool = False
-    """Whether the page shows only the caption until the reader asks for the rest."""
+    """Whether the page shows only the caption until the reader opens the table."""
 
     @property
     def has_bars(self) -> bool:
@@ -74,8 +74,8 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What one author wrote for a showcased problem."""
+class ShowcasedTrace:
+    """One author's trace for a showcased problem."""
 
     author: str
     mark: str
@@ -87,11 +87,11 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One showcased problem with its authors' columns."""
+class ShowcasedProblem:
+    """A problem with the traces of several authors, side by side."""
 
     problem: Problem
-    columns: tuple[Column, ...]
+    traces: tuple[ShowcasedTrace, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +101,13 @@ class Section:
     key: str
     title: str
     paragraphs: tuple[str, ...] = ()
-    parts: tuple[Table | Figure | Sample, ...] = ()
+    parts: tuple[Table | Figure | ShowcasedProblem, ...] = ()
 
 
-def table(
+def make_table(
     caption: str,
     columns: tuple[str, ...],
-    groups: list[Group],
+    groups: list[RowGroup],
     *,
     n_text: int = 1,
     note: str = "",
@@ -118,13 +118,21 @@ def table(
     if not filled:
         return None
     rows = [row for group in filled for row in group.rows]
-    kept = [i for i in range(len(columns)) if i < n_text or any(row.cells[i] for row in rows)]
-    narrowed = tuple(
-        Group(
-            heading=group.heading,
-            rows=tuple(Row(cells=tuple(row.cells[i] for i in kept), share=row.share) for row in group.rows),
-        )
-        for group in filled
+    by_column = list(zip(*(row.cells for row in rows), strict=True))
+    filled_columns = [i for i, cells in enumerate(by_column) if i < n_text or any(cells)]
+    return Table(
+        caption=caption,
+        columns=tuple(columns[i] for i in filled_columns),
+        groups=tuple(_select_columns(group, filled_columns) for group in filled),
+        n_text=n_text,
+        note=note,
+        folded=folded,
     )
-    names = tuple(columns[i] for i in kept)
-    return Table(caption=caption, columns=names, groups=narrowed, n_text=n_text, note=note, folded=folded)
+
+
+def _select_columns(group: RowGroup, columns: list[int]) -> RowGroup:
+    rows: list[TableRow] = []
+    for row in group.rows:
+        cells = tuple(row.cells[i] for i in columns)
+        rows.append(TableRow(cells=cells, share=row.share))
+    return RowGroup(heading=group.heading, rows=tuple(rows))

@@ -1,24 +1,27 @@
-"""Finding scores and authors in a report's data: by one set of rules, so that no two tables disagree.
+"""Finds scores and authors in the data of a report, by one set of rules so that no two tables disagree.
 
-An author that has scores but no card still gets its row: nothing that was measured is left out in silence.
+An author with scores but without a card still gets its row: no measured figure is left out.
 """
 
 from __future__ import annotations
 
 from lakon.core import score_text as wording
 from lakon.core.records import Score
-from lakon.core.report_data import AuthorCard, ReportData
+from lakon.core.report_data import ModelCard, ReportData
 
 
-def cards(data: ReportData, benchmark: str | None = None) -> list[AuthorCard]:
-    """The authors in their order, each label once, those without a card last; with a benchmark, those scored."""
-    known: dict[str, AuthorCard] = {}
+def list_cards(data: ReportData, benchmark: str | None = None) -> list[ModelCard]:
+    """The authors in their order, each label once; with `benchmark`, only those that were scored on it.
+
+    Authors without a card come last.
+    """
+    known: dict[str, ModelCard] = {}
     for card in data.authors:
-        # a student's card tells more than that of a teacher whose label it shares
+        # A student's card says more than that of a teacher with the same label.
         if card.label not in known or known[card.label].kind == "teacher":
             known[card.label] = card
     for score in data.scores:
-        known.setdefault(score.author, AuthorCard(label=score.author, kind="author"))
+        known.setdefault(score.author, ModelCard(label=score.author, kind="author"))
     everyone = list(known.values())
     if benchmark is None:
         return everyone
@@ -26,7 +29,7 @@ def cards(data: ReportData, benchmark: str | None = None) -> list[AuthorCard]:
     return [card for card in everyone if card.label in present]
 
 
-def benchmarks(data: ReportData) -> list[tuple[str, int]]:
+def list_benchmarks(data: ReportData) -> list[tuple[str, int]]:
     """Held-out benchmarks first, the study's own problems last; those without a score are left out."""
     sizes = dict(data.benchmarks)
     for score in data.scores:
@@ -36,7 +39,7 @@ def benchmarks(data: ReportData) -> list[tuple[str, int]]:
     return [(name, sizes[name]) for name in names]
 
 
-def find(
+def find_score(
     data: ReportData,
     benchmark: str,
     author: str,
@@ -46,7 +49,7 @@ def find(
     baseline: str | None = None,
     group: str | None = None,
 ) -> Score | None:
-    """The one score of that name, or None."""
+    """The score with these names, or None."""
     wanted = (benchmark, author, metric, at, baseline, group)
     for score in data.scores:
         if (score.benchmark, score.author, score.metric, score.at, score.baseline, score.group) == wanted:
@@ -54,38 +57,38 @@ def find(
     return None
 
 
-def of_metric(data: ReportData, benchmark: str, metric: str) -> list[Score]:
+def scores_of_metric(data: ReportData, benchmark: str, metric: str) -> list[Score]:
     """All scores of one metric on one benchmark."""
     return [score for score in data.scores if score.benchmark == benchmark and score.metric == metric]
 
 
-def token_ratio(data: ReportData, benchmark: str, author: str) -> Score | None:
+def find_token_ratio(data: ReportData, benchmark: str, author: str) -> Score | None:
     """The author's tokens against those of its baseline, or None."""
-    mine = (score for score in of_metric(data, benchmark, "token_ratio") if score.author == author)
+    mine = (score for score in scores_of_metric(data, benchmark, "token_ratio") if score.author == author)
     return next((score for score in mine if score.baseline is not None and score.group is None), None)
 
 
-def twins(data: ReportData) -> dict[str, str]:
-    """Label to the label of an earlier run that is the same one: same arm, same tokens, same losses."""
-    found: dict[str, str] = {}
+def find_twins(data: ReportData) -> dict[str, str]:
+    """Label to the label of an earlier, identical run: same arm, same tokens, same losses."""
+    twins: dict[str, str] = {}
     seen: dict[tuple[object, ...], str] = {}
-    for card in cards(data):
+    for card in list_cards(data):
         losses = data.losses.get(card.label)
         if card.kind == "student" and losses:
             key = (card.student, card.arm, card.seeds, card.n_examples, card.n_train_tokens, tuple(losses))
             first = seen.setdefault(key, card.label)
-            found |= {card.label: first} if first != card.label else {}
-    return found
+            twins |= {card.label: first} if first != card.label else {}
+    return twins
 
 
 def twin_note(data: ReportData) -> str:
-    """Why two rows are equal, in words; empty when no two runs are the same."""
-    same = [f"{label} is the same run as {first}" for label, first in twins(data).items()]
+    """A sentence on why two rows are equal; empty when no two runs are identical."""
+    same = [f"{label} is the same run as {first}" for label, first in find_twins(data).items()]
     return f"{'; '.join(same)}: both rules ask for the same training, so their figures are equal." if same else ""
 
 
-def group_heading(card: AuthorCard) -> str:
-    """The heading under which an author's row stands: its kind, its base model, its match rule."""
+def group_heading(card: ModelCard) -> str:
+    """The heading above an author's row: its kind, its base model, its matching rule."""
     if card.kind == "teacher":
         return "Teachers"
     if card.kind == "base":
@@ -96,11 +99,11 @@ def group_heading(card: AuthorCard) -> str:
     return f"Students{base}, arms matched by {card.match}" if card.match else f"Students{base}"
 
 
-def palette_slot(data: ReportData, card: AuthorCard) -> int:
-    """A colour number from 1 to 8, shared by a teacher and the students of its arm under every match rule."""
-    names = list(dict.fromkeys(_colour_name(each) for each in cards(data) if each.kind != "base"))
+def palette_slot(data: ReportData, card: ModelCard) -> int:
+    """A colour number from 1 to 8; a teacher and the students of its arm share one."""
+    names = list(dict.fromkeys(_colour_name(each) for each in list_cards(data) if each.kind != "base"))
     return 8 if card.kind == "base" else names.index(_colour_name(card)) % 7 + 1
 
 
-def _colour_name(card: AuthorCard) -> str:
+def _colour_name(card: ModelCard) -> str:
     return card.arm or card.label.removesuffix(f" ({card.kind})")

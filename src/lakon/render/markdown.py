@@ -1,4 +1,4 @@
-"""The report as Markdown and as a few lines for the terminal: the page's own tables, without its pictures."""
+"""The report as Markdown and as a few lines for the terminal: the page's tables without its plots."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator
 
 from lakon.core import score_text as wording
-from lakon.core.report_data import AuthorCard, ReportData, Sentence
-from lakon.render.blocks import Figure, Group, Row, Sample, Table, table, unbroken, visible
-from lakon.render.lookup import benchmarks, cards, find, group_heading, token_ratio
-from lakon.render.outline import IN_WORDS, scope, sections
+from lakon.core.report_data import ModelCard, ReportData, Sentence
+from lakon.render.blocks import Figure, RowGroup, ShowcasedProblem, Table, TableRow, make_table, unbroken, visible
+from lakon.render.lookup import find_score, find_token_ratio, group_heading, list_benchmarks, list_cards
+from lakon.render.outline import IN_WORDS, build_sections, describe_scope
 
 EXCERPT = 1_500
 """Characters of one trace in the Markdown report; the page shows more."""
@@ -24,44 +24,44 @@ def markdown(data: ReportData) -> str:
 def _blocks(data: ReportData) -> Iterator[str]:
     yield f"# {_inline(data.title)}"
     yield _inline(data.description)
-    yield _inline(scope(data))
+    yield _inline(describe_scope(data))
     if data.caveats:
         yield "## What this study is not"
         yield "\n".join(f"- {_inline(caveat)}" for caveat in data.caveats)
-    yield from _verdict("Verdict", [each for each in data.verdict if not each.detail])
-    for section in sections(data):
+    yield from _conclusions("Conclusions", [each for each in data.conclusions if not each.detail])
+    for section in build_sections(data):
         yield f"## {_inline(section.title)}"
         yield _inline(" ".join(section.paragraphs))
         for part in section.parts:
             yield from _part(part)
-    yield from _verdict(IN_WORDS, [each for each in data.verdict if each.detail])
+    yield from _conclusions(IN_WORDS, [each for each in data.conclusions if each.detail])
     if data.resolved:
         yield "## The resolved study"
         yield _fenced(data.resolved, "json")
 
 
-def _verdict(title: str, sentences: list[Sentence]) -> Iterator[str]:
+def _conclusions(title: str, sentences: list[Sentence]) -> Iterator[str]:
     if sentences:
         yield f"## {title}"
         yield "\n".join(f"- {_inline(sentence.text)}" for sentence in sentences)
 
 
-def _part(part: Table | Figure | Sample) -> Iterator[str]:
-    if isinstance(part, Sample):
-        yield from _sample(part)
+def _part(part: Table | Figure | ShowcasedProblem) -> Iterator[str]:
+    if isinstance(part, ShowcasedProblem):
+        yield from _showcase(part)
     else:
-        made = part.numbers if isinstance(part, Figure) else part
-        yield f"**{_inline(made.caption)}**"
-        yield _grid(made)
-        yield _inline(made.note)
+        numbers = part.numbers if isinstance(part, Figure) else part
+        yield f"**{_inline(numbers.caption)}**"
+        yield _grid(numbers)
+        yield _inline(numbers.note)
 
 
-def _grid(made: Table) -> str:
-    marks = [":--" if i < made.n_text else "--:" for i in range(len(made.columns))]
-    lines = [_line(made.columns), "|" + "|".join(marks) + "|"]
-    for group in made.groups:
+def _grid(numbers: Table) -> str:
+    marks = [":--" if i < numbers.n_text else "--:" for i in range(len(numbers.columns))]
+    lines = [_line(numbers.columns), "|" + "|".join(marks) + "|"]
+    for group in numbers.groups:
         if group.heading:
-            blanks = [""] * (len(made.columns) - 1)
+            blanks = [""] * (len(numbers.columns) - 1)
             lines.append(_line((group.heading, *blanks), strong=True))
         lines.extend(_line(row.cells) for row in group.rows)
     return "\n".join(lines)
@@ -74,19 +74,19 @@ def _line(cells: tuple[str, ...], *, strong: bool = False) -> str:
     return "| " + " | ".join(written) + " |"
 
 
-def _sample(sample: Sample) -> Iterator[str]:
-    yield f"### Problem {_inline(sample.problem.problem_id[:12])}"
-    yield _fenced(sample.problem.prompt)
-    yield f"Reference answer: {_inline(sample.problem.reference)}"
-    for column in sample.columns:
-        yield f"**{_inline(column.author)}**: {column.mark}, {_inline(column.facts)}"
-        yield _fenced(_excerpt("\n\n".join(text for text in (column.reasoning, column.answer) if text)))
+def _showcase(showcase: ShowcasedProblem) -> Iterator[str]:
+    yield f"### Problem {_inline(showcase.problem.problem_id[:12])}"
+    yield _fenced(showcase.problem.prompt)
+    yield f"Reference answer: {_inline(showcase.problem.reference)}"
+    for trace in showcase.traces:
+        yield f"**{_inline(trace.author)}**: {trace.mark}, {_inline(trace.facts)}"
+        yield _fenced(_excerpt("\n\n".join(text for text in (trace.reasoning, trace.answer) if text)))
 
 
 def _excerpt(text: str) -> str:
     if len(text) <= EXCERPT:
         return text
-    return f"{text[:EXCERPT]}\n[{wording.count(len(text) - EXCERPT)} more characters are not shown]"
+    return f"{text[:EXCERPT]}\n[{wording.format_count(len(text) - EXCERPT)} more characters are not shown]"
 
 
 def _inline(text: str) -> str:
@@ -107,11 +107,11 @@ def _fenced(text: str, language: str = "") -> str:
 
 
 def summary_lines(data: ReportData) -> list[str]:
-    """For the terminal: the verdict's headline in wrapped sentences, then a small table for each benchmark."""
-    lines = [line for sentence in data.verdict if not sentence.detail for line in _bullet(sentence.text)]
-    for name, n_problems in benchmarks(data):
+    """For the terminal: the headline in wrapped sentences, then a small table for each benchmark."""
+    lines = [line for sentence in data.conclusions if not sentence.detail for line in _bullet(sentence.text)]
+    for name, n_problems in list_benchmarks(data):
         title = _plain(wording.benchmark_title(name))
-        lines += ["", f"{title} ({wording.count(n_problems)} problems)", *_summary_table(data, name)]
+        lines += ["", f"{title} ({wording.format_count(n_problems)} problems)", *_summary_table(data, name)]
     return lines
 
 
@@ -122,37 +122,43 @@ def _bullet(text: str) -> list[str]:
 
 
 def _summary_table(data: ReportData, benchmark: str) -> list[str]:
-    """One row an author, by match rule; the rule stands on the first row of its group only."""
-    groups: dict[str, list[AuthorCard]] = {}
-    for card in cards(data, benchmark):
+    """One row for each author, by matching rule; only the first row of a group names the rule."""
+    groups: dict[str, list[ModelCard]] = {}
+    for card in list_cards(data, benchmark):
         groups.setdefault(group_heading(card), []).append(card)
     rows = tuple(
-        Row(cells=_summary_cells(data, benchmark, card, first=card is members[0]))
+        TableRow(cells=_summary_cells(data, benchmark, card, first=card is members[0]))
         for members in groups.values()
         for card in members
     )
     columns = ("author", "matched by", "accuracy", "problems", "tokens", "of baseline")
-    made = table("", columns, [Group(rows=rows)])
-    return _aligned([made.columns, *(row.cells for row in made.groups[0].rows)]) if made else []
+    summary = make_table("", columns, [RowGroup(rows=rows)])
+    if summary is None:
+        return []
+    return _aligned([summary.columns, *(row.cells for row in summary.groups[0].rows)])
 
 
-def _summary_cells(data: ReportData, benchmark: str, card: AuthorCard, *, first: bool) -> tuple[str, ...]:
-    accuracy, tokens = (find(data, benchmark, card.label, metric) for metric in ("accuracy", "tokens"))
-    ratio = token_ratio(data, benchmark, card.label)
+def _summary_cells(data: ReportData, benchmark: str, card: ModelCard, *, first: bool) -> tuple[str, ...]:
+    accuracy, tokens = (find_score(data, benchmark, card.label, metric) for metric in ("accuracy", "tokens"))
+    ratio = find_token_ratio(data, benchmark, card.label)
     rule = _plain(card.match or "") if first else ""
-    cost = wording.count_cell(tokens), wording.ratio(ratio.estimate) if ratio else ""
-    own = accuracy is not None and accuracy.n_problems != dict(benchmarks(data))[benchmark]
-    asked = wording.count(accuracy.n_problems) if accuracy is not None and own else ""  # others: as the heading says
+    cost = wording.count_cell(tokens), wording.format_ratio(ratio.estimate) if ratio else ""
+    own = accuracy is not None and accuracy.n_problems != dict(list_benchmarks(data))[benchmark]
+    asked = (
+        wording.format_count(accuracy.n_problems) if accuracy is not None and own else ""
+    )  # others: as the heading says
     return (_plain(card.label), rule, wording.accuracy_cell(accuracy), asked, *cost)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(_pad(cell, i, widths[i]) for i, cell in enumerate(row)).rstrip() for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [_aligned_line(row, widths) for row in rows]
 
 
-def _pad(cell: str, column: int, width: int) -> str:
-    return cell.rjust(width) if column else cell.ljust(width)
+def _aligned_line(row: tuple[str, ...], widths: list[int]) -> str:
+    first, *others = row
+    padded = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+    return "  ".join([first.ljust(widths[0]), *padded]).rstrip()
 
 
 def _plain(text: str) -> str:

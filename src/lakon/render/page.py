@@ -1,6 +1,6 @@
-"""One self-contained HTML page: no request leaves it, and nothing that a model wrote can act in it.
+"""One self-contained HTML page: it makes no request, and no text of a model can run in it.
 
-Three walls, each enough by itself: jinja2 escapes every value; the Content-Security-Policy lets only the
+Three defences, each sufficient alone: jinja2 escapes every value; the Content-Security-Policy lets only the
 scripts run whose hashes it names; and figures travel as inert JSON that our own script hands to
 plotly as data. Plotly itself travels packed, a third of its size; unpacked, it is the script that the policy names.
 """
@@ -20,8 +20,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lakon.core.report_data import ReportData
-from lakon.render.blocks import Figure, Sample, Table, unbroken, visible
-from lakon.render.outline import IN_WORDS, scope, sections
+from lakon.render.blocks import Figure, ShowcasedProblem, Table, unbroken, visible
+from lakon.render.outline import IN_WORDS, build_sections, describe_scope
 
 POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
@@ -32,17 +32,17 @@ POLICY = (
 
 def html_page(data: ReportData) -> str:
     """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
-    made = sections(data)
-    drawn = any(isinstance(part, Figure) for section in made for part in section.parts)
+    report_sections = build_sections(data)
+    drawn = any(isinstance(part, Figure) for section in report_sections for part in section.parts)
     library = _packed() if drawn else ""
     template = _environment().get_template("page.html.j2")
     return template.render(
         data=data,
-        headline=[sentence for sentence in data.verdict if not sentence.detail],
-        details=[sentence for sentence in data.verdict if sentence.detail],
+        headline=[sentence for sentence in data.conclusions if not sentence.detail],
+        details=[sentence for sentence in data.conclusions if sentence.detail],
         in_words=IN_WORDS,
-        scope=scope(data),
-        sections=made,
+        scope=describe_scope(data),
+        sections=report_sections,
         style=Markup(_file("page.css")),
         library=Markup(library),
         script=Markup(_file("page.js")),
@@ -66,7 +66,7 @@ def _environment() -> Environment:
     environment.filters["slug"] = slug
     environment.tests["table"] = lambda part: isinstance(part, Table)
     environment.tests["figure"] = lambda part: isinstance(part, Figure)
-    environment.tests["sample"] = lambda part: isinstance(part, Sample)
+    environment.tests["showcased_problem"] = lambda part: isinstance(part, ShowcasedProblem)
     return environment
 
 

@@ -1,12 +1,11 @@
-"""How answers were verified, for a reader: who decided how many, what an audit says about the rules, who overruled."""
+"""The section on verification: who decided how many answers, what an audit says about the rules, and human rulings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lakon.core import score_text as wording
-from lakon.core.report_data import AuditFigures, JudgeAccount, Measured, ReportData, Verification
-from lakon.render.blocks import Group, Row, Table, table
+from lakon.core.report_data import AuditFigures, JudgeAccount, MeasuredValue, ReportData, Verification
+from lakon.core.score_text import Formatter
+from lakon.render.blocks import RowGroup, Table, TableRow, make_table
 
 POLICIES = {
     "rules": "Rules decided every answer",
@@ -15,65 +14,74 @@ POLICIES = {
 }
 
 
-def paragraphs(data: ReportData) -> tuple[str, ...]:
-    """The policy, the judge, and what it took, in sentences."""
-    made = data.verification
-    if made is None:
+def verification_paragraphs(data: ReportData) -> tuple[str, ...]:
+    """The policy, the judge, and its work, in sentences."""
+    verification = data.verification
+    if verification is None:
         return ()
-    policy = f"{POLICIES.get(made.policy, made.policy)}."
-    return (policy,) if made.account is None else (f"{policy} {_judge(made)}", _effort(made.account))
+    policy = f"{POLICIES.get(verification.policy, verification.policy)}."
+    if verification.account is None:
+        return (policy,)
+    return (f"{policy} {_describe_judge(verification)}", _describe_work(verification.account))
 
 
-def _judge(made: Verification) -> str:
-    votes = "one vote" if made.votes == 1 else f"the majority of {made.votes} votes"
-    return f"The judge is {made.judge}, by {votes} on each answer; it sees problem, reference and final answer."
+def _describe_judge(verification: Verification) -> str:
+    votes = "one vote" if verification.votes == 1 else f"the majority of {verification.votes} votes"
+    return f"The judge is {verification.judge}, by {votes} on each answer; it sees problem, reference and final answer."
 
 
-def _effort(account: JudgeAccount) -> str:
-    undecided = f" ({wording.count(account.n_undecided)} of them left undecided)" if account.n_undecided else ""
-    failed = f", {wording.count(account.n_errors)} of which failed," if account.n_errors else ""
-    audited = account.n_heard - account.n_decided
-    audit = f" and was asked about {wording.count(audited)} more for the audit" if audited else ""
-    text = (
-        f"It decided {wording.count(account.n_decided)} of {wording.count(account.n_answers)} answers{undecided}{audit}"
-        f"; this rests on {wording.count(account.n_calls)} replies{failed}"
-    )
-    tokens = ""
+def _describe_work(account: JudgeAccount) -> str:
+    count = wording.format_count
+    text = f"It decided {count(account.n_decided)} of {count(account.n_answers)} answers"
+    if account.n_undecided:
+        text += f" ({count(account.n_undecided)} of them left undecided)"
+    if audited := account.n_asked - account.n_decided:
+        text += f" and was asked about {count(audited)} more for the audit"
+    text += f"; this rests on {count(account.n_calls)} replies"
+    if account.n_errors:
+        text += f", {count(account.n_errors)} of which failed,"
     if account.n_tokens:
-        shown = f" (it read {wording.count(account.n_prompt_tokens)})" if account.n_prompt_tokens else ""
-        tokens = f" and {wording.count(account.n_tokens)} generated tokens{shown}"
+        text += f" and {count(account.n_tokens)} generated tokens"
+        if account.n_prompt_tokens:
+            text += f" (it read {count(account.n_prompt_tokens)})"
+    text += ". Equal answers of several authors are paid for once and counted for each author."
     saved = saved_share(account)
-    text = f"{text}{tokens}; what several authors wrote alike is paid for once and counted for each."
     if saved is None:
         return text
-    return f"{text} Against judging every answer that can be judged, the rules saved {wording.percent(saved)}."
+    return f"{text} Against judging every answer that can be judged, the rules saved {wording.format_percent(saved)}."
 
 
 def saved_share(account: JudgeAccount) -> float | None:
-    """The share of answers that could have been judged and were not; None when none could."""
-    return 1 - account.n_heard / account.n_judgeable if account.n_judgeable else None
+    """The share of judgeable answers that the judge was not asked about; None when there are none."""
+    return 1 - account.n_asked / account.n_judgeable if account.n_judgeable else None
 
 
-def parts(data: ReportData) -> list[Table | None]:
-    """The tables: deciding methods, audits, human rulings, verdicts that moved."""
-    made = data.verification
-    if made is None:
+def verification_tables(data: ReportData) -> list[Table | None]:
+    """The tables: deciding methods, audits, human rulings, changed verdicts."""
+    verification = data.verification
+    if verification is None:
         return []
-    rulings = [_overrides(made), _unused(made)]
-    return [_methods(made), _audits(data, made), *rulings, _moves(made), _moved(made)]
+    return [
+        _method_table(verification),
+        _audit_table(data, verification),
+        _used_rulings_table(verification),
+        _unused_rulings_table(verification),
+        _change_counts_table(verification),
+        _changes_table(verification),
+    ]
 
 
-def _methods(made: Verification) -> Table | None:
-    total = sum(made.methods.values())
+def _method_table(verification: Verification) -> Table | None:
+    total = sum(verification.methods.values())
     rows = tuple(
-        Row(cells=(method, wording.count(n), wording.percent(n / total)), share=n / total)
-        for method, n in made.methods.items()
+        TableRow(cells=(method, wording.format_count(n), wording.format_percent(n / total)), share=n / total)
+        for method, n in verification.methods.items()
     )
-    note = "All samples of all authors; an answer is counted under the method that had the last word."
-    return table("Which method decided", ("method", "answers", "share"), [Group(rows=rows)], note=note)
+    note = "All samples of all authors; an answer is counted under the method that decided last."
+    return make_table("Which method decided", ("method", "answers", "share"), [RowGroup(rows=rows)], note=note)
 
 
-def _audits(data: ReportData, made: Verification) -> Table | None:
+def _audit_table(data: ReportData, verification: Verification) -> Table | None:
     columns = (
         "author / benchmark",
         "accepts called wrong",
@@ -84,99 +92,93 @@ def _audits(data: ReportData, made: Verification) -> Table | None:
         "accuracy",
         "corrected accuracy",
     )
-    rows = tuple(Row(cells=_audit_cells(audit)) for audit in made.audits)
-    corrected = (
-        " The corrected accuracy is what the accuracy would be, had the judge looked at every answer that the rules"
-        " decided, and its interval holds the noise of the audit too."
-        if any(audit.corrected_accuracy for audit in made.audits)
-        else ""
-    )
+    rows = tuple(TableRow(cells=_audit_cells(audit)) for audit in verification.audits)
+    corrected = ""
+    if any(audit.corrected_accuracy for audit in verification.audits):
+        corrected = (
+            " The corrected accuracy is what the accuracy would be if the judge had decided every answer that the rules"
+            " decided; its interval includes the noise of the audit."
+        )
     note = (
-        "The judge looked at a seeded random sample of the rules' accepts and at one of their rejects; no verdict"
-        f" changes by it. Brackets are {wording.percent(data.confidence, 0)} intervals. Agreement is weighted by how"
-        " many accepts and rejects there are; kappa is that of the audited answers, and so is everything in a row"
-        f" over all of them.{corrected} The judge errs too: these are differences between two graders. The"
-        " traces on which they differ are listed in judge.json beside each verdict table."
+        "The judge looked at a seeded random sample of the rules' accepts and at one of their rejects; this changes no"
+        f" verdict. Brackets are {wording.format_percent(data.confidence, 0)} intervals. Agreement is weighted by the"
+        " numbers of accepts and rejects. Kappa, and a row over all audited answers, describe only the audited answers,"
+        f" not all answers.{corrected} The judge errs too: these are differences between two graders. The traces on"
+        " which they differ are listed in judge.json beside each verdict table."
     )
-    return table("The judge's audit of the rules", columns, [Group(rows=rows)], note=note)
+    return make_table("The judge's audit of the rules", columns, [RowGroup(rows=rows)], note=note)
 
 
 def _audit_cells(audit: AuditFigures) -> tuple[str, ...]:
     counts = audit.counts
-    undecided = counts.accepts_undecided + counts.rejects_undecided
+    undecided = counts.undecided_accepts + counts.undecided_rejects
     return (
         audit.label,
-        _share(counts.accepts_wrong, counts.accepts_right + counts.accepts_wrong, audit.false_accepts),
-        _share(counts.rejects_right, counts.rejects_right + counts.rejects_wrong, audit.false_rejects),
-        wording.count(undecided) if undecided else "",
-        _percents(audit.agreement),
-        _cell(audit.kappa, _hundredths, _hundredths),
-        _percents(audit.raw_accuracy),
-        _percents(audit.corrected_accuracy),
+        _share_cell(counts.overturned_accepts, counts.upheld_accepts, audit.false_accepts),
+        _share_cell(counts.overturned_rejects, counts.upheld_rejects, audit.false_rejects),
+        wording.format_count(undecided) if undecided else "",
+        _percent_cell(audit.agreement),
+        _value_cell(audit.kappa, _two_decimals, _two_decimals),
+        _percent_cell(audit.raw_accuracy),
+        _percent_cell(audit.corrected_accuracy),
     )
 
 
-def _share(count: int, n: int, rate: Measured | None) -> str:
-    if not n:
+def _share_cell(overturned: int, upheld: int, rate: MeasuredValue | None) -> str:
+    if not overturned + upheld:
         return ""
-    cell = _percents(rate)
-    return f"{wording.count(count)} of {wording.count(n)}{': ' if cell else ''}{cell}"
+    text = f"{wording.format_count(overturned)} of {wording.format_count(overturned + upheld)}"
+    return f"{text}: {_percent_cell(rate)}" if rate else text
 
 
-def _cell(figure: Measured | None, write: Callable[[float], str], write_end: Callable[[float], str]) -> str:
-    return f"{write(figure.value)} [{write_end(figure.low)}, {write_end(figure.high)}]" if figure else ""
+def _value_cell(value: MeasuredValue | None, write: Formatter, write_end: Formatter) -> str:
+    return f"{write(value.value)} [{write_end(value.low)}, {write_end(value.high)}]" if value else ""
 
 
-def _percents(figure: Measured | None) -> str:
-    return _cell(figure, wording.percent, lambda value: wording.fixed(100 * value))
+def _percent_cell(value: MeasuredValue | None) -> str:
+    return _value_cell(value, wording.format_percent, lambda end: wording.format_fixed(100 * end))
 
 
-def _hundredths(value: float) -> str:
-    return wording.fixed(value, 2)
+def _two_decimals(value: float) -> str:
+    return wording.format_fixed(value, 2)
 
 
-def _overrides(made: Verification) -> Table | None:
+def _used_rulings_table(verification: Verification) -> Table | None:
     rows = tuple(
-        Row(cells=(verdict.trace_id[:12], verdict.extracted or "", verdict.outcome, verdict.explanation))
-        for verdict in made.overrides
+        TableRow(cells=(verdict.trace_id[:12], verdict.extracted or "", verdict.outcome, verdict.explanation))
+        for verdict in verification.overrides
     )
     columns = ("trace", "answer", "ruling", "who and why")
-    return table("Human rulings that were used", columns, [Group(rows=rows)], n_text=4, folded=len(rows) > 20)
+    return make_table("Human rulings that were used", columns, [RowGroup(rows=rows)], n_text=4, folded=len(rows) > 20)
 
 
-def _unused(made: Verification) -> Table | None:
+def _unused_rulings_table(verification: Verification) -> Table | None:
     rows = tuple(
-        Row(cells=(str(ruling.line), ruling.about, ruling.outcome, f"{ruling.who}: {ruling.why}"))
-        for ruling in made.unused
+        TableRow(cells=(str(ruling.line), ruling.about, ruling.outcome, f"{ruling.who}: {ruling.why}"))
+        for ruling in verification.unused_rulings
     )
-    note = "No trace has such an id, or no answer reads so to such a reference: mend the line, or remove it."
+    note = "No trace has this id, or no answer to this reference has this text: correct the line or remove it."
     columns = ("line", "about", "ruling", "who and why")
-    return table("Human rulings on which no verdict rests", columns, [Group(rows=rows)], n_text=4, note=note)
+    caption = "Human rulings that decided no verdict"
+    return make_table(caption, columns, [RowGroup(rows=rows)], n_text=4, note=note)
 
 
-def _moves(made: Verification) -> Table | None:
-    rows = tuple(
-        Row(cells=(moved.label, moved.since, move, wording.count(n)))
-        for moved in made.moved
-        for move, n in moved.moves.items()
-    )
-    note = "The same traces, verified again: no author was asked for it."
+def _change_counts_table(verification: Verification) -> Table | None:
+    rows: list[TableRow] = []
+    for changes in verification.changes:
+        for change, n in changes.counts.items():
+            rows.append(TableRow(cells=(changes.label, changes.since, change, wording.format_count(n))))
+    caption = "Verdicts that moved since the last verification"
     columns = ("author / benchmark", "verified before by", "outcome", "verdicts")
-    return table("Verdicts that moved since the last verification", columns, [Group(rows=rows)], note=note, n_text=3)
+    note = "The same traces, verified again; no author was asked again."
+    return make_table(caption, columns, [RowGroup(rows=tuple(rows))], note=note, n_text=3)
 
 
-def _moved(made: Verification) -> Table | None:
-    rows = tuple(
-        Row(
-            cells=(
-                move.trace_id[:12],
-                move.extracted,
-                f"{move.before} ({move.method_before})",
-                f"{move.after} ({move.method_after})",
-            )
-        )
-        for moved in made.moved
-        for move in moved.listed
-    )
+def _changes_table(verification: Verification) -> Table | None:
+    rows: list[TableRow] = []
+    for changes in verification.changes:
+        for change in changes.listed:
+            before, after = f"{change.before} ({change.method_before})", f"{change.after} ({change.method_after})"
+            rows.append(TableRow(cells=(change.trace_id[:12], change.extracted, before, after)))
     columns = ("trace", "answer", "before", "now")
-    return table("Which ones", columns, [Group(rows=rows)], n_text=4, folded=True)
+    return make_table("Which ones", columns, [RowGroup(rows=tuple(rows))], n_text=4, folded=True)

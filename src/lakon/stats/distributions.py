@@ -1,7 +1,7 @@
-"""The quantiles and tails that the other files need, typed, with scipy imported at first use.
+"""Typed quantiles and tail probabilities, with scipy imported at first use.
 
-Invariant: nothing here imports scipy when the module is loaded; `scipy.special` is enough for all of it and
-loads several times faster than `scipy.stats`.
+Invariant: loading this module does not import scipy. `scipy.special` is enough and loads several times faster than
+`scipy.stats`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def _special() -> Any:
-    # Any on purpose: scipy ships no annotations, and every result is turned into a float right here.
+    # Any, because scipy ships no annotations; every result is converted to float in this file.
     return import_module("scipy.special")
 
 

@@ -1,4 +1,4 @@
-"""The estimate that every function returns, and the clustered intervals that they share.
+"""The `Estimate` that the statistics return, and the clustered intervals that they share.
 
 Invariant: an interval contains its estimate, stays inside the quantity's range, and never has width zero:
 where the data show no variation the width comes from how few clusters were seen (Clopper and Pearson 1934).
@@ -19,9 +19,9 @@ from lakon.stats.distributions import beta_quantile, t_cdf, t_quantile
 from lakon.stats.samples import FloatArray, IntArray
 
 _FLAT = 1e-12
-"""A standard error under this share of the scale is rounding, not variation."""
+"""A standard error below this share of the scale is rounding error, not variation."""
 _FEW = 15.0
-"""Fewer clusters' worth of successes or failures than this, and the t interval gives way to Wilson's.
+"""With fewer clusters' worth of successes or failures than this, Wilson's interval replaces the t interval.
 
 Simulated at 30 and 500 problems with 1 and 8 samples and means from 0.5 to 0.99: t alone covers 77-100%, with
 a threshold of 5 91-99%, with 15 92-98%, and at 30 problems Wilson's interval is the shorter one too.
@@ -30,7 +30,7 @@ a threshold of 5 91-99%, with 15 92-98%, and at 30 problems Wilson's interval is
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure, its interval, how both were had, and what they rest on. An infinite bound means: no bound."""
+    """A figure with its interval, the method, and the sizes behind it. An infinite end means that there is no bound."""
 
     value: float
     low: float
@@ -50,7 +50,7 @@ class ClusteredError(NamedTuple):
     n_clusters: int
 
 
-class Bounds(NamedTuple):
+class Interval(NamedTuple):
     """An interval and the name of the method that gave it."""
 
     low: float
@@ -80,34 +80,34 @@ def cluster_sums(values: FloatArray, clusters: IntArray) -> FloatArray:
     return sums
 
 
-def is_flat(error: ClusteredError, scale: float = 1.0) -> bool:
-    """Whether the data show no variation, so that no standard error can be had from them."""
+def lacks_variation(error: ClusteredError, scale: float = 1.0) -> bool:
+    """Whether the data show no variation, so that they give no standard error."""
     return not error.se > _FLAT * abs(scale)
 
 
-def t_bounds(value: float, error: ClusteredError, *, level: float) -> Bounds:
-    """value ± t(G-1) SE; the whole line when there is no variation to judge by."""
+def t_interval(value: float, error: ClusteredError, *, level: float) -> Interval:
+    """value ± t(G-1) SE; the whole line when the data show no variation."""
     method = f"t on {error.n_clusters} clusters"
-    if is_flat(error, value or 1.0):
-        return Bounds(-math.inf, math.inf, f"{method}: no variation, no interval")
+    if lacks_variation(error, value or 1.0):
+        return Interval(-math.inf, math.inf, f"{method}: no variation, no interval")
     half = t_quantile(0.5 + check_level(level) / 2, error.df) * error.se
-    return Bounds(value - half, value + half, method)
+    return Interval(value - half, value + half, method)
 
 
-def bounded_bounds(value: float, error: ClusteredError, *, level: float, lower: float, upper: float) -> Bounds:
-    """As `t_bounds` for a mean of values in [lower, upper], with an honest width where all values are equal.
+def bounded_interval(value: float, error: ClusteredError, *, level: float, lower: float, upper: float) -> Interval:
+    """As `t_interval`, for a mean of values in [lower, upper]; the width stays positive where all values are equal.
 
-    Then, with probability `level`, less than u = 1 - (alpha/2)^(1/G) of the population differs from what was
-    seen (Clopper-Pearson for none in G), and the rest may lie anywhere in the range.
+    In that case, with probability `level`, less than u = 1 - (alpha/2)^(1/G) of the population differs from the
+    value seen (Clopper-Pearson for none in G), and that part may lie anywhere in the range.
     """
     if error.n_clusters < 2:
-        return Bounds(lower, upper, "one cluster: the whole range")
-    if is_flat(error):
+        return Interval(lower, upper, "one cluster: the whole range")
+    if lacks_variation(error):
         u = 1.0 - ((1.0 - check_level(level)) / 2) ** (1.0 / error.n_clusters)
         method = f"no variation: Clopper-Pearson on {error.n_clusters} clusters"
-        return Bounds(value + u * (lower - value), value + u * (upper - value), method)
-    low, high, method = t_bounds(value, error, level=level)
-    return Bounds(max(low, lower), min(high, upper), method)
+        return Interval(value + u * (lower - value), value + u * (upper - value), method)
+    low, high, method = t_interval(value, error, level=level)
+    return Interval(max(low, lower), min(high, upper), method)
 
 
 def proportion_estimate(values: FloatArray, clusters: IntArray, *, level: float, n_samples: int) -> Estimate:
@@ -116,30 +116,30 @@ def proportion_estimate(values: FloatArray, clusters: IntArray, *, level: float,
     `values` and `clusters` have shape (n,).
     """
     value = min(1.0, max(0.0, float(values.mean())))
-    bounds = proportion_bounds(value, clustered_error(values, clusters), level=level)
+    bounds = proportion_interval(value, clustered_error(values, clusters), level=level)
     return Estimate(value, bounds.low, bounds.high, bounds.method, len(values), n_samples)
 
 
-def proportion_bounds(value: float, error: ClusteredError, *, level: float) -> Bounds:
+def proportion_interval(value: float, error: ClusteredError, *, level: float) -> Interval:
     """The interval of a proportion from its clustered error.
 
-    t(G-1) in the middle. Wilson's with the effective n = value(1-value)/SE² where the t interval would leave
-    [0, 1] or fewer than 15 clusters' worth of successes or failures stand behind it (so always on AIME's 30
-    problems). Clopper-Pearson on G where there is no variation.
+    t(G-1) in the middle. Wilson with the effective n = value(1-value)/SE² where the t interval would leave [0, 1] or
+    rests on fewer than 15 clusters' worth of successes or failures (so always on AIME's 30 problems).
+    Clopper-Pearson on G where there is no variation.
     """
-    if is_flat(error):
-        low, high = clopper_pearson(value * error.n_clusters, error.n_clusters, level=level)
-        return Bounds(low, high, f"Clopper-Pearson on {error.n_clusters} clusters")
-    low, high, method = t_bounds(value, error, level=level)
+    if lacks_variation(error):
+        low, high = clopper_pearson_interval(value * error.n_clusters, error.n_clusters, level=level)
+        return Interval(low, high, f"Clopper-Pearson on {error.n_clusters} clusters")
+    low, high, method = t_interval(value, error, level=level)
     effective = value * (1.0 - value) / error.se**2
     plenty = min(effective, error.n_clusters) * min(value, 1.0 - value) >= _FEW
     if plenty and low >= 0.0 and high <= 1.0:
-        return Bounds(low, high, method)
+        return Interval(low, high, method)
     critical = t_quantile(0.5 + level / 2, error.df)
-    return Bounds(*wilson(value, effective, critical), f"Wilson, effective n {effective:.1f}")
+    return Interval(*wilson_interval(value, effective, critical), f"Wilson, effective n {effective:.1f}")
 
 
-def wilson(value: float, n: float, critical: float) -> tuple[float, float]:
+def wilson_interval(value: float, n: float, critical: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion from an effective `n` and a critical value (z or t)."""
     square = critical**2 / n
     centre = (value + square / 2) / (1 + square)
@@ -147,7 +147,7 @@ def wilson(value: float, n: float, critical: float) -> tuple[float, float]:
     return max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half))
 
 
-def clopper_pearson(successes: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson_interval(successes: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     """The Clopper-Pearson interval; `successes` may be fractional (a mean of shares times n)."""
     tail = (1.0 - check_level(level)) / 2
     low = beta_quantile(tail, successes, n - successes + 1) if successes > 1e-9 else 0.0
@@ -155,10 +155,10 @@ def clopper_pearson(successes: float, n: float, *, level: float = 0.95) -> tuple
     return low, high
 
 
-def proportion_band(value: float, error: ClusteredError, *, critical: float) -> tuple[float, float]:
-    """The interval of a proportion for a critical value from elsewhere, such as a simultaneous one."""
+def proportion_interval_at(value: float, error: ClusteredError, *, critical: float) -> tuple[float, float]:
+    """The interval of a proportion for a given critical value, such as that of a simultaneous band."""
     level = max(0.5, 2 * t_cdf(critical, max(error.df, 1)) - 1)
-    bounds = proportion_bounds(value, error, level=level)
+    bounds = proportion_interval(value, error, level=level)
     return bounds.low, bounds.high
 
 

@@ -1,10 +1,8 @@
-"""Two authors on the same problems: the paired difference, its permutation test, margins, and many
-comparisons.
+"""Two authors on the same problems: the paired difference, its permutation test, margin tests, and Holm's adjustment.
 
-Invariant: a difference is always taken problem by problem on common problem ids; a p-value comes from
-flipping the signs of whole clusters, so it assumes nothing about how the differences are spread. Sources:
-paired standard errors and power, Miller 2024 (arXiv 2411.00640); sign-flip test, Fisher
-1935; two one-sided tests, Schuirmann 1987; Holm 1979.
+Invariant: a difference is always taken problem by problem on common problem ids. A p-value comes from flipping the
+signs of whole clusters, so it assumes no distribution of the differences. Sources: paired standard errors and power,
+Miller 2024 (arXiv 2411.00640); sign-flip test, Fisher 1935; two one-sided tests, Schuirmann 1987; Holm 1979.
 """
 
 from __future__ import annotations
@@ -12,129 +10,111 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 
 from lakon.core.errors import InputError
-from lakon.stats.accuracy import resampling_error
 from lakon.stats.distributions import noncentral_t_cdf, normal_quantile, t_cdf, t_quantile
 from lakon.stats.intervals import (
     ClusteredError,
     Estimate,
-    bounded_bounds,
+    bounded_interval,
     check_level,
     cluster_sums,
     clustered_error,
-    is_flat,
+    lacks_variation,
 )
-from lakon.stats.samples import FloatArray, IntArray, Pair, Samples, align, cluster_index
+from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
 
-_EXACT = 20
-"""Up to this many clusters all 2^G sign patterns are listed (a million sums)."""
+_MAX_LISTED_CLUSTERS = 20
+"""Up to this many clusters, all 2^G sign patterns are enumerated (a million sums)."""
 _DRAWS = 100_000
 _LATTICE, _LATTICE_WORK = 1 << 20, 50_000_000
-"""Points of the lattice on which sums are counted, and cosines that this may cost (about a second), before seeded draws
-take over."""
+"""The largest lattice on which sums are counted, and the most cosines that this may take (about a second).
+
+Above either, seeded draws are used.
+"""
 _REACH = 9.0
-"""Standard deviations beyond which a sum is never looked for: by Hoeffding's inequality it lies there with a chance of
-6e-18 at most."""
+"""Standard deviations beyond which sums are ignored: by Hoeffding's inequality their probability is at most 6e-18."""
 _SMALLEST = 1e-12
-"""No p-value on a lattice is said to be smaller: rounding could not be told from it, and beyond `_REACH` it always
-is."""
+"""The smallest p-value reported from a lattice: below it rounding dominates, and beyond `_REACH` all are smaller."""
 _CHUNK_CELLS = 1_000_000
 """Signs drawn at a time: 8 MB of float64."""
 
 
 def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Accuracy of `a` minus accuracy of `b` on their common problems: clustered t interval, sign-flip
-    p-value.
+    """Accuracy of `a` minus accuracy of `b` on their common problems: clustered t interval, sign-flip p-value.
 
-    The p-value is exact up to 20 clusters, and beyond (down to 1e-12) while the differences lie on a lattice small
-    enough to count on (300,000 problems with a common K of 64 do); else it comes from 100,000 draws by `seed`. Raises
-    `InputError` without common problems.
+    The p-value is exact up to 20 clusters. With more it is exact down to 1e-12 as long as the differences lie on a
+    lattice of manageable size (300,000 problems with a common K of 64 do); otherwise it comes from 100,000 draws by
+    `seed`. Raises `InputError` without common problems.
     """
-    pair = align(a, b)
+    pair = align_samples(a, b)
     differences, clusters = pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)
     value, error = float(differences.mean()), clustered_error(differences, clusters)
-    low, high, method = bounded_bounds(value, error, level=level, lower=-1.0, upper=1.0)
-    p_value, how = sign_flip_p(cluster_sums(differences, clusters), unit=_unit(pair), seed=seed)
+    low, high, method = bounded_interval(value, error, level=level, lower=-1.0, upper=1.0)
+    p_value, how = sign_flip_p(cluster_sums(differences, clusters), unit=_lattice_unit(pair), seed=seed)
     n_samples = pair.a.n_samples + pair.b.n_samples
     return Estimate(value, low, high, f"paired {method}; p by {how}", len(differences), n_samples, p_value)
 
 
-def accuracy_difference_fixed(a: Samples, b: Samples, *, level: float = 0.95) -> Estimate | None:
-    """The difference on exactly these problems: the interval holds the noise of sampling again, nothing else.
-
-    None when a problem has one sample only, or when no sample of either author disagrees with the rest.
-    """
-    left, right, *_ = align(a, b)
-    se = math.hypot(resampling_error(left), resampling_error(right))
-    if not se > 0.0:
-        return None
-    value = float((left.accuracies - right.accuracies).mean())
-    df = int((left.counts - 1).sum() + (right.counts - 1).sum())
-    half = t_quantile(0.5 + check_level(level) / 2, df) * se
-    low, high = max(-1.0, value - half), min(1.0, value + half)
-    method = f"fixed benchmark, t on {df} repeats"
-    return Estimate(value, low, high, method, left.n_problems, left.n_samples + right.n_samples)
-
-
 def sign_flip_p(sums: FloatArray, *, unit: float = 0.0, seed: int = 0) -> tuple[float, str]:
-    """The two-sided p-value of sum(sums) when each of the G entries might as well have the other sign, and
-    its method.
+    """The two-sided p-value of sum(sums) if the sign of each of the G entries were random, and the method's name.
 
-    `unit` > 0 says that all entries are multiples of it.
+    `unit` > 0 states that all entries are multiples of it.
     """
     moving = sums[np.abs(sums) > 1e-12]
-    if len(moving) <= _EXACT:
-        return _flip_all(moving), "exact sign flips"
+    if len(moving) <= _MAX_LISTED_CLUSTERS:
+        return _p_by_listing(moving), "exact sign flips"
     if unit > 0 and abs(float(moving.sum())) > _REACH * math.sqrt(float(moving @ moving)):
         return _SMALLEST, "exact sign flips"
-    # The size is judged before the cast: K_i without common factors make a lattice too fine for 64 bits.
-    if unit > 0 and (points := _points(moving / unit)) <= _LATTICE:
+    # Check the size before the cast: K_i without common factors make a lattice too fine for 64 bits.
+    if unit > 0 and (points := _lattice_points(moving / unit)) <= _LATTICE:
         steps = np.rint(moving / unit).astype(np.int64)
         sizes, counts = np.unique(np.abs(steps), return_counts=True)
         if len(sizes) * points <= _LATTICE_WORK:
-            return _flip_lattice(abs(int(steps.sum())), sizes, counts, points), "exact sign flips"
-    return _flip_draws(moving, seed), f"{_DRAWS} sign flips, seed {seed}"
+            return _p_by_lattice(abs(int(steps.sum())), sizes, counts, points), "exact sign flips"
+    return _p_by_draws(moving, seed), f"{_DRAWS} sign flips, seed {seed}"
 
 
-def holm(p_values: Sequence[float], *, level: float = 0.95) -> tuple[list[float], list[bool]]:
-    """Holm's adjusted p-values in the order given, and which of them are significant at 1 - `level`.
+def holm_adjust(p_values: Sequence[float], *, level: float = 0.95) -> tuple[list[float], list[bool]]:
+    """Holm's adjusted p-values in the order given, and which of them are at most 1 - `level`.
 
     Raises `InputError` for a value outside [0, 1].
     """
     if not all(0.0 <= p <= 1.0 for p in p_values):
-        raise InputError("p-values outside [0, 1]", "numbers from 0 to 1", "leave missing comparisons out")
-    if not p_values:
-        return [], []
-    multitest = import_module("statsmodels.stats.multitest")
-    reject, adjusted, *_ = multitest.multipletests(list(p_values), alpha=1 - check_level(level), method="holm")
-    return [float(p) for p in adjusted], [bool(r) for r in reject]
+        raise InputError("p-values outside [0, 1]", "numbers from 0 to 1", "pass only comparisons that have a p-value")
+    alpha = 1.0 - check_level(level)
+    raw = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    # The i-th smallest of m is multiplied by m - i + 1; the running maximum keeps them in order.
+    stepped = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1))
+    adjusted = np.empty(len(raw))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted.tolist(), (adjusted <= alpha).tolist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginTest:
-    """Whether a difference stays within a margin that was stated beforehand."""
+    """Whether a difference lies within a margin that was stated beforehand."""
 
     difference: Estimate
-    """With the interval that decides, of level 1 - 2 alpha, and the p-value of the margin test."""
+    """Its interval has level 1 - 2 alpha and decides the test; its p-value is that of the margin test."""
     margin: float
     holds: bool
     power: float
-    """The chance to have shown it if the two were truly equal, at the spread that was seen."""
+    """The probability of passing the test if the two were truly equal, at the observed spread."""
     n_needed: int | None
-    """Problems needed for a power of 0.9; None when there is no spread to judge by."""
+    """Problems needed for a power of 0.9; None when the data show no spread."""
 
     @property
     def p_value(self) -> float:
-        """Of the margin test: small means that the difference stays within the margin."""
+        """The p-value of the margin test; a small one means that the difference lies within the margin."""
         return self.difference.p_value if self.difference.p_value is not None else 1.0
 
 
 def non_inferiority(a: Samples, b: Samples, margin: float, *, alpha: float = 0.05) -> MarginTest:
-    """Whether `a` is worse than `b` by less than `margin` (in accuracy, so 0.05 is five points).
+    """Tests whether `a` is worse than `b` by less than `margin` (in accuracy: 0.05 is five points).
 
     One-sided t test of difference > -margin. `n_needed` is ((z_{1-alpha} + z_.90) sd / margin)². Raises
     `InputError` unless 0 < margin < 1.
@@ -143,7 +123,7 @@ def non_inferiority(a: Samples, b: Samples, margin: float, *, alpha: float = 0.0
 
 
 def equivalence(a: Samples, b: Samples, margin: float, *, alpha: float = 0.05) -> MarginTest:
-    """Whether `a` and `b` differ by less than `margin` either way: two one-sided tests (TOST).
+    """Tests whether `a` and `b` differ by less than `margin` in either direction: two one-sided tests (TOST).
 
     `n_needed` is ((z_{1-alpha} + z_.95) sd / margin)², because either side may fail. Raises `InputError`
     unless 0 < margin < 1.
@@ -152,13 +132,13 @@ def equivalence(a: Samples, b: Samples, margin: float, *, alpha: float = 0.05) -
 
 
 def detectable_difference(a: Samples, b: Samples, *, power: float = 0.8, level: float = 0.95) -> float:
-    """The smallest true difference that this comparison would find significant with chance `power`.
+    """The smallest true difference that this comparison would find significant with probability `power`.
 
-    (t_{level} + z_{power}) SE of the paired difference; NaN when there is no spread to judge by.
+    (t_{level} + z_{power}) SE of the paired difference; NaN when the data show no spread.
     """
-    pair = align(a, b)
+    pair = align_samples(a, b)
     error = clustered_error(pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a))
-    if is_flat(error):
+    if lacks_variation(error):
         return math.nan
     return (t_quantile(0.5 + check_level(level) / 2, error.df) + normal_quantile(power)) * error.se
 
@@ -166,30 +146,30 @@ def detectable_difference(a: Samples, b: Samples, *, power: float = 0.8, level: 
 def _margin_test(a: Samples, b: Samples, margin: float, alpha: float, *, sides: int) -> MarginTest:
     if not 0.0 < margin < 1.0:
         raise InputError(f"a margin of {margin!r}", "a share between 0 and 1", "write 0.05 for five points")
-    pair = align(a, b)
+    pair = align_samples(a, b)
     differences = pair.a.accuracies - pair.b.accuracies
     value, error = float(differences.mean()), clustered_error(differences, cluster_index(pair.a))
-    low, high, method = bounded_bounds(value, error, level=1 - 2 * alpha, lower=-1.0, upper=1.0)
-    p_value = _beyond(value + margin, value, error)
+    low, high, method = bounded_interval(value, error, level=1 - 2 * alpha, lower=-1.0, upper=1.0)
+    p_value = _margin_p_value(value + margin, value, error)
     if sides == 2:
-        p_value = max(p_value, _beyond(margin - value, -value, error))
+        p_value = max(p_value, _margin_p_value(margin - value, -value, error))
     name = f"{'TOST' if sides == 2 else 'one-sided'}, paired {method}"
     n_samples = pair.a.n_samples + pair.b.n_samples
     difference = Estimate(value, low, high, name, len(differences), n_samples, p_value)
     power, needed = (
         _power(margin, error, alpha, sides),
-        _needed(margin, error, len(differences), alpha, sides),
+        _problems_needed(margin, error, len(differences), alpha, sides),
     )
     return MarginTest(difference=difference, margin=margin, holds=p_value < alpha, power=power, n_needed=needed)
 
 
-def _beyond(distance: float, value: float, error: ClusteredError) -> float:
-    """The p-value of "the truth lies below the margin", `distance` above which the difference was seen."""
+def _margin_p_value(distance: float, value: float, error: ClusteredError) -> float:
+    """The p-value of "the true difference lies beyond the margin", for a value seen `distance` inside it."""
     if error.n_clusters < 2:
         return 1.0
-    if not is_flat(error):
+    if not lacks_variation(error):
         return t_cdf(-distance / error.se, error.df)
-    # No variation: the unseen share u would have to be so large that its worst values reach the margin.
+    # No variation: the margin is passed only if an unseen share this large has the worst value throughout.
     unseen = min(1.0, max(0.0, distance / (1.0 + value))) if value > -1.0 else 0.0
     return (1.0 - unseen) ** error.n_clusters
 
@@ -197,7 +177,7 @@ def _beyond(distance: float, value: float, error: ClusteredError) -> float:
 def _power(margin: float, error: ClusteredError, alpha: float, sides: int) -> float:
     if error.n_clusters < 2:
         return 0.0
-    if is_flat(error):
+    if lacks_variation(error):
         return float((1.0 - margin) ** error.n_clusters < alpha)
     critical, shift = t_quantile(1 - alpha, error.df), margin / error.se
     if sides == 1:
@@ -205,41 +185,43 @@ def _power(margin: float, error: ClusteredError, alpha: float, sides: int) -> fl
     return max(0.0, 2 * t_cdf(shift - critical, error.df) - 1)
 
 
-def _needed(margin: float, error: ClusteredError, n: int, alpha: float, sides: int) -> int | None:
-    if is_flat(error):
+def _problems_needed(margin: float, error: ClusteredError, n: int, alpha: float, sides: int) -> int | None:
+    if lacks_variation(error):
         return None
     spread = error.se * math.sqrt(n)
     quantiles = normal_quantile(1 - alpha) + normal_quantile(0.90 if sides == 1 else 0.95)
     return math.ceil((quantiles * spread / margin) ** 2)
 
 
-def _unit(pair: Pair) -> float:
-    """1 over the least common multiple of all K_i: every a_i, so every difference, is a multiple of it. 0 where that is
-    too fine to be of use."""
+def _lattice_unit(pair: AlignedPair) -> float:
+    """1 over the least common multiple of all K_i; every difference is a multiple of it. 0 where that is too fine."""
     counts = np.unique(np.concatenate([pair.a.counts, pair.b.counts])).tolist()
     multiple = math.lcm(*counts)
     return 1.0 / multiple if multiple <= _LATTICE else 0.0
 
 
-def _flip_all(sums: FloatArray) -> float:
+def _p_by_listing(sums: FloatArray) -> float:
     totals = np.zeros(1)
     for entry in sums:
         totals = np.concatenate([totals + entry, totals - entry])
-    return float(np.mean(_at_least(totals, float(sums.sum()))))
+    return float(np.mean(_at_least_as_far(totals, float(sums.sum()))))
 
 
-def _points(steps: FloatArray) -> int:
-    """Of how many points a circle must be on which the sums of `steps` under all signs do not run into each other: as
-    far as they reach, or as far as they are ever found. `steps` are whole numbers but for rounding."""
+def _lattice_points(steps: FloatArray) -> int:
+    """The points that a circular lattice needs so that sums of `steps` under random signs do not wrap onto each other.
+
+    The bound is the largest possible sum, or `_REACH` standard deviations where that is less. `steps` are whole numbers
+    up to rounding.
+    """
     reach, observed = float(np.abs(steps).sum()), abs(float(steps.sum()))
     return math.ceil(min(2 * reach, observed + _REACH * math.sqrt(float(steps @ steps)))) + 2
 
 
-def _flip_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int) -> float:
-    """The chance that a sum of `counts` of each of `sizes`, under random signs, is `observed` or more either way.
+def _p_by_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int) -> float:
+    """The probability that `counts` steps of each of `sizes`, under random signs, sum to `observed` or more in size.
 
-    The distribution is that whose characteristic function is the product of cos(size t), read off a circle of so many
-    points.
+    The characteristic function of that sum is the product of cos(size t). An inverse FFT on at least `points` points
+    turns it into probabilities.
     """
     if observed == 0:
         return 1.0
@@ -255,7 +237,7 @@ def _flip_lattice(observed: int, sizes: IntArray, counts: IntArray, points: int)
 
 
 def _log_cosine(angle: FloatArray) -> FloatArray:
-    """The logarithm of |cos|; near 1 from the sine, because the cosine has lost there what its logarithm is made of."""
+    """The logarithm of |cos|; where |cos| is near 1 it comes from the sine, which avoids cancellation."""
     sine, out = np.sin(angle), np.empty(len(angle))
     flat = np.abs(sine) < 0.5
     out[flat] = np.log1p(-(sine[flat] ** 2)) / 2
@@ -264,18 +246,17 @@ def _log_cosine(angle: FloatArray) -> FloatArray:
     return out
 
 
-def _flip_draws(sums: FloatArray, seed: int) -> float:
+def _p_by_draws(sums: FloatArray, seed: int) -> float:
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK_CELLS // len(sums))
     total, extreme = float(sums.sum()), 0
     for start in range(0, _DRAWS, chunk):
         rows = min(chunk, _DRAWS - start)
         signs = rng.integers(0, 2, size=(rows, len(sums)), dtype=np.int8)
-        extreme += int(_at_least(2.0 * (signs @ sums) - total, total).sum())
+        extreme += int(_at_least_as_far(2.0 * (signs @ sums) - total, total).sum())
     return (extreme + 1) / (_DRAWS + 1)
 
 
-def _at_least(totals: FloatArray, observed: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    # Sums that are equal on paper differ by rounding; without the slack an exact tie would count or not by
-    # luck.
+def _at_least_as_far(totals: FloatArray, observed: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    # Sums that are equal in exact arithmetic differ by rounding; the slack makes every tie count.
     return np.abs(totals) >= abs(observed) - 1e-9 * max(1.0, abs(observed))

@@ -1,7 +1,8 @@
-"""Rows of different lengths in one flat array: an array of its own for each row, at a hundred bytes and more, was most
-of what the statistics of 30,000 problems kept in memory.
+"""Rows of different lengths in one flat array.
 
-Invariant: the flat array is read-only and so is every row, which is a view of it.
+One numpy array for each row costs a hundred bytes or more of overhead; for 30,000 problems that was most of the memory.
+
+Invariant: the flat array is read-only, and every row is a view of it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Ragged(Generic[Scalar]):
-    """A sequence of 1-D arrays. `counts` are their lengths; rows that have the same ones share them."""
+    """A sequence of 1-D arrays. `counts` holds their lengths; several `Ragged` may share one `counts`."""
 
     __slots__ = ("_starts", "counts", "flat")
 
     def __init__(self, flat: NDArray[Scalar], counts: NDArray[np.int64]) -> None:
-        self.flat, self.counts = frozen(flat), frozen(counts)
+        self.flat, self.counts = freeze_array(flat), freeze_array(counts)
         self._starts: NDArray[np.int64] | None = None
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Where each row begins, shape (n,); worked out when somebody looks at a row."""
+        """Where each row begins, shape (n,); computed at first use."""
         if self._starts is None:
-            self._starts = frozen(np.cumsum(self.counts) - self.counts)
+            self._starts = freeze_array(np.cumsum(self.counts) - self.counts)
         return self._starts
 
     def __len__(self) -> int:
@@ -45,12 +46,12 @@ class Ragged(Generic[Scalar]):
         """The rows at `indices`, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
         counts = self.counts[chosen]
-        before = np.cumsum(counts) - counts
-        places = np.arange(counts.sum(), dtype=np.int64) + np.repeat(self.starts[chosen] - before, counts)
-        return Ragged(self.flat[places], counts)
+        new_starts = np.cumsum(counts) - counts
+        source = np.arange(counts.sum(), dtype=np.int64) + np.repeat(self.starts[chosen] - new_starts, counts)
+        return Ragged(self.flat[source], counts)
 
 
-def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
+def freeze_array(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """The same array, read-only from here on."""
     array.flags.writeable = False
     return array

@@ -1,8 +1,8 @@
-"""What one author did on one benchmark: ragged samples by problem, and the one rule of what a cluster is.
+"""One author's samples on one benchmark, grouped by problem, and the one rule that defines a cluster.
 
 Invariant: a sample counts as correct only if it was graded and finished, so every figure built on `Samples`
 has the same denominator: all samples of all problems. Every interval takes its clusters from `cluster_index`
-and from nowhere else, and every comparison takes its pairs from `align`. Read next: `intervals`.
+and every comparison takes its pairs from `align_samples`. Read next: `intervals`.
 """
 
 from __future__ import annotations
@@ -18,67 +18,67 @@ from numpy.typing import ArrayLike, NDArray
 
 from lakon.core.columns import PackedStrings, PositionIndex, find_repeated, sort_positions
 from lakon.core.errors import InputError
-from lakon.stats.ragged import Ragged, Scalar, frozen
+from lakon.stats.ragged import Ragged, Scalar, freeze_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-Rows = Sequence[ArrayLike]
-"""One 1-D array a problem; problem i has K_i samples, in the same order in every field."""
+SampleRows = Sequence[ArrayLike]
+"""One 1-D array for each problem; problem i has K_i samples, in the same order in every field."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """All samples of one author on one benchmark. Raises `InputError` when the fields do not fit each other.
+    """All samples of one author on one benchmark. Raises `InputError` when the fields do not match in shape.
 
-    Any sequence of sequences is taken; afterwards each field is a sequence of read-only arrays.
+    Fields may be any sequence of sequences; they are stored as read-only arrays.
     """
 
     problem_ids: Sequence[str]
-    """n ids, each once."""
-    correct: Rows | Ragged[np.bool_]
-    """Right or not. A sample that is not finished or not graded counts as wrong whatever is said here."""
-    tokens: Rows | Ragged[np.int64] | None = None
-    """Generated tokens in the study's common tokenizer; None where only accuracy is of interest."""
-    finished: Rows | Ragged[np.bool_] | None = None
+    """n distinct ids."""
+    correct: SampleRows | Ragged[np.bool_]
+    """Whether each sample is correct. An unfinished or ungraded sample counts as wrong whatever stands here."""
+    tokens: SampleRows | Ragged[np.int64] | None = None
+    """Generated tokens in the study's common tokenizer; None where only accuracy is needed."""
+    finished: SampleRows | Ragged[np.bool_] | None = None
     """False where the author ran out of tokens; all True by default."""
-    graded: Rows | Ragged[np.bool_] | None = None
+    graded: SampleRows | Ragged[np.bool_] | None = None
     """False where the verifier could not decide; all True by default."""
-    seed_index: Rows | Ragged[np.int64] | None = None
-    """Which training seed's student wrote the sample, for students trained more than once."""
+    seed_index: SampleRows | Ragged[np.int64] | None = None
+    """The training seed of the student that wrote the sample, for students trained more than once."""
     clusters: tuple[str | None, ...] | None = None
-    """A label a problem (near-duplicate group, source document); None stands for a problem of its own."""
+    """A label for each problem (near-duplicate group, source document); None makes the problem its own cluster."""
 
     def __post_init__(self) -> None:
         _check_ids(self.problem_ids, self.clusters)
-        correct = _rows(self.correct, np.bool_, "correct", self.problem_ids)
+        correct = _ragged_field(self.correct, np.bool_, "correct", self.problem_ids)
         counts = correct.counts
-        made: dict[str, Ragged[Any]] = {}
+        fields: dict[str, Ragged[Any]] = {}
         for name in ("finished", "graded"):
             given = getattr(self, name)
             all_true = Ragged(np.ones(len(correct.flat), np.bool_), counts)
-            made[name] = all_true if given is None else _rows(given, np.bool_, name, self.problem_ids, counts)
-        made["correct"] = Ragged(correct.flat & made["finished"].flat & made["graded"].flat, counts)
+            fields[name] = all_true if given is None else _ragged_field(given, np.bool_, name, self.problem_ids, counts)
+        fields["correct"] = Ragged(correct.flat & fields["finished"].flat & fields["graded"].flat, counts)
         for name in ("tokens", "seed_index"):
             given = getattr(self, name)
             if given is not None:
-                made[name] = _rows(given, np.int64, name, self.problem_ids, counts)
-        for name, rows in made.items():
+                fields[name] = _ragged_field(given, np.int64, name, self.problem_ids, counts)
+        for name, rows in fields.items():
             object.__setattr__(self, name, rows)
 
     @property
     def n_problems(self) -> int:
-        """n."""
+        """The number of problems, n."""
         return len(self.problem_ids)
 
     @property
     def counts(self) -> IntArray:
-        """K_i, shape (n,)."""
-        return self._given("correct").counts
+        """The number of samples of each problem, K_i, shape (n,)."""
+        return self._field("correct").counts
 
     @property
     def n_samples(self) -> int:
-        """The sum of K_i."""
+        """The number of samples, sum K_i."""
         return len(self.flat_correct)
 
     @property
@@ -88,32 +88,32 @@ class Samples:
 
     @property
     def flat_correct(self) -> BoolArray:
-        """Correct, finished and graded, shape (sum K_i,)."""
-        return self._given("correct").flat
+        """Whether each sample is correct, finished and graded, shape (sum K_i,)."""
+        return self._field("correct").flat
 
     @property
     def flat_finished(self) -> BoolArray:
-        """Not truncated, shape (sum K_i,)."""
-        return self._given("finished").flat
+        """Whether each sample is not truncated, shape (sum K_i,)."""
+        return self._field("finished").flat
 
     @property
     def flat_graded(self) -> BoolArray:
-        """The verifier decided, shape (sum K_i,)."""
-        return self._given("graded").flat
+        """Whether the verifier decided each sample, shape (sum K_i,)."""
+        return self._field("graded").flat
 
     @property
     def flat_tokens(self) -> IntArray:
         """Tokens of each sample, shape (sum K_i,). Raises `InputError` when the samples carry no counts."""
-        return self._given("tokens").flat
+        return self._field("tokens").flat
 
     @property
     def flat_seeds(self) -> IntArray:
         """Training seed of each sample, shape (sum K_i,). Raises `InputError` when the samples carry none."""
-        return self._given("seed_index").flat
+        return self._field("seed_index").flat
 
     @cached_property
-    def cluster(self) -> IntArray:
-        """What `cluster_index` says, found once."""
+    def cluster_numbers(self) -> IntArray:
+        """The result of `cluster_index`, computed once."""
         index = np.full(self.n_problems, -1, dtype=np.int64)
         named: dict[str, int] = {}
         if self.clusters is not None:
@@ -124,7 +124,7 @@ class Samples:
         lone = np.flatnonzero(index < 0)
         ids = self.problem_ids if len(lone) == len(index) else PackedStrings(self.problem_ids[i] for i in lone.tolist())
         index[lone[sort_positions(ids)]] = np.arange(len(named), len(named) + len(lone))
-        return frozen(index)
+        return freeze_array(index)
 
     @property
     def accuracies(self) -> FloatArray:
@@ -143,10 +143,10 @@ class Samples:
 
     def take(self, indices: Sequence[int]) -> Samples:
         """The problems at `indices`, in that order."""
-        changes = {name: _pick(getattr(self, name), indices) for name in _ROW_FIELDS}
+        changes = {name: _take_rows(getattr(self, name), indices) for name in _ROW_FIELDS}
         return replace(self, **changes)
 
-    def _given(self, name: str) -> Ragged[Any]:
+    def _field(self, name: str) -> Ragged[Any]:
         rows = getattr(self, name)
         if rows is None:
             raise InputError(
@@ -160,8 +160,8 @@ class Samples:
 _ROW_FIELDS = ("problem_ids", "correct", "tokens", "finished", "graded", "seed_index", "clusters")
 
 
-class Pair(NamedTuple):
-    """Two authors' samples on the same problems, in the same order, and what was left out of either."""
+class AlignedPair(NamedTuple):
+    """Two authors' samples on the same problems in the same order, and the problem ids that only one of them has."""
 
     a: Samples
     b: Samples
@@ -169,15 +169,15 @@ class Pair(NamedTuple):
     only_b: tuple[str, ...]
 
 
-def align(a: Samples, b: Samples) -> Pair:
-    """The problems that both have, in `a`'s order. Raises `InputError` when there is none.
+def align_samples(a: Samples, b: Samples) -> AlignedPair:
+    """The samples on the problems that both authors have, in the order of `a`. Raises `InputError` when there are none.
 
-    Where only one side has cluster labels they hold for both; where both have them they must agree.
+    Cluster labels of one side apply to both; labels of both sides must agree.
     """
     if (a.problem_ids, a.clusters) == (b.problem_ids, b.clusters):
-        return Pair(a, b, (), ())
-    places = PositionIndex(b.problem_ids)
-    where_b = array("q", (-1 if at is None else at for at in map(places.find, a.problem_ids)))
+        return AlignedPair(a, b, (), ())
+    positions_b = PositionIndex(b.problem_ids)
+    where_b = array("q", (-1 if at is None else at for at in map(positions_b.find, a.problem_ids)))
     common = array("q", (i for i, at in enumerate(where_b) if at >= 0))
     if not common:
         raise InputError(
@@ -187,21 +187,20 @@ def align(a: Samples, b: Samples) -> Pair:
         )
     left, right = a.take(common), b.take(array("q", (where_b[i] for i in common)))
     labels = _common_clusters(left, right)
-    missing_a = tuple(a.problem_ids[i] for i, at in enumerate(where_b) if at < 0)
-    found = np.zeros(b.n_problems, dtype=np.bool_)
-    found[[where_b[i] for i in common]] = True
-    missing_b = tuple(b.problem_ids[i] for i in np.flatnonzero(~found).tolist())
-    return Pair(replace(left, clusters=labels), replace(right, clusters=labels), missing_a, missing_b)
+    only_a = tuple(a.problem_ids[i] for i, at in enumerate(where_b) if at < 0)
+    shared_b = np.zeros(b.n_problems, dtype=np.bool_)
+    shared_b[[where_b[i] for i in common]] = True
+    only_b = tuple(b.problem_ids[i] for i in np.flatnonzero(~shared_b).tolist())
+    return AlignedPair(replace(left, clusters=labels), replace(right, clusters=labels), only_a, only_b)
 
 
 def cluster_index(samples: Samples) -> IntArray:
-    """Which cluster each problem is in, shape (n,), numbered 0..G-1 in the order of the labels, not of the
-    rows.
+    """The cluster of each problem, shape (n,), numbered 0..G-1 in the order of the labels, not of the rows.
 
-    The one place that decides: a problem's cluster label where it has one, else the problem itself. Numbering
-    by label makes every seeded resample independent of the order of the problems.
+    A problem's cluster is its label where it has one, else the problem itself. Numbering by label makes every seeded
+    resample independent of the order of the problems.
     """
-    return samples.cluster
+    return samples.cluster_numbers
 
 
 def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
@@ -216,7 +215,7 @@ def _common_clusters(a: Samples, b: Samples) -> tuple[str | None, ...] | None:
     return a.clusters
 
 
-def _pick(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -> object:
+def _take_rows(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -> object:
     if rows is None or isinstance(rows, Ragged):
         return None if rows is None else rows.take(indices)
     if isinstance(rows, PackedStrings):
@@ -227,8 +226,8 @@ def _pick(rows: Sequence[object] | Ragged[Any] | None, indices: Sequence[int]) -
 def _check_ids(ids: Sequence[str], clusters: tuple[str | None, ...] | None) -> None:
     if not ids:
         raise InputError("samples of no problem", "at least one problem", "check the filter or the benchmark's name")
-    if (twice := find_repeated(ids)) is not None:
-        raise InputError(f"problem {twice!r} occurs twice", "each problem id once", "merge its samples into one row")
+    if (repeated := find_repeated(ids)) is not None:
+        raise InputError(f"problem {repeated!r} occurs twice", "each problem id once", "merge its samples into one row")
     if clusters is not None and len(clusters) != len(ids):
         raise InputError(
             f"{len(clusters)} cluster labels for {len(ids)} problems",
@@ -237,23 +236,25 @@ def _check_ids(ids: Sequence[str], clusters: tuple[str | None, ...] | None) -> N
         )
 
 
-def _rows(
-    rows: Rows | Ragged[Any], dtype: type[Scalar], name: str, ids: Sequence[str], counts: IntArray | None = None
+def _ragged_field(
+    rows: SampleRows | Ragged[Any], dtype: type[Scalar], name: str, ids: Sequence[str], counts: IntArray | None = None
 ) -> Ragged[Scalar]:
     if len(rows) != len(ids):
-        raise InputError(f"{len(rows)} rows of {name!r} for {len(ids)} problems", "one row a problem", "align them")
+        raise InputError(
+            f"{len(rows)} rows of {name!r} for {len(ids)} problems", "one row a problem", "pass both in the same order"
+        )
     if isinstance(rows, Ragged):
-        made = cast("Ragged[Scalar]", rows)
+        ragged = cast("Ragged[Scalar]", rows)
     else:
         arrays = [np.asarray(row, dtype=dtype) for row in rows]
         for i, array in enumerate(arrays):
             if array.ndim != 1 or array.size == 0:
                 raise _misfit(name, ids[i], array.shape, None)
-        made = Ragged(np.concatenate(arrays), np.array([array.size for array in arrays], dtype=np.int64))
+        ragged = Ragged(np.concatenate(arrays), np.array([array.size for array in arrays], dtype=np.int64))
     if counts is not None:
-        for i in np.flatnonzero(made.counts != counts).tolist():
-            raise _misfit(name, ids[i], (int(made.counts[i]),), int(counts[i]))
-    return made
+        for i in np.flatnonzero(ragged.counts != counts).tolist():
+            raise _misfit(name, ids[i], (int(ragged.counts[i]),), int(counts[i]))
+    return ragged
 
 
 def _misfit(name: str, problem_id: str, shape: tuple[int, ...], wanted: int | None) -> InputError:

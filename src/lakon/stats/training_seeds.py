@@ -1,8 +1,8 @@
-"""How much of a student's accuracy is the luck of its training seed.
+"""How much a student's accuracy varies with its training seed.
 
-Invariant: training seeds are a random effect crossed with problems (every seed's student meets the same
-problems), so an interval over students needs at least two seeds, and with one it is None rather than a figure
-that leaves the seed out. Sources: nested bootstrap, Davison and Hinkley 1997, chapter 3; crossed effects,
+Invariant: training seeds are a random effect crossed with problems (the students of all seeds answer the same
+problems), so an interval over students needs at least two seeds. With one it is None, not a figure that ignores the
+seed. Sources: nested bootstrap, Davison and Hinkley 1997, chapter 3; crossed effects,
 Searle, Casella and McCulloch 1992; degrees of freedom, Satterthwaite 1946; the size of the
 effect, Hochlehnert et al. 2025 (arXiv 2504.07086).
 """
@@ -10,6 +10,7 @@ effect, Hochlehnert et al. 2025 (arXiv 2504.07086).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,46 +20,46 @@ from lakon.stats.accuracy import accuracy
 from lakon.stats.distributions import t_quantile
 from lakon.stats.intervals import Estimate, check_level
 from lakon.stats.ragged import Ragged
-from lakon.stats.resampling import cluster_weights
 from lakon.stats.samples import FloatArray, IntArray, Samples, cluster_index
 
 _CHUNK_CELLS = 2_000_000
+"""Cells of (seed, problem) drawn at a time: 16 MB of float64."""
+_WEIGHT_CELLS = 4_000_000
+"""Weights held at a time: 32 MB of float64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedSpread:
-    """Accuracy over students that differ in their training seed only."""
+    """Accuracy over students that differ only in their training seed."""
 
     per_seed: dict[int, Estimate]
-    """Each seed's student on its own, by training seed."""
+    """Training seed to the accuracy of its student alone."""
     estimate: Estimate | None
-    """The mean over seeds, with an interval over seeds, problems and samples; None with one seed."""
+    """The mean over seeds, with an interval that covers seeds, problems and samples; None with one seed."""
     seed_sd: float
-    """The standard deviation of a student's true accuracy between seeds (0 where the noise explains all); NaN
-    with one.
-    """
+    """The standard deviation of true accuracy between seeds (0 where noise explains all of it); NaN with one seed."""
     note: str
-    """What a report says about it."""
+    """The same in a sentence."""
 
 
 def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resamples: int = 2_000) -> SeedSpread:
-    """What the training seed does to accuracy, from samples whose `seed_index` tells the students apart.
+    """The effect of the training seed on accuracy, from samples with a `seed_index`.
 
-    The interval is value ± t SD of a nested bootstrap (seeds, then clusters of problems, then samples), with
-    Satterthwaite's degrees of freedom: with two to five seeds the bootstrap's percentiles alone cover 79-92%.
-    Raises `InputError` when the samples carry no seeds or a problem lacks one of them.
+    The interval is value ± t SD of a nested bootstrap (seeds, then clusters of problems, then samples) with
+    Satterthwaite's degrees of freedom; with two to five seeds the bootstrap's percentiles alone cover 79-92%. Raises
+    `InputError` when the samples carry no seeds or a problem lacks one of them.
     """
     seeds = np.unique(samples.flat_seeds)
     if len(seeds) < 2:
         alone = {int(s): accuracy(samples, level=level) for s in seeds}
         return SeedSpread(per_seed=alone, estimate=None, seed_sd=math.nan, note=_ONE_SEED)
-    shares, counts = _cells(samples, seeds)
-    per_seed = {int(s): accuracy(_of_seed(samples, int(s)), level=level) for s in seeds}
+    shares, counts = _shares_by_seed(samples, seeds)
+    per_seed = {int(s): accuracy(_samples_of_seed(samples, int(s)), level=level) for s in seeds}
     clusters = cluster_index(samples)
     squares = _mean_squares(shares)
-    draws = _nested(shares, counts, clusters, seed, n_resamples)
+    draws = _nested_bootstrap(shares, counts, clusters, seed, n_resamples)
     value = float(shares.mean())
-    half = t_quantile(0.5 + check_level(level) / 2, _degrees(squares, shares.shape, clusters)) * float(
+    half = t_quantile(0.5 + check_level(level) / 2, _satterthwaite_df(squares, shares.shape, clusters)) * float(
         draws.std(ddof=1)
     )
     method = f"nested bootstrap (training seed, problem, sample), t by Satterthwaite, seed {seed}"
@@ -72,8 +73,8 @@ def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resam
 _ONE_SEED = "one training seed: the interval leaves out how much another seed's student would differ"
 
 
-def _cells(samples: Samples, seeds: IntArray) -> tuple[FloatArray, IntArray]:
-    """The share of right samples and their number for each seed and problem, shape (S, n) each."""
+def _shares_by_seed(samples: Samples, seeds: IntArray) -> tuple[FloatArray, IntArray]:
+    """The share of correct samples and the number of samples for each seed and problem, shape (S, n) each."""
     cell = np.searchsorted(seeds, samples.flat_seeds) * samples.n_problems + samples.row
     size = len(seeds) * samples.n_problems
     counts = np.bincount(cell, minlength=size).reshape(len(seeds), samples.n_problems)
@@ -82,17 +83,19 @@ def _cells(samples: Samples, seeds: IntArray) -> tuple[FloatArray, IntArray]:
         raise InputError(
             f"no sample of training seed {int(seeds[s])} for problem {samples.problem_ids[i]!r}",
             "samples of every training seed for every problem",
-            "evaluate all students on the same problems, or compare on the common ones",
+            "evaluate all students on the same problems, or pass only the common ones",
         )
     right = np.bincount(cell, weights=samples.flat_correct, minlength=size).reshape(counts.shape)
     return right / counts, counts.astype(np.int64)
 
 
-def _of_seed(samples: Samples, seed: int) -> Samples:
-    mine = samples.flat_seeds == seed
-    counts = np.bincount(samples.row[mine], minlength=samples.n_problems)
+def _samples_of_seed(samples: Samples, seed: int) -> Samples:
+    of_seed = samples.flat_seeds == seed
+    counts = np.bincount(samples.row[of_seed], minlength=samples.n_problems)
     return Samples(
-        problem_ids=samples.problem_ids, correct=Ragged(samples.flat_correct[mine], counts), clusters=samples.clusters
+        problem_ids=samples.problem_ids,
+        correct=Ragged(samples.flat_correct[of_seed], counts),
+        clusters=samples.clusters,
     )
 
 
@@ -106,7 +109,7 @@ def _mean_squares(shares: FloatArray) -> tuple[float, float, float]:
     return n * float(by_seed.var(ddof=1)), of_problems, float((rest**2).sum()) / free
 
 
-def _degrees(squares: tuple[float, float, float], shape: tuple[int, ...], clusters: IntArray) -> float:
+def _satterthwaite_df(squares: tuple[float, float, float], shape: tuple[int, ...], clusters: IntArray) -> float:
     """Satterthwaite's degrees of freedom of (MS_seeds + MS_problems - MS_rest), at least 1."""
     n_seeds, n_clusters = shape[0], int(clusters.max()) + 1
     parts = zip(squares, (n_seeds - 1, n_clusters - 1, (n_seeds - 1) * (n_clusters - 1)), strict=True)
@@ -115,9 +118,12 @@ def _degrees(squares: tuple[float, float, float], shape: tuple[int, ...], cluste
     return max(1.0, above / below) if below > 0 else 1.0
 
 
-def _nested(shares: FloatArray, counts: IntArray, clusters: IntArray, seed: int, n_resamples: int) -> FloatArray:
-    """Means of resamples; a cell's resampled samples are one binomial draw, and each seed drawn twice gets
-    its own.
+def _nested_bootstrap(
+    shares: FloatArray, counts: IntArray, clusters: IntArray, seed: int, n_resamples: int
+) -> FloatArray:
+    """The mean of each resample, shape (n_resamples,).
+
+    The samples of a cell are one binomial draw; a seed that is drawn twice gets two of them.
     """
     rng = np.random.default_rng(seed)
     n_seeds, draws = len(shares), list[FloatArray]()
@@ -128,3 +134,18 @@ def _nested(shares: FloatArray, counts: IntArray, clusters: IntArray, seed: int,
             cells = rng.binomial(counts[chosen], shares[chosen]) / counts[chosen]
             draws.append((cells.mean(axis=1) * part).sum(axis=1) / part.sum(axis=1))
     return np.concatenate(draws)
+
+
+def cluster_weights(clusters: IntArray, *, n_resamples: int, seed: int) -> Iterator[FloatArray]:
+    """How often each problem occurs in each resample: chunks of shape (rows, n), `n_resamples` rows together.
+
+    A resample draws G whole clusters with replacement. The draws depend only on the seed and the cluster numbers, not
+    on the order of the problems.
+    """
+    rng = np.random.default_rng(seed)
+    n_clusters = int(clusters.max()) + 1
+    chunk = max(1, _WEIGHT_CELLS // len(clusters))
+    for start in range(0, n_resamples, chunk):
+        rows = min(chunk, n_resamples - start)
+        drawn = rng.multinomial(n_clusters, np.full(n_clusters, 1.0 / n_clusters), size=rows)
+        yield drawn[:, clusters].astype(np.float64)

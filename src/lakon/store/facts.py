@@ -68,7 +68,7 @@ class JudgedFacts(_Facts):
     asked: int | None = None
     errors: int | None = None
     owed: int | None = None
-    moved: Mapping[str, Any] | None = None
+    verdict_changes: Mapping[str, Any] | None = None
     """As `stages.verify.changed_verdicts` writes it."""
 
 

@@ -17,7 +17,7 @@ from lakon.core.errors import Fault, InputError, near_miss
 from lakon.core.plugins import lookup
 from lakon.domains import registry
 from lakon.stages.curate.styles import STYLES
-from lakon.stages.verify.overrides import override_faults
+from lakon.stages.verify.overrides import find_override_faults
 from lakon.study.benchmarks import BENCHMARKS
 from lakon.study.schema import JUDGE, Study, asking_order
 
@@ -168,7 +168,7 @@ def _file_faults(study: Study) -> list[Fault]:
         Fault(where, f"no file {path!r}", "a file that exists", "check the path; it is relative to the study file")
         for where, path in named
         if path is not None and not (path and _is_readable(Path(path)))
-    ] + (override_faults(rulings) if rulings is not None and Path(rulings).is_file() else [])
+    ] + (find_override_faults(rulings) if rulings is not None and Path(rulings).is_file() else [])
 
 
 def _is_readable(path: Path) -> bool:

@@ -22,7 +22,7 @@ from lakon.pipeline.steps.report_sections import (
 )
 from lakon.pipeline.steps.scores import OUTCOMES
 from lakon.stages.report import funnel as report_stage
-from lakon.stages.report.conclusions import verdict
+from lakon.stages.report.conclusions import draw_conclusions
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import AskedFacts, ReadFacts, TrainedFacts
 from lakon.store.step import Step
@@ -59,15 +59,17 @@ def gather_report(args: ReportArgs, inputs: ReportInputs[Artifact]) -> ReportDat
     scores = tuple(inputs.scores.read("scores", Score))
     cards = cards_of_authors(args, inputs)
     outcomes = json.loads((inputs.scores.folder / OUTCOMES).read_text(encoding="utf-8"))
-    conclusions = verdict(cards, scores, margin=args.margin, stated=args.margin_stated, confidence=args.confidence)
+    conclusions = draw_conclusions(
+        cards, scores, margin=args.margin, stated=args.margin_stated, confidence=args.confidence
+    )
     return ReportData(
         study=args.name,
         title=args.title or args.name,
         description=args.description,
         caveats=(*args.caveats, *_caveats(args, inputs)),
-        verdict=(*conclusions, *_asked_after(args, inputs)),
+        conclusions=(*conclusions, *_asked_after(args, inputs)),
         authors=cards,
-        benchmarks=report_stage.benchmarks_of(scores),
+        benchmarks=report_stage.list_benchmarks(scores),
         scores=scores,
         losses=losses_of_students(args, inputs),
         funnel=funnel_of_study(args, inputs),

@@ -25,16 +25,15 @@ from lakon.core.records import (
     Verdict,
     VerdictOutcome,
 )
-from lakon.core.report_data import AuditCounts, AuthorCard, JudgeAccount, ProfileRow, Showcase, Verification
+from lakon.core.report_data import AuditCounts, JudgeAccount, ModelCard, ProfileRow, Showcase, Verification
 from lakon.pipeline.steps.report_args import ReportArgs, ReportInputs
 from lakon.pipeline.steps.scores import EvaluatedModelId, Graded, graded_traces
 from lakon.stages.curate.profile import summarise_profiles
 from lakon.stages.report import funnel as report_stage
 from lakon.stages.report import verification_summary as verification_stage
-from lakon.stages.verify.changed_verdicts import of_facts
-from lakon.stages.verify.judge import ACCOUNT
-from lakon.stages.verify.overrides import ACCOUNT as RULINGS
-from lakon.stages.verify.overrides import read_account
+from lakon.stages.verify.changed_verdicts import changes_from_facts
+from lakon.stages.verify.judge import JUDGE_FILE
+from lakon.stages.verify.overrides import RULINGS_FILE, read_ruling_uses
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import TrainedFacts
 from lakon.study.names import OWN, MatchedArm
@@ -50,25 +49,25 @@ def account_of_verification(args: ReportArgs, inputs: ReportInputs[Artifact]) ->
         for name in args.benchmarks:
             labelled.append((f"{who} / {name}", inputs.models[model.on(name)].verdicts))
     tables = {table.folder: (label, table) for label, table in reversed(labelled)}
-    return verification_stage.verification(
+    return verification_stage.summarise_verification(
         args.verify,
         [_verified(label, table) for label, table in reversed(tables.values())],
         level=args.confidence,
     )
 
 
-def _verified(label: str, table: Artifact) -> verification_stage.Verified:
-    return verification_stage.Verified(
+def _verified(label: str, table: Artifact) -> verification_stage.VerdictTable:
+    return verification_stage.VerdictTable(
         label,
         table.read("verdicts", Verdict),
         _judge_account(table),
-        of_facts(label, table.manifest.facts),
-        read_account(table.folder / RULINGS),
+        changes_from_facts(label, table.manifest.facts),
+        read_ruling_uses(table.folder / RULINGS_FILE),
     )
 
 
 def _judge_account(table: Artifact) -> JudgeAccount | None:
-    file = table.folder / ACCOUNT
+    file = table.folder / JUDGE_FILE
     if not file.is_file():
         return None
     raw = json.loads(file.read_text(encoding="utf-8"))
@@ -78,14 +77,14 @@ def _judge_account(table: Artifact) -> JudgeAccount | None:
     return JudgeAccount(**raw, audit=audit)
 
 
-def cards_of_authors(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[AuthorCard, ...]:
+def cards_of_authors(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[ModelCard, ...]:
     """Teachers, bases and students, each with what it was trained on."""
-    cards = [AuthorCard(label=teacher.label, kind="teacher") for teacher in args.teachers]
+    cards = [ModelCard(label=teacher.label, kind="teacher") for teacher in args.teachers]
     for label in dict.fromkeys(model.label for model in args.models):
         runs = [model for model in args.models if model.label == label]
         student = runs[0].student if args.n_students > 1 else None
         if runs[0].kind == "base":
-            cards.append(AuthorCard(label=label, kind="base", student=student))
+            cards.append(ModelCard(label=label, kind="base", student=student))
         else:
             cards.append(_card_of_student(runs, student, args.epochs, inputs))
     return tuple(cards)
@@ -93,7 +92,7 @@ def cards_of_authors(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[
 
 def _card_of_student(
     runs: list[EvaluatedModelId], student: str | None, epochs: int, inputs: ReportInputs[Artifact]
-) -> AuthorCard:
+) -> ModelCard:
     first = runs[0]
     trained = inputs.trainings[first.run]
     too_long = {exclusion.subject for exclusion in trained.read("exclusions", Exclusion)}
@@ -103,7 +102,7 @@ def _card_of_student(
             n_examples += 1
             n_tokens += example.n_tokens * example.repeats * epochs
             problems.append(fingerprint(example.problem_id))
-    return AuthorCard(
+    return ModelCard(
         label=first.label,
         kind="student",
         arm=first.shown_arm,
@@ -143,7 +142,7 @@ def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[r
     recorded = _recorded_traces(args, inputs)
     pool = inputs.pool
     if pool is None:
-        return report_stage.funnel(n_rows, lost, clean, 0, [], {}, recorded)[:-1]
+        return report_stage.build_funnel(n_rows, lost, clean, 0, [], {}, recorded)[:-1]
     arms: dict[str, tuple[int, Iterable[Exclusion]]] = {}
     for matched in (MatchedArm(*arm) for arm in args.arms):
         examples = inputs.arms[matched]
@@ -151,7 +150,7 @@ def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[r
         n_examples = examples.manifest.rows["examples"] - len(too_long)
         arms[str(matched)] = n_examples, chain(examples.read("exclusions", Exclusion), too_long)
     n_paired = n_problems - pool.manifest.rows["exclusions"]
-    return report_stage.funnel(n_rows, lost, clean, n_paired, pool.read("exclusions", Exclusion), arms, recorded)
+    return report_stage.build_funnel(n_rows, lost, clean, n_paired, pool.read("exclusions", Exclusion), arms, recorded)
 
 
 def _recorded_traces(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, tuple[int, dict[str, int]]]:
@@ -159,7 +158,7 @@ def _recorded_traces(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[s
     rows: dict[str, tuple[int, dict[str, int]]] = {}
     for teacher in args.teachers:
         traces = inputs.teachers[teacher.name].traces.manifest
-        if left_out := report_stage.left_of_recordings(traces.facts, teacher.samples):
+        if left_out := report_stage.count_unused_recordings(traces.facts, teacher.samples):
             rows[teacher.label] = traces.rows.get("traces", 0), left_out
     return rows
 
@@ -183,7 +182,7 @@ def showcases(args: ReportArgs, inputs: ReportInputs[Artifact]) -> Iterator[Show
         shown.append((inputs.benchmarks[benchmark], graded))
     for problems, authors in shown:
         ids = (problem.problem_id for problem in problems.read("problems", ProblemTags))
-        chosen = report_stage.showcase(ids, [_outcomes(graded) for graded in authors.values()])
+        chosen = report_stage.choose_showcase(ids, [_outcomes(graded) for graded in authors.values()])
         if chosen is not None:
             problem = next(p for p in problems.read("problems", Problem) if p.problem_id == chosen)
             yield Showcase(problem=problem, entries=tuple(_entries(chosen, authors)))

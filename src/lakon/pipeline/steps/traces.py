@@ -27,8 +27,8 @@ from lakon.stages.generate.requests import RequestPlan, list_requests
 from lakon.stages.generate.specs import EndpointTeacher, Teacher
 from lakon.stages.generate.until_correct import Correct
 from lakon.stages.problems.sources import ProblemSource
-from lakon.stages.verify.join import joined
-from lakon.stages.verify.verify import Verify, verify
+from lakon.stages.verify.join import join_problems
+from lakon.stages.verify.verify import Verify, verify_traces
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import AskedFacts, ReadFacts
 from lakon.store.ledger.ledger import Ledger
@@ -348,5 +348,5 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
     traces = list(_generated(ctx, name, args.teacher.tokenizer, author, asked, rate=rate))
     ctx.out.write("traces", traces)
     with ctx.resources.verifier(args.grading.domain, args.grading.rules) as verifier:
-        pairs = joined(traces, lambda: problems)
-        ctx.out.write("verdicts", verify(pairs, verifier, progress=ctx.progress, total=len(traces)))
+        pairs = join_problems(traces, lambda: problems)
+        ctx.out.write("verdicts", verify_traces(pairs, verifier, progress=ctx.progress, total=len(traces)))

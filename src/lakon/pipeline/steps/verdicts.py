@@ -12,15 +12,15 @@ from lakon.core.records import AnsweredTrace, Problem, TraceAnswer, Verdict
 from lakon.core.spec import Spec
 from lakon.domains import registry
 from lakon.domains.judge import VERSION as JUDGE_VERSION
-from lakon.domains.judge import LlmJury
+from lakon.domains.judge import LlmJudgePrompt
 from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context
 from lakon.stages.verify import judge as judge_stage
-from lakon.stages.verify.changed_verdicts import moved, plain
-from lakon.stages.verify.join import joined
-from lakon.stages.verify.overrides import ACCOUNT as RULINGS
-from lakon.stages.verify.overrides import read_overrides
-from lakon.stages.verify.verify import Judge, Verify, verify
+from lakon.stages.verify.changed_verdicts import changes_to_facts, compare_verdicts
+from lakon.stages.verify.join import join_problems
+from lakon.stages.verify.overrides import RULINGS_FILE, read_overrides
+from lakon.stages.verify.verify import Judge, Verify
+from lakon.stages.verify.verify import verify_traces as grade_traces
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import JudgedFacts
 from lakon.store.step import Step
@@ -73,20 +73,20 @@ def verify_traces(ctx: Context[VerifyInputs[Artifact]], args: VerifyArgs) -> Non
     """One verdict a trace. With a judge the rules' verdicts are kept as `gradings`, and it decides what is open."""
     spec = args.verify
     overrides = read_overrides(ctx.resources.places.locate(spec, "overrides").overrides)
-    docket = judge_stage.Docket(spec, args.seed or 0)
+    queue = judge_stage.JudgeQueue(spec, args.seed or 0)
     with ctx.resources.verifier(args.domain, spec.rules_alone()) as verifier:
-        graded = verify(
+        graded = grade_traces(
             _answers(ctx),
             verifier,
             overrides=overrides,
-            observe=docket,
+            observe=queue.add,
             progress=ctx.progress,
             total=ctx.inputs.traces.manifest.rows.get("traces", 0),
         )
         ctx.out.write("verdicts" if spec.judge is None else "gradings", graded)
     if spec.overrides is not None:
-        ctx.out.write_text(RULINGS, overrides.account())
-    facts = JudgedFacts() if spec.judge is None else _judge(ctx, spec.judge, docket)
+        ctx.out.write_text(RULINGS_FILE, overrides.uses_as_json())
+    facts = JudgedFacts() if spec.judge is None else _judge(ctx, spec.judge, queue)
     _with_changes(ctx, facts).write(ctx.out)
 
 
@@ -94,16 +94,16 @@ def _answers(ctx: Context[VerifyInputs[Artifact]]) -> Iterator[tuple[AnsweredTra
     """What is verified: the traces, without their reasoning, with their problems."""
     traces, problems = ctx.inputs.traces, ctx.inputs.problems
     rows = traces.read("traces", TraceAnswer)
-    return joined(rows, lambda: problems.read("problems", Problem))
+    return join_problems(rows, lambda: problems.read("problems", Problem))
 
 
-def _judge(ctx: Context[VerifyInputs[Artifact]], spec: Judge, docket: judge_stage.Docket) -> JudgedFacts:
+def _judge(ctx: Context[VerifyInputs[Artifact]], spec: Judge, queue: judge_stage.JudgeQueue) -> JudgedFacts:
     teacher, resources = spec.as_teacher(), ctx.resources
     with resources.ledger(JUDGE, teacher.identity()) as ledger:
         author = resources.authors.share_endpoint(JUDGE, teacher, ctx.progress)
-        court = judge_stage.Court(
+        session = judge_stage.JudgeSession(
             author=author,
-            jury=LlmJury(votes=spec.votes, template=spec.template),
+            prompt=LlmJudgePrompt(votes=spec.votes, template=spec.template),
             sampling=spec.sampling,
             ledger=ledger,
             progress=ctx.progress,
@@ -111,11 +111,11 @@ def _judge(ctx: Context[VerifyInputs[Artifact]], spec: Judge, docket: judge_stag
             retry=ctx.retry,
             rate=resources.account(JUDGE).rate,
         )
-        verdicts, account, owed = judge_stage.judge(
-            _answers(ctx), lambda: ctx.out.read("gradings", Verdict), docket, court
+        verdicts, account, owed = judge_stage.judge_answers(
+            _answers(ctx), lambda: ctx.out.read("gradings", Verdict), queue, session
         )
     ctx.out.write("verdicts", verdicts)
-    ctx.out.write_text(judge_stage.ACCOUNT, orjson.dumps(account).decode())
+    ctx.out.write_text(judge_stage.JUDGE_FILE, orjson.dumps(account).decode())
     return JudgedFacts(asked=account.n_calls, errors=account.n_errors, owed=owed)
 
 
@@ -124,8 +124,8 @@ def _with_changes(ctx: Context[VerifyInputs[Artifact]], facts: JudgedFacts) -> J
     for before in ctx.earlier():
         if before.manifest.inputs.get("traces") == ctx.inputs.traces.content:
             then, now = before.read("verdicts", Verdict), ctx.out.read("verdicts", Verdict)
-            changes = plain(moved("", _verifiers(before), then, now))
-            return JudgedFacts(asked=facts.asked, errors=facts.errors, owed=facts.owed, moved=changes)
+            changes = changes_to_facts(compare_verdicts("", _verifiers(before), then, now))
+            return JudgedFacts(asked=facts.asked, errors=facts.errors, owed=facts.owed, verdict_changes=changes)
     return facts
 
 

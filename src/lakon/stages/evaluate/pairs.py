@@ -13,7 +13,7 @@ from lakon.core.digest import derive_seed
 from lakon.core.records import Score
 from lakon.stages.evaluate.answer_columns import AuthorResults
 from lakon.stages.evaluate.score_rows import make_score
-from lakon.stats import Estimate, Samples, accuracy_difference, holm, non_inferiority, token_ratio
+from lakon.stats import Estimate, Samples, accuracy_difference, holm_adjust, non_inferiority, token_ratio
 
 
 class _Comparison(NamedTuple):
@@ -45,7 +45,7 @@ def compare_authors(
         compared.append(_Comparison(result, other, samples, difference))
         extra.extend(_costs(result, other, samples, theirs, confidence, margin))
     p_values = [1.0 if pair.difference.p_value is None else pair.difference.p_value for pair in compared]
-    adjusted, _ = holm(p_values, level=confidence)
+    adjusted, _ = holm_adjust(p_values, level=confidence)
     scores: list[Score] = []
     for pair, p_value in zip(compared, adjusted, strict=True):
         method = f"{pair.difference.method}; Holm over {len(compared)}"

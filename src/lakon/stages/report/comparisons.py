@@ -1,8 +1,7 @@
-"""Every paired comparison of a study in words: its figures, then what they allow to be said.
+"""Every paired comparison of a study in words: its figures, then the conclusion that they support.
 
-A missing difference is never called equality: either non-inferiority was shown against the margin stated
-beforehand, or the sentence says how large a difference the comparison could have found. The headline that
-sums these up is in `verdict`.
+A missing difference is never called equality: either non-inferiority was shown against the margin stated beforehand, or
+the sentence says how large a difference the comparison could have found. `conclusions.py` writes the headline.
 """
 
 from __future__ import annotations
@@ -14,146 +13,149 @@ from typing import NamedTuple
 
 from lakon.core import score_text as wording
 from lakon.core.records import Score
-from lakon.core.report_data import AuthorCard, Sentence
+from lakon.core.report_data import ModelCard, Sentence
 
-_POWER = NormalDist().inv_cdf(0.80)
+_POWER_QUANTILE = NormalDist().inv_cdf(0.80)
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What a verdict is about: the authors, their scores on whole benchmarks, and the terms set beforehand."""
+class ScoredStudy:
+    """What conclusions are drawn from: the authors, their scores on whole benchmarks, the margin and the confidence."""
 
-    cards: dict[str, AuthorCard]
+    cards: dict[str, ModelCard]
     scores: tuple[Score, ...]
     margin: float
     confidence: float
-    stated: bool
-    """Whether the margin is the study's own."""
+    margin_stated: bool
+    """Whether the study states the margin; otherwise it is the default."""
 
     def find(self, benchmark: str, author: str, metric: str, baseline: str | None = None) -> Score | None:
-        """The one score of that name, or None."""
+        """The score on the whole benchmark with these names, or None."""
         wanted = (benchmark, author, metric, baseline)
         for score in self.scores:
             if (score.benchmark, score.author, score.metric, score.baseline) == wanted and score.at is None:
                 return score
         return None
 
-    def card(self, label: str) -> AuthorCard:
-        """The author of that label; one without a card is known by its label alone."""
-        return self.cards.get(label) or AuthorCard(label=label, kind="author")
+    def card(self, label: str) -> ModelCard:
+        """The author with this label; without a card only its label is known."""
+        return self.cards.get(label) or ModelCard(label=label, kind="author")
 
     @property
     def margin_words(self) -> str:
         """The margin in points."""
-        return f"{wording.rough(100 * self.margin)} points {'stated beforehand' if self.stated else '(the default)'}"
+        origin = "stated beforehand" if self.margin_stated else "(the default)"
+        return f"{wording.format_rough(100 * self.margin)} points {origin}"
 
 
-class Pair(NamedTuple):
-    """One paired comparison, with everything that was scored about it."""
+class PairedComparison(NamedTuple):
+    """One author against its baseline on one benchmark, with all scores of the two."""
 
-    author: AuthorCard
-    baseline: AuthorCard
+    author: ModelCard
+    baseline: ModelCard
     difference: Score
     ratio: Score | None
     bound: Score | None
+    """The test of non-inferiority."""
 
 
-def pairs(study: Scored, benchmark: str) -> list[Pair]:
+def list_comparisons(study: ScoredStudy, benchmark: str) -> list[PairedComparison]:
     """The paired comparisons on one benchmark, in the order in which they were scored."""
-    found: list[Pair] = []
+    comparisons: list[PairedComparison] = []
     for score in study.scores:
         usable = score.baseline is not None and math.isfinite(score.estimate)
         if usable and (score.benchmark, score.metric) == (benchmark, "accuracy_difference"):
             author, baseline = study.card(score.author), study.card(score.baseline or "")
             ratio = study.find(benchmark, score.author, "token_ratio", score.baseline)
             bound = study.find(benchmark, score.author, "non_inferiority", score.baseline)
-            found.append(Pair(author, baseline, score, ratio, bound))
-    return found
+            comparisons.append(PairedComparison(author, baseline, score, ratio, bound))
+    return comparisons
 
 
-def in_words(study: Scored, pair: Pair) -> Sentence:
-    """The full account of one comparison."""
-    figures, reading = _figures(study, pair), _reading(study, pair)
-    rests = figures.rests_on + reading.rests_on[1:]
-    return Sentence(text=f"{figures.text} {reading.text}", rests_on=rests, detail=True)
+def describe_comparison(study: ScoredStudy, comparison: PairedComparison) -> Sentence:
+    """The figures of one comparison and the conclusion from them."""
+    figures, conclusion = _state_figures(study, comparison), _conclude(study, comparison)
+    rests_on = figures.rests_on + conclusion.rests_on[1:]
+    return Sentence(text=f"{figures.text} {conclusion.text}", rests_on=rests_on, detail=True)
 
 
-def _figures(study: Scored, pair: Pair) -> Sentence:
+def _state_figures(study: ScoredStudy, comparison: PairedComparison) -> Sentence:
     """Both accuracies, their difference and the token ratio."""
-    score = pair.difference
-    first = study.find(score.benchmark, pair.author.label, "accuracy")
-    second = study.find(score.benchmark, pair.baseline.label, "accuracy")
-    author, baseline = pair_nouns(study, pair)
+    score = comparison.difference
+    first = study.find(score.benchmark, comparison.author.label, "accuracy")
+    second = study.find(score.benchmark, comparison.baseline.label, "accuracy")
+    author, baseline = name_both(study, comparison)
     who = f"{author} against {baseline}"
     if first and second:
         reached, against = wording.accuracy_cell(first), wording.accuracy_cell(second)
         who = f"{author} reaches {reached}, {baseline} {against}"
-    text = f"{where(score)}{matched(pair)}: {who}; difference {wording.difference(score)}{_p(score.p_value)}"
-    if pair.ratio is not None:
-        text += f"; it uses {wording.ratio_cell(pair.ratio)} the tokens of {baseline}"
-    rests = [each for each in (first, second, score, pair.ratio) if each is not None]
-    return Sentence(text=f"{text}.", rests_on=tuple(rests))
+    difference = f"difference {wording.format_difference(score)}{_p_clause(score.p_value)}"
+    text = f"{benchmark_clause(score)}{match_clause(comparison)}: {who}; {difference}"
+    if comparison.ratio is not None:
+        text += f"; it uses {wording.ratio_cell(comparison.ratio)} the tokens of {baseline}"
+    rests_on = [score for score in (first, second, score, comparison.ratio) if score is not None]
+    return Sentence(text=f"{text}.", rests_on=tuple(rests_on))
 
 
-def _p(value: float | None) -> str:
-    text = wording.p_value(value)
+def _p_clause(value: float | None) -> str:
+    text = wording.format_p_value(value)
     return f", p {text if text.startswith('<') else f'= {text}'}" if text else ""
 
 
-def _reading(study: Scored, pair: Pair) -> Sentence:
-    """What the figures of one pair allow to be said about accuracy."""
-    score, bound = pair.difference, pair.bound
-    text = _standing(study, pair)
-    rests = (score, bound) if bound is not None else (score,)
+def _conclude(study: ScoredStudy, comparison: PairedComparison) -> Sentence:
+    """What the figures of one comparison say about accuracy."""
+    score, bound = comparison.difference, comparison.bound
+    text = _compare_accuracies(study, comparison)
+    rests_on = (score, bound) if bound is not None else (score,)
     if bound is not None and bound.low is not None:
-        low = f"(lower bound {wording.points(bound.low)} points)"
-        higher = wording.established(score, study.confidence) and score.estimate > 0
-        if not_inferior(study, pair) and not higher:
+        low = f"(lower bound {wording.format_points(bound.low)} points)"
+        higher = wording.is_established(score, study.confidence) and score.estimate > 0
+        if shows_non_inferiority(study, comparison) and not higher:
             text += f" By the margin of {study.margin_words} it is not inferior {low}."
         elif score.high is not None and score.high < -study.margin:
             text += f" It is worse by more than the margin of {study.margin_words}."
-        elif not not_inferior(study, pair):
+        elif not shows_non_inferiority(study, comparison):
             text += f" Non-inferiority within the margin of {study.margin_words} is not shown {low}"
-            if (needed := _needed(study, pair)) is not None:
+            if (needed := _problems_needed(study, comparison)) is not None:
                 text += f"; with no true difference, about {needed.estimate:,.0f} problems would have shown it with"
                 text += " 90% power"
-                rests += (needed,)
+                rests_on += (needed,)
             text += "."
-    return Sentence(text=text, rests_on=rests)
+    return Sentence(text=text, rests_on=rests_on)
 
 
-def not_inferior(study: Scored, pair: Pair) -> bool:
+def shows_non_inferiority(study: ScoredStudy, comparison: PairedComparison) -> bool:
     """Whether non-inferiority was shown: the bound lies inside the margin."""
-    return pair.bound is not None and pair.bound.low is not None and pair.bound.low > -study.margin
+    return comparison.bound is not None and comparison.bound.low is not None and comparison.bound.low > -study.margin
 
 
-def _standing(study: Scored, pair: Pair) -> str:
-    score = pair.difference
+def _compare_accuracies(study: ScoredStudy, comparison: PairedComparison) -> str:
+    score = comparison.difference
     if score.low is None or score.high is None:
         return "This difference has no interval, so nothing follows from it about other problems."
-    if wording.established(score, study.confidence):
+    if wording.is_established(score, study.confidence):
         word = "higher" if score.estimate > 0 else "lower"
-        return f"The accuracy of {pair_nouns(study, pair)[0]} is {word}."
+        return f"The accuracy of {name_both(study, comparison)[0]} is {word}."
     if score.low > 0 or score.high < 0:
         return "The interval leaves out zero but the p value does not bear it out: nothing is established."
-    smallest = _smallest(score, study.confidence)
+    smallest = _detectable_difference(score, study.confidence)
     detects = f"; the smallest difference that so many problems show with 80% power is about {smallest}"
     return f"The two accuracies cannot be told apart here{detects if smallest else ''}."
 
 
-def _smallest(score: Score, confidence: float) -> str:
+def _detectable_difference(score: Score, confidence: float) -> str:
     error = _standard_error(score, confidence)
     if not error:
         return ""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return f"{wording.rough(100 * (z + _POWER) * error)} points"
+    return f"{wording.format_rough(100 * (z + _POWER_QUANTILE) * error)} points"
 
 
-def _needed(study: Scored, pair: Pair) -> Score | None:
-    """How many problems would have shown non-inferiority, were there truly no difference; None when these should."""
-    score = pair.difference
+def _problems_needed(study: ScoredStudy, comparison: PairedComparison) -> Score | None:
+    """The number of problems that would show non-inferiority if there were no difference; None when these suffice."""
+    score = comparison.difference
     needed = study.find(score.benchmark, score.author, "problems_needed", score.baseline)
-    settled = wording.established(score, study.confidence)
+    settled = wording.is_established(score, study.confidence)
     return None if needed is None or needed.estimate <= score.n_problems or settled else needed
 
 
@@ -163,33 +165,36 @@ def _standard_error(score: Score, confidence: float) -> float:
     return (score.high - score.low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def noun(card: AuthorCard) -> str:
-    """The author as a sentence should call it."""
+def name_author(card: ModelCard) -> str:
+    """The author's name in a sentence."""
     if card.kind == "base":
         return "the base before training" if card.label == "base" else f"the base {card.label} before training"
-    # a teacher's label may tell it apart from an arm by its kind, which the noun says already
+    # A teacher's label may carry its kind to differ from an arm; the sentence says the kind already.
     name = card.label.removesuffix(f" ({card.kind})")
     return f"the {name} {card.kind}" if card.kind in ("student", "teacher") else card.label
 
 
-def pair_nouns(study: Scored, pair: Pair) -> tuple[str, str]:
-    """The two names of a pair: by arm alone where the sentence has said the rule and there is one base."""
+def name_both(study: ScoredStudy, comparison: PairedComparison) -> tuple[str, str]:
+    """The names of author and baseline: the arm alone where the sentence names the rule and there is only one base."""
     bases = {card.student for card in study.cards.values() if card.kind == "student"}
-    if not matched(pair) or len(bases) > 1:
-        return noun(pair.author), noun(pair.baseline)
-    first, second = (noun(replace(card, label=card.arm or card.label)) for card in (pair.author, pair.baseline))
-    return first, second
+    if not match_clause(comparison) or len(bases) > 1:
+        return name_author(comparison.author), name_author(comparison.baseline)
+    return _name_by_arm(comparison.author), _name_by_arm(comparison.baseline)
 
 
-def matched(pair: Pair) -> str:
-    """`, arms matched by tokens` when both authors are students under that rule."""
-    rules = {card.match if card.kind == "student" else None for card in (pair.author, pair.baseline)}
+def _name_by_arm(card: ModelCard) -> str:
+    return name_author(replace(card, label=card.arm or card.label))
+
+
+def match_clause(comparison: PairedComparison) -> str:
+    """`, arms matched by tokens` when both authors are students under one rule, else nothing."""
+    rules = {card.match if card.kind == "student" else None for card in (comparison.author, comparison.baseline)}
     rule = rules.pop() if len(rules) == 1 else None
     return f", arms matched by {rule}" if rule else ""
 
 
-def where(score: Score) -> str:
-    """The benchmark with its number of problems and of samples."""
+def benchmark_clause(score: Score) -> str:
+    """The benchmark with its numbers of problems and samples."""
     per_problem = score.n_samples / score.n_problems if score.n_problems else 0.0
     samples = f"{score.n_samples:,} samples"
     if per_problem == int(per_problem):

@@ -1,7 +1,6 @@
-"""The report's data: scores, losses, funnel and examples of a finished study, gathered and put into sentences.
+"""The funnel from problems to examples, and the problem that a report shows with its traces.
 
-Invariant: nothing here is set by hand; every number comes from a table of the study. How it is drawn is the render
-room's business.
+Invariant: every number comes from a table of the study; the render room decides how it is displayed.
 """
 
 from __future__ import annotations
@@ -15,72 +14,81 @@ from lakon.core.records import Exclusion, Score, TraceCounts, VerdictOutcome
 from lakon.core.report_data import FunnelRow
 
 VERSION = 3
-CLEAN = "problems that copy no benchmark"
+NOT_CONTAMINATED = "problems that copy no benchmark"
 
 
-def funnel(
+def build_funnel(
     problems: int,
     sources: Iterable[Exclusion],
-    clean: tuple[int, Iterable[Exclusion]] | None,
+    decontaminated: tuple[int, Iterable[Exclusion]] | None,
     pool: int,
-    pooled: Iterable[Exclusion],
+    pool_exclusions: Iterable[Exclusion],
     arms: Mapping[str, tuple[int, Iterable[Exclusion]]],
     recorded: Mapping[str, tuple[int, dict[str, int]]],
 ) -> tuple[FunnelRow, ...]:
-    """From the rows of the source to each arm's examples; every loss with the rules that caused it. `clean` is what
-    decontamination kept, where there was one; `recorded` the traces of recorded teachers, with what of their files is
-    none."""
-    lost = _rules(sources)
+    """The funnel from the rows of the source to each arm's examples, with the rules that excluded rows in between.
+
+    `decontaminated` has the problems that decontamination kept, and its exclusions; None without it. `recorded` has the
+    number of traces of each recorded teacher, and the rows of its files that gave none (`count_unused_recordings`).
+    """
+    excluded = _count_by_rule(sources)
     rows = [
-        FunnelRow(label="rows of the source", n=problems + sum(lost.values())),
-        FunnelRow(label="problems", n=problems, excluded=lost),
-        *([FunnelRow(label=CLEAN, n=clean[0], excluded=_rules(clean[1]))] if clean is not None else []),
-        *(FunnelRow(label=f"traces of {who}", n=n, excluded=left) for who, (n, left) in recorded.items()),
-        FunnelRow(label="paired problems", n=pool, excluded=_rules(pooled)),
+        FunnelRow(label="rows of the source", n=problems + sum(excluded.values())),
+        FunnelRow(label="problems", n=problems, excluded=excluded),
     ]
-    rows += [FunnelRow(label=f"examples of {arm}", n=n, excluded=_rules(left)) for arm, (n, left) in arms.items()]
+    if decontaminated is not None:
+        n, exclusions = decontaminated
+        rows.append(FunnelRow(label=NOT_CONTAMINATED, n=n, excluded=_count_by_rule(exclusions)))
+    for author, (n, unused) in recorded.items():
+        rows.append(FunnelRow(label=f"traces of {author}", n=n, excluded=unused))
+    rows.append(FunnelRow(label="paired problems", n=pool, excluded=_count_by_rule(pool_exclusions)))
+    for arm, (n, exclusions) in arms.items():
+        rows.append(FunnelRow(label=f"examples of {arm}", n=n, excluded=_count_by_rule(exclusions)))
     return tuple(rows)
 
 
-def left_of_recordings(facts: Mapping[str, object], samples: int) -> dict[str, int]:
-    """What of a recorded teacher's rows and problems became no trace, in words; empty for other authors."""
-    words = {
+def count_unused_recordings(facts: Mapping[str, object], samples: int) -> dict[str, int]:
+    """Reason to the number of a recorded teacher's rows or problems without a trace; empty for other authors."""
+    reasons = {
         "rows_beyond_samples": f"recorded rows beyond samples = {samples}",
         "rows_of_other_problems": "recorded rows of other problems",
         "problems_without_trace": "problems without a recorded trace",
     }
-    return {word: n for name, word in words.items() if (n := int(str(facts.get(name, 0))))}
+    return {reason: n for name, reason in reasons.items() if (n := int(str(facts.get(name, 0))))}
 
 
-def _rules(exclusions: Iterable[Exclusion]) -> dict[str, int]:
+def _count_by_rule(exclusions: Iterable[Exclusion]) -> dict[str, int]:
     return dict(Counter(exclusion.rule for exclusion in exclusions).most_common())
 
 
-def showcase(problem_ids: Iterable[str], works: Sequence[Iterable[tuple[TraceCounts, VerdictOutcome]]]) -> str | None:
-    """The problem that is shown with one trace of each author: one that as many authors as any wrote about, where they
-    differ in outcome if there is such a one. None when nobody wrote anything.
+def choose_showcase(
+    problem_ids: Iterable[str], graded_traces: Sequence[Iterable[tuple[TraceCounts, VerdictOutcome]]]
+) -> str | None:
+    """The id of the problem that is shown with one trace of each author; None when there is no trace.
 
-    The choice is a fixed rule (first in the order of the problem ids), not a selection for looks.
+    `graded_traces` has one iterable for each author. The choice is a fixed rule: among the problems with traces of the
+    most authors, prefer those where outcomes differ, then take the smallest problem id.
     """
     ids = PackedStrings(problem_ids)
-    written, first, mixed = array("H", bytes(2 * len(ids))), bytearray(len(ids)), bytearray(len(ids))
-    outcomes: dict[str, int] = {}
-    for work in works:
-        places = PositionIndex(ids)
-        for trace, verdict in work:
-            at = places.find(trace.problem_id) if trace.sample_index == 0 else None
+    n_authors, first_outcome = array("H", bytes(2 * len(ids))), bytearray(len(ids))
+    outcomes_differ = bytearray(len(ids))
+    outcome_numbers: dict[str, int] = {}
+    for of_author in graded_traces:
+        positions = PositionIndex(ids)
+        for trace, verdict in of_author:
+            at = positions.find(trace.problem_id) if trace.sample_index == 0 else None
             if at is not None:
-                outcome = outcomes.setdefault(verdict.outcome, len(outcomes) + 1)
-                mixed[at] |= first[at] not in (0, outcome)
-                first[at] = first[at] or outcome
-                written[at] += 1
-    most = max(written, default=0)
-    full = ((not mixed[at], ids[at]) for at, n in enumerate(written) if n == most > 0)
-    return min(full, default=(False, None))[1]
+                outcome = outcome_numbers.setdefault(verdict.outcome, len(outcome_numbers) + 1)
+                outcomes_differ[at] |= first_outcome[at] not in (0, outcome)
+                first_outcome[at] = first_outcome[at] or outcome
+                n_authors[at] += 1
+    most = max(n_authors, default=0)
+    candidates = ((not outcomes_differ[at], ids[at]) for at, n in enumerate(n_authors) if n == most > 0)
+    return min(candidates, default=(False, None))[1]
 
 
-def benchmarks_of(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:
-    """Benchmarks in order of appearance with the most problems that any author was asked."""
+def list_benchmarks(scores: Iterable[Score]) -> tuple[tuple[str, int], ...]:
+    """Benchmarks in order of appearance, each with the largest number of problems that an author was asked."""
     sizes: dict[str, int] = {}
     for score in scores:
         if score.metric == "accuracy" and score.group is None:

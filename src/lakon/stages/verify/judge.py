@@ -1,111 +1,48 @@
-"""The judge after the rules: whom it hears, its votes through the ledger, and what verdicts and audit come of them.
+"""The judge after the rules: its votes through the ledger, and the verdicts and audit that they give.
 
-Invariants: a vote that was paid for is never paid for again (its key is the digest of what the judge was shown, the
-judge, and the vote's index); rows keep their order; memory holds some numbers a judged row and one batch of texts.
-An audited row keeps the verdict of the rules: the audit measures them and must not touch what it measures.
+Invariants: a vote that was paid for is never paid for again (its key is the digest of the prompt, the judge, and the
+index of the vote); rows keep their order; memory holds a few numbers for each judged row and one batch of texts. An
+audited row keeps the verdict of the rules, because the audit measures them. Read first: `judge_queue.py`.
 """
 
 from __future__ import annotations
 
-import heapq
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from lakon.core.columns import fingerprint
 from lakon.core.digest import derive_seed, digest
 from lakon.core.messages import build_messages
-from lakon.core.protocols import Answered, Author, CallLog, Grading, Jury, Progress, Request
-from lakon.core.records import AnsweredTrace, Outcome, Problem, Verdict
+from lakon.core.protocols import Answered, Author, CallLog, JudgePrompt, Progress, Request
+from lakon.core.records import AnsweredTrace, Outcome, Problem, Trace, Verdict
 from lakon.core.report_data import AuditCounts, JudgeAccount
 from lakon.core.spec import Sampling
 from lakon.core.spending import Rate
 from lakon.stages.generate.call_state import has_retries, read_vain_error
 from lakon.stages.generate.generate import generate_traces
-from lakon.stages.verify.judgement_columns import Judgement, Judgements, Rows
-from lakon.stages.verify.overrides import METHOD as OVERRIDE
-from lakon.stages.verify.verify import Verify, answered
+from lakon.stages.verify.batch_progress import BatchProgress
+from lakon.stages.verify.judge_queue import JudgeQueue
+from lakon.stages.verify.judgement_columns import Judgement, Judgements
+from lakon.stages.verify.verify import answer_to_grade
 
-METHOD = "judge"
-"""The method of a verdict that the judge decided, or should have decided and could not."""
-ACCOUNT = "judge.json"
-"""The file of a verdict table in which the account of its judge stands."""
+JUDGE_METHOD = "judge"
+"""The method of a verdict that the judge decided, or was to decide and could not."""
+JUDGE_FILE = "judge.json"
+"""The file beside a verdict table that holds the `JudgeAccount`."""
 BATCH = 4_096
-"""Answers whose prompts are in memory at once; at the end of a batch the slowest reply is waited for."""
-_DECIDED = {True: Outcome.CORRECT, False: Outcome.INCORRECT, None: Outcome.UNPARSED}
-
-
-class _Draw:
-    """A seeded random sample of a stream: the rows whose trace ids digest to the smallest numbers.
-
-    So it depends on no order, and a larger sample holds the smaller one: growing an audit pays for what is new.
-    """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.seen = size, seed, 0
-        self._heap: list[tuple[int, int, str]] = []
-
-    def add(self, row: int, trace_id: str) -> None:
-        self.seen += 1
-        if not self.size:
-            return
-        entry = (-derive_seed(self.seed, "audit", trace_id), row, trace_id)
-        if len(self._heap) < self.size:
-            heapq.heappush(self._heap, entry)
-        else:
-            heapq.heappushpop(self._heap, entry)
-
-    @property
-    def rows(self) -> dict[int, str]:
-        """Row to trace id."""
-        return dict(sorted((row, trace_id) for _, row, trace_id in self._heap))
-
-
-class Docket:
-    """Which rows the judge decides and which it only audits; filled by `verify` as the rules' gradings go by."""
-
-    def __init__(self, spec: Verify, seed: int) -> None:
-        self._policy = spec.policy
-        self.n_answers = self.n_judgeable = 0
-        self.decided = Rows()
-        self.accepts, self.rejects = _Draw(spec.audit, seed), _Draw(spec.audit, seed)
-
-    def __call__(self, trace: AnsweredTrace, problem: Problem, grading: Grading) -> None:
-        """Take note of the next row."""
-        row, self.n_answers = self.n_answers, self.n_answers + 1
-        if not _can_be_judged(trace, problem, grading):
-            return
-        self.n_judgeable += 1
-        decides = self._decides(grading)
-        if decides:
-            self.decided.add(row)
-        if grading.outcome in (Outcome.CORRECT, Outcome.INCORRECT) and (not decides or self._policy == "judge"):
-            (self.accepts if grading.outcome == Outcome.CORRECT else self.rejects).add(row, trace.trace_id)
-
-    def _decides(self, grading: Grading) -> bool:
-        open_ = grading.outcome in (Outcome.UNPARSED, Outcome.TIMEOUT) or grading.disputed
-        return self._policy == "judge" or (self._policy == "rules-then-judge" and open_)
-
-    def heard(self) -> Rows:
-        """Every row that the judge is asked about."""
-        audited = [row for draw in (self.accepts, self.rejects) for row in draw.rows]
-        return Rows.of(chain(self.decided, audited))
-
-
-def _can_be_judged(trace: AnsweredTrace, problem: Problem, grading: Grading) -> bool:
-    """Truncated, refused and failed rows stay as they are, and so does what a person has ruled."""
-    settled = grading.outcome in (Outcome.TRUNCATED, Outcome.REFUSED, Outcome.ERROR) or grading.method == OVERRIDE
-    return not settled and bool(trace.answer.strip()) and bool(problem.reference.strip())
+"""Answers whose prompts are in memory at once. Each batch waits for its slowest reply."""
+_OUTCOMES = {True: Outcome.CORRECT, False: Outcome.INCORRECT, None: Outcome.UNPARSED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Court:
-    """A judge ready to be asked: who it is, how it is asked and read, and where its replies are kept."""
+class JudgeSession:
+    """A judge that is ready to be asked: the model, its prompt and sampling, and the ledger of its replies."""
 
     author: Author
-    jury: Jury
+    prompt: JudgePrompt
     sampling: Sampling
     ledger: CallLog
     progress: Progress
@@ -114,139 +51,150 @@ class Court:
     rate: Rate | None = None
 
 
-@dataclass(slots=True)
-class _Hearing:
-    """One thing to judge, which several rows may share: the votes so far."""
+class JudgeResult(NamedTuple):
+    """The verdicts and the account of a judge over one table of gradings."""
 
-    subject: str
+    verdicts: Iterator[Verdict]
+    """The final verdicts, in the order of the gradings."""
+    account: JudgeAccount
+    owed: int
+    """Failed calls that have retries left and could still decide an answer: the next run asks them again."""
+
+
+@dataclass(slots=True)
+class _JudgedAnswer:
+    """One prompt, which several rows may share, and the votes so far."""
+
+    prompt_id: str
     prompt: str
     votes: list[bool | None] = field(default_factory=list["bool | None"])
     prompt_tokens: int = 0
     tokens: int = 0
-    failed: list[str] = field(default_factory=list[str])
-    """The keys of calls that failed for good, those among them whose cut off reply stays."""
+    failed_keys: list[str] = field(default_factory=list[str])
+    """Keys of calls that failed for good, and of those whose reply was cut off and stays so."""
 
 
-class Judged(NamedTuple):
-    """What a judge made of a table of gradings."""
-
-    verdicts: Iterator[Verdict]
-    """The final ones, in order."""
-    account: JudgeAccount
-    owed: int
-    """Calls that failed, have retries left, and left something open: the next run asks them again."""
-
-
-def judge(
-    asked: Iterable[tuple[AnsweredTrace, Problem]],
+def judge_answers(
+    traces_and_problems: Iterable[tuple[AnsweredTrace, Problem]],
     gradings: Callable[[], Iterable[Verdict]],
-    docket: Docket,
-    court: Court,
-) -> Judged:
-    """Ask the judge about the rows of the docket; `asked` are all traces with their problems, in order.
+    queue: JudgeQueue,
+    session: JudgeSession,
+) -> JudgeResult:
+    """Ask the judge about the rows of the queue.
 
-    Raises `RunStopped` when the run is stopped first: the ledger keeps the votes that came.
+    `traces_and_problems` and `gradings` have the rows that were added to the queue, in the same order. Raises
+    `RunStopped` when the run is stopped first; the ledger keeps the votes that arrived.
     """
-    heard = docket.heard()
-    rows = ((row, answered(*pair)) for row, pair in enumerate(asked) if row in heard)
-    found, account, owed = _hear(rows, court, len(heard))
+    rows = queue.rows_to_ask()
+    answers = ((row, answer_to_grade(*pair)) for row, pair in enumerate(traces_and_problems) if row in rows)
+    judgements, account, owed = _collect_judgements(answers, session, len(rows))
     account = replace(
         account,
-        n_answers=docket.n_answers,
-        n_judgeable=docket.n_judgeable,
-        n_heard=len(heard),
-        n_decided=len(docket.decided),
-        n_undecided=sum(found[row].equal is None for row in docket.decided),
-        audit=_audit(docket, found),
+        n_answers=queue.n_answers,
+        n_judgeable=queue.n_judgeable,
+        n_asked=len(rows),
+        n_decided=len(queue.decided),
+        n_undecided=sum(judgements[row].correct is None for row in queue.decided),
+        audit=_count_audit(queue, judgements),
     )
-    return Judged(_joined(gradings(), docket, found, court.jury.version), account, owed)
+    verdicts = _final_verdicts(gradings(), queue, judgements, session.prompt.version)
+    return JudgeResult(verdicts, account, owed)
 
 
-def _hear(rows: Iterator[tuple[int, Answered]], court: Court, total: int) -> tuple[Judgements, JudgeAccount, int]:
-    """Batch by batch; answers that read the same to the judge share their votes, and only the first has the cost."""
-    found = Judgements()
-    told: set[int] = set()
-    account, part, owed = JudgeAccount(), _Part(court.progress, total * court.jury.votes), 0
-    while batch := list(islice(rows, BATCH)):
-        hearings: dict[str, _Hearing] = {}
-        subjects = [(row, _subject(court.jury.prompt(answer), hearings)) for row, answer in batch]
-        _vote(list(hearings.values()), court, part)
-        part.advance(court.jury.votes * (len(batch) - len(hearings)))
-        new = [hearing for hearing in hearings.values() if fingerprint(hearing.subject) not in told]
-        account = _added(account, new)
-        owed += sum(_owed(hearing, court) for hearing in new)
-        for row, subject in subjects:
-            found.add(row, _judgement(hearings[subject], court.jury, counted=fingerprint(subject) in told))
-            told.add(fingerprint(subject))
-    return found, account, owed
+def _collect_judgements(
+    answers: Iterator[tuple[int, Answered]], session: JudgeSession, n_rows: int
+) -> tuple[Judgements, JudgeAccount, int]:
+    """Judge batch by batch. Rows with the same prompt share their votes; only the first of them carries the cost."""
+    judgements, account, owed = Judgements(), JudgeAccount(), 0
+    counted: set[int] = set()
+    progress = BatchProgress(session.progress, n_rows * session.prompt.votes)
+    while batch := list(islice(answers, BATCH)):
+        by_prompt: dict[str, _JudgedAnswer] = {}
+        row_prompts = [(row, _add_prompt(session.prompt.write(answer), by_prompt)) for row, answer in batch]
+        _collect_votes(list(by_prompt.values()), session, progress)
+        progress.advance(session.prompt.votes * (len(batch) - len(by_prompt)))
+        new = [judged for judged in by_prompt.values() if fingerprint(judged.prompt_id) not in counted]
+        account = _add_costs(account, new)
+        owed += sum(_count_owed(judged, session) for judged in new)
+        for row, prompt_id in row_prompts:
+            shared = fingerprint(prompt_id) in counted
+            judgements.add(row, _judgement(by_prompt[prompt_id], session.prompt, shared=shared))
+            counted.add(fingerprint(prompt_id))
+    return judgements, account, owed
 
 
-def _owed(hearing: _Hearing, court: Court) -> int:
-    """Failed calls that could still settle something; where the other votes did, they are not worth asking again."""
-    if court.jury.decide(hearing.votes) is not None:
-        return 0
-    return sum(has_retries(court.ledger.get(key)) for key in hearing.failed)
+def _add_prompt(prompt: str, by_prompt: dict[str, _JudgedAnswer]) -> str:
+    prompt_id = digest(["judge", prompt])
+    by_prompt.setdefault(prompt_id, _JudgedAnswer(prompt_id, prompt))
+    return prompt_id
 
 
-def _subject(prompt: str, hearings: dict[str, _Hearing]) -> str:
-    subject = digest(["judge", prompt])
-    hearings.setdefault(subject, _Hearing(subject, prompt))
-    return subject
+def _collect_votes(answers: list[_JudgedAnswer], session: JudgeSession, progress: BatchProgress) -> None:
+    """Ask for every vote. Where the votes are undecided, each reply without a judgement is asked for once more."""
+    votes = session.prompt.votes
+    _ask([(judged, range(votes)) for judged in answers], session, progress)
+    undecided = [judged for judged in answers if None in judged.votes and session.prompt.decide(judged.votes) is None]
+    _ask([(judged, range(votes, votes + judged.votes.count(None))) for judged in undecided], session, progress)
 
 
-def _vote(hearings: list[_Hearing], court: Court, part: _Part) -> None:
-    """The votes asked for; where they settle nothing, each reply without a judgement is asked again once."""
-    votes = court.jury.votes
-    _ask([(hearing, range(votes)) for hearing in hearings], court, part)
-    again = [h for h in hearings if court.jury.decide(h.votes) is None and None in h.votes]
-    _ask([(hearing, range(votes, votes + hearing.votes.count(None))) for hearing in again], court, part)
-
-
-def _ask(wanted: Sequence[tuple[_Hearing, range]], court: Court, part: _Part) -> None:
-    who = digest([court.author.identity, court.sampling.identity()])
-    by_subject = {hearing.subject: hearing for hearing, _ in wanted}
-    asked = [_request(hearing, who, index, court.sampling) for hearing, indices in wanted for index in indices]
-    if not asked:
+def _ask(wanted: Sequence[tuple[_JudgedAnswer, range]], session: JudgeSession, progress: BatchProgress) -> None:
+    """Ask for the votes with these indices and add the replies to their answers."""
+    judge_id = digest([session.author.identity, session.sampling.identity()])
+    requests: list[Request] = []
+    for judged, indices in wanted:
+        requests.extend(_request(judged, judge_id, index, session.sampling) for index in indices)
+    if not requests:
         return
+    by_id = {judged.prompt_id: judged for judged, _ in wanted}
     replies = generate_traces(
-        asked,
-        court.author,
+        requests,
+        session.author,
         label="judge",
-        log=court.ledger,
-        counter=_Uncounted(),
-        progress=part,
-        stop=court.stop,
-        retry=court.retry,
-        rate=court.rate,
+        log=session.ledger,
+        counter=_NoCounter(),
+        progress=progress,
+        stop=session.stop,
+        retry=session.retry,
+        rate=session.rate,
     )
     for reply in replies:
-        hearing = by_subject[reply.problem_id]
-        if reply.error is not None:
-            hearing.votes.append(None)
-            hearing.failed.append(reply.trace_id)
-            continue
-        if read_vain_error(reply.trace_id, court.sampling.max_tokens, court.ledger) is not None:
-            hearing.failed.append(reply.trace_id)
-        hearing.votes.append(court.jury.read(reply.answer, reply.finish_reason))
-        hearing.prompt_tokens += reply.prompt_tokens or 0
-        hearing.tokens += reply.completion_tokens or 0
-    part.settle()
+        _add_vote(by_id[reply.problem_id], reply, session)
+    progress.finish_batch()
 
 
-def _request(hearing: _Hearing, who: str, index: int, sampling: Sampling) -> Request:
-    key = digest([hearing.subject, who, index])
+def _add_vote(judged: _JudgedAnswer, reply: Trace, session: JudgeSession) -> None:
+    if reply.error is not None:
+        judged.votes.append(None)
+        judged.failed_keys.append(reply.trace_id)
+        return
+    if read_vain_error(reply.trace_id, session.sampling.max_tokens, session.ledger) is not None:
+        judged.failed_keys.append(reply.trace_id)
+    judged.votes.append(session.prompt.parse(reply.answer, reply.finish_reason))
+    judged.prompt_tokens += reply.prompt_tokens or 0
+    judged.tokens += reply.completion_tokens or 0
+
+
+def _request(judged: _JudgedAnswer, judge_id: str, index: int, sampling: Sampling) -> Request:
+    key = digest([judged.prompt_id, judge_id, index])
     return Request(
         key=key,
-        problem_id=hearing.subject,
-        messages=build_messages(hearing.prompt),
+        problem_id=judged.prompt_id,
+        messages=build_messages(judged.prompt),
         sample_index=index,
         seed=derive_seed(key),
         max_tokens=sampling.max_tokens,
     )
 
 
-class _Uncounted:
-    """Judges' replies are accounted by their provider's count alone."""
+def _count_owed(judged: _JudgedAnswer, session: JudgeSession) -> int:
+    """Failed calls with retries left; none where the other votes already decide."""
+    if session.prompt.decide(judged.votes) is not None:
+        return 0
+    return sum(has_retries(session.ledger.get(key)) for key in judged.failed_keys)
+
+
+class _NoCounter:
+    """Counts nothing: a judge's replies are accounted by the provider's own count."""
 
     name = "none"
 
@@ -254,94 +202,73 @@ class _Uncounted:
         return [0] * len(texts)
 
 
-class _Part(Progress):
-    """The progress of all batches together, of which `generate_traces` sees one at a time."""
-
-    def __init__(self, whole: Progress, total: int) -> None:
-        self._whole, self._total, self._done = whole, total, 0
-        self._open = 0
-
-    def start(self, total: int, *, done: int = 0, unit: str = "rows") -> None:
-        """What a batch found in the ledger is done, too."""
-        self._open = total - done
-        self._done += done
-        self._whole.start(max(self._total, self._done + total - done), done=self._done, unit="judgements")
-
-    def advance(self, n: int = 1, **figures: float) -> None:
-        """`n` more votes are in."""
-        self._open -= n
-        self._done += n
-        self._whole.advance(n, **figures)
-
-    def settle(self) -> None:
-        """What a batch waited for and another step asked is done, too."""
-        if self._open:
-            self.advance(self._open)
-
-    def show(self, **figures: float) -> None:
-        """Passed on."""
-        self._whole.show(**figures)
-
-
-def _added(account: JudgeAccount, hearings: Iterable[_Hearing]) -> JudgeAccount:
-    for hearing in hearings:
+def _add_costs(account: JudgeAccount, answers: Iterable[_JudgedAnswer]) -> JudgeAccount:
+    for judged in answers:
         account = replace(
             account,
-            n_calls=account.n_calls + len(hearing.votes),
-            n_errors=account.n_errors + len(hearing.failed),
-            n_tokens=account.n_tokens + hearing.tokens,
-            n_prompt_tokens=account.n_prompt_tokens + hearing.prompt_tokens,
+            n_calls=account.n_calls + len(judged.votes),
+            n_errors=account.n_errors + len(judged.failed_keys),
+            n_tokens=account.n_tokens + judged.tokens,
+            n_prompt_tokens=account.n_prompt_tokens + judged.prompt_tokens,
         )
     return account
 
 
-def _judgement(hearing: _Hearing, jury: Jury, *, counted: bool) -> Judgement:
-    votes = hearing.votes
-    tokens = 0 if counted else hearing.tokens
-    return Judgement(jury.decide(votes), votes.count(True), votes.count(False), votes.count(None), tokens)
+def _judgement(judged: _JudgedAnswer, prompt: JudgePrompt, *, shared: bool) -> Judgement:
+    votes = judged.votes
+    return Judgement(
+        correct=prompt.decide(votes),
+        yes=votes.count(True),
+        no=votes.count(False),
+        unparsed=votes.count(None),
+        tokens=0 if shared else judged.tokens,
+    )
 
 
-def _joined(gradings: Iterable[Verdict], docket: Docket, found: Judgements, version: str) -> Iterator[Verdict]:
+def _final_verdicts(
+    gradings: Iterable[Verdict], queue: JudgeQueue, judgements: Judgements, version: str
+) -> Iterator[Verdict]:
     for row, verdict in enumerate(gradings):
-        judgement = found.find(row)
+        judgement = judgements.find(row)
         if judgement is None:
             yield verdict
             continue
         tokens = judgement.tokens or None
-        if row not in docket.decided:
+        if row not in queue.decided:
             yield replace(verdict, judge_tokens=tokens)
             continue
         yield replace(
             verdict,
-            outcome=str(_DECIDED[judgement.equal]),
-            method=METHOD,
+            outcome=str(_OUTCOMES[judgement.correct]),
+            method=JUDGE_METHOD,
             verifier=version,
             judge_tokens=tokens,
-            explanation=_explained(judgement, verdict),
+            explanation=_explanation(judgement, verdict),
         )
 
 
-def _explained(judgement: Judgement, verdict: Verdict) -> str:
-    said = f"yes {judgement.yes}, no {judgement.no}, without a judgement {judgement.unparsed}"
-    return f"{said}; the rules said {verdict.outcome} by {verdict.method}"
+def _explanation(judgement: Judgement, verdict: Verdict) -> str:
+    votes = f"yes {judgement.yes}, no {judgement.no}, without a judgement {judgement.unparsed}"
+    return f"{votes}; the rules said {verdict.outcome} by {verdict.method}"
 
 
-def _audit(docket: Docket, found: Judgements) -> AuditCounts | None:
-    """What the judge said about the samples of the rules' accepts and rejects; None when none was drawn."""
-    accepts, rejects = docket.accepts.rows, docket.rejects.rows
+def _count_audit(queue: JudgeQueue, judgements: Judgements) -> AuditCounts | None:
+    """What the judge said about the samples of the rules' accepts and rejects; None when no sample was drawn."""
+    accepts, rejects = queue.accepts.trace_ids, queue.rejects.trace_ids
     if not accepts and not rejects:
         return None
-    up, down = [found[row].equal for row in accepts], [found[row].equal for row in rejects]
-    against = [trace_id for row, trace_id in accepts.items() if found[row].equal is False]
-    against += [trace_id for row, trace_id in rejects.items() if found[row].equal is True]
+    of_accepts = [judgements[row].correct for row in accepts]
+    of_rejects = [judgements[row].correct for row in rejects]
+    disagreements = [trace_id for row, trace_id in accepts.items() if judgements[row].correct is False]
+    disagreements += [trace_id for row, trace_id in rejects.items() if judgements[row].correct is True]
     return AuditCounts(
-        n_accepts=docket.accepts.seen,
-        n_rejects=docket.rejects.seen,
-        accepts_right=up.count(True),
-        accepts_wrong=up.count(False),
-        accepts_undecided=up.count(None),
-        rejects_right=down.count(True),
-        rejects_wrong=down.count(False),
-        rejects_undecided=down.count(None),
-        disagreements=tuple(against),
+        n_accepts=queue.accepts.n_candidates,
+        n_rejects=queue.rejects.n_candidates,
+        upheld_accepts=of_accepts.count(True),
+        overturned_accepts=of_accepts.count(False),
+        undecided_accepts=of_accepts.count(None),
+        upheld_rejects=of_rejects.count(False),
+        overturned_rejects=of_rejects.count(True),
+        undecided_rejects=of_rejects.count(None),
+        disagreements=tuple(disagreements),
     )

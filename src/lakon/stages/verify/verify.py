@@ -1,7 +1,7 @@
-"""Verdicts: what the domain's verifier says of every trace, joined to the problem's reference.
+"""Verdicts: the verifier compares the answer of every trace with the reference of its problem.
 
-Invariant: one verdict a trace, whatever happens. The verifier sees the answer and how it ended, never the reasoning;
-a person's ruling wins over every method. Read next: `judge.py`, which comes after the rules where a study asks for it.
+Invariant: every trace gets exactly one verdict. The verifier sees the answer and how it ended, never the reasoning; a
+person's ruling wins over every method. Read next: `judge.py`, which runs after the rules where a study has a judge.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from lakon.core.protocols import Answered, Grading, Progress, Verifier
 from lakon.core.records import AnsweredTrace, Outcome, Problem, Verdict
 from lakon.core.spec import Sampling, Spec
 from lakon.stages.generate.specs import EndpointTeacher
-from lakon.stages.verify.overrides import NONE, Overrides
+from lakon.stages.verify.overrides import NO_OVERRIDES, Overrides
 
 VERSION = 2
-PLACES = ("{problem}", "{reference}", "{answer}")
+PLACEHOLDERS = ("{problem}", "{reference}", "{answer}")
 
 Observer = Callable[[AnsweredTrace, Problem, Grading], None]
-"""Is told of every grading, in the order of the traces."""
+"""Called with every grading, in the order of the traces."""
 
 
 class Judge(Spec):
     """A model behind an OpenAI-compatible endpoint that judges answers; its URL stands in `run.endpoints.judge`."""
 
     model: str
-    """The model's name, as the server knows it."""
+    """The model's name on its server."""
     votes: Annotated[int, Field(ge=1, le=99)] = 1
-    """Judgements on each answer, an odd number; more than half of them decide."""
+    """Votes on each answer, an odd number; more than half of them decide."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=8_192)
     """How it is sampled."""
     template: str | None = None
-    """A prompt of one's own, with `{problem}`, `{reference}` and `{answer}` in it; Lakon's unless given."""
+    """A custom prompt that contains `{problem}`, `{reference}` and `{answer}`; Lakon's unless given."""
     api: Literal["chat", "responses"] = "chat"
     """`/chat/completions` or `/responses`."""
     prefills_think: bool = False
@@ -43,21 +43,23 @@ class Judge(Spec):
 
     @field_validator("votes")
     @classmethod
-    def _odd(cls, value: int) -> int:
+    def _is_odd(cls, value: int) -> int:
         if value % 2 == 0:
             raise ValueError(f"found {value}; expected an odd number, so that votes are never level; add or drop one")
         return value
 
     @field_validator("template")
     @classmethod
-    def _places(cls, value: str | None) -> str | None:
-        missing = [place for place in PLACES if value is not None and place not in value]
+    def _has_placeholders(cls, value: str | None) -> str | None:
+        missing = [name for name in PLACEHOLDERS if value is not None and name not in value]
         if missing:
-            raise ValueError(f"found no {' and no '.join(missing)}; expected all of {', '.join(PLACES)}; add them")
+            raise ValueError(
+                f"found no {' and no '.join(missing)}; expected all of {', '.join(PLACEHOLDERS)}; add them"
+            )
         return value
 
     def as_teacher(self) -> EndpointTeacher:
-        """The judge as an author is described: who is asked, and how it is sampled."""
+        """The judge described as an endpoint teacher, so that the same client asks it."""
         return EndpointTeacher(
             model=self.model, api=self.api, prefills_think=self.prefills_think, sampling=self.sampling
         )
@@ -67,7 +69,7 @@ class Verify(Spec):
     """How answers are verified."""
 
     limit_s: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds one answer may take before its worker is killed and the outcome is `timeout`."""
+    """Seconds that one answer may take; then its worker is killed and the outcome is `timeout`."""
     extract: Literal["any", "boxed"] = "any"
     """Where the rules look for a final answer: anywhere in the answer text, or only in a box, after `####` or in an
     answer tag. With `boxed`, an answer without one is `unparsed`: it counts as wrong and is counted apart, and under
@@ -78,8 +80,8 @@ class Verify(Spec):
     judge: Judge | None = None
     """Needed by the other two policies and by an audit."""
     audit: Annotated[int, Field(ge=0)] = 0
-    """How many of the rules' accepts, and how many of their rejects, the judge looks at as well, for each author and
-    benchmark. It changes no verdict: it measures the rules."""
+    """The number of the rules' accepts, and of their rejects, that the judge checks for each author and benchmark. It
+    measures the rules and changes no verdict."""
     overrides: str | None = None
     """A JSONL file of human rulings, relative to the study; they win over every method."""
 
@@ -100,35 +102,35 @@ class Verify(Spec):
         return self
 
 
-def verify(
-    asked: Iterable[tuple[AnsweredTrace, Problem]],
+def verify_traces(
+    traces_and_problems: Iterable[tuple[AnsweredTrace, Problem]],
     verifier: Verifier,
     *,
-    overrides: Overrides = NONE,
+    overrides: Overrides = NO_OVERRIDES,
     observe: Observer | None = None,
     progress: Progress,
     total: int,
 ) -> Iterator[Verdict]:
-    """One verdict for each trace, in the order in which they come with the problems that they are about."""
+    """One verdict for each trace, in the order of the traces."""
     progress.start(total, unit="verdicts")
-    to_grade, to_join = tee(asked)
-    gradings = verifier.grade(answered(trace, problem) for trace, problem in to_grade)
+    to_grade, to_join = tee(traces_and_problems)
+    gradings = verifier.grade(answer_to_grade(trace, problem) for trace, problem in to_grade)
     for (trace, problem), grading in zip(to_join, gradings, strict=True):
-        final = overrides.apply(trace, problem, _of_a_trace(trace, grading))
+        final = overrides.apply(trace, problem, _grading_or_error(trace, grading))
         if observe is not None:
             observe(trace, problem, final)
         progress.advance(1)
         yield _verdict(trace, final, verifier.version)
 
 
-def answered(trace: AnsweredTrace, problem: Problem) -> Answered:
-    """What whoever decides may see of a trace."""
+def answer_to_grade(trace: AnsweredTrace, problem: Problem) -> Answered:
+    """The part of a trace that a verifier or a judge may see."""
     return Answered(
         reference=problem.reference, answer=trace.answer, finish_reason=trace.finish_reason, prompt=problem.prompt
     )
 
 
-def _of_a_trace(trace: AnsweredTrace, grading: Grading) -> Grading:
+def _grading_or_error(trace: AnsweredTrace, grading: Grading) -> Grading:
     if trace.error is None:
         return grading
     return Grading(outcome=Outcome.ERROR, method="no-trace", explanation=trace.error)

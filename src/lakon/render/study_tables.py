@@ -1,6 +1,6 @@
 """The tables about the study itself: funnel, outcomes, training cost, losses, provenance, methods.
 
-Where a figure shows the same numbers (outcomes, losses), the figure in `figures` borrows its table from here.
+The figures of outcomes and losses take their tables from here.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from collections.abc import Sequence
 
 from lakon.core import score_text as wording
 from lakon.core.records import UNGRADED, Loss, Outcome, Trace, Verdict
-from lakon.core.report_data import AuthorCard, ReportData
-from lakon.render.blocks import Column, Group, Row, Sample, Table, table
-from lakon.render.lookup import cards, twin_note
+from lakon.core.report_data import ModelCard, ReportData
+from lakon.render.blocks import RowGroup, ShowcasedProblem, ShowcasedTrace, Table, TableRow, make_table
+from lakon.render.lookup import list_cards, twin_note
 
 TRACE_LIMIT = 40_000
-"""Characters of one trace that a page shows: a page with a few 30,000-token traces should still open."""
+"""Characters of one trace that a page shows, so that a page with a few 30,000-token traces still opens."""
 
 
 def funnel_table(data: ReportData) -> Table | None:
-    """From problems to examples, and what fell out before each row."""
+    """From problems to examples, and what was excluded before each row."""
     widest = max((row.n for row in data.funnel), default=0)
     rows = tuple(
-        Row(
-            cells=(row.label, wording.count(row.n), _reasons(row.excluded)),
+        TableRow(
+            cells=(row.label, wording.format_count(row.n), _reasons(row.excluded)),
             share=row.n / widest if widest else 0.0,
         )
         for row in data.funnel
     )
-    return table("From problems to examples", ("step", "rows", "left out before it"), [Group(rows=rows)])
+    return make_table("From problems to examples", ("step", "rows", "left out before it"), [RowGroup(rows=rows)])
 
 
 _PATTERNS = {
@@ -45,22 +45,16 @@ _PATTERNS = {
 
 def profile_table(data: ReportData) -> Table | None:
     """The teachers' profiles, side by side."""
-    rows = tuple(
-        Row(
-            cells=(
-                row.author,
-                *(_profile_cell(*row.means[name]) for name in _PATTERNS),
-                wording.count(row.n_traces),
-            )
-        )
-        for row in data.profiles
-    )
+    rows: list[TableRow] = []
+    for row in data.profiles:
+        means = [_profile_cell(*row.means[name]) for name in _PATTERNS]
+        rows.append(TableRow(cells=(row.author, *means, wording.format_count(row.n_traces))))
     note = (
         "Means a correct trace, counted by English phrases and paragraphs: for comparing teachers with each other, not"
-        f" absolute. Brackets are {wording.percent(data.confidence, 0)} intervals over problems."
+        f" absolute. Brackets are {wording.format_percent(data.confidence, 0)} intervals over problems."
     )
     columns = ("teacher", *_PATTERNS.values(), "traces")
-    return table("Profiles of the traces", columns, [Group(rows=rows)], note=note)
+    return make_table("Profiles of the traces", columns, [RowGroup(rows=tuple(rows))], note=note)
 
 
 def _profile_cell(mean: float, low: float, high: float) -> str:
@@ -69,7 +63,7 @@ def _profile_cell(mean: float, low: float, high: float) -> str:
 
 def _reasons(excluded: dict[str, int]) -> str:
     ordered = sorted(excluded.items(), key=lambda item: -item[1])
-    return "; ".join(f"{rule}: {wording.count(n)}" for rule, n in ordered if n)
+    return "; ".join(f"{rule}: {wording.format_count(n)}" for rule, n in ordered if n)
 
 
 def outcome_names(data: ReportData) -> list[str]:
@@ -82,7 +76,7 @@ def outcome_names(data: ReportData) -> list[str]:
 
 
 def is_ungraded(name: str) -> bool:
-    """Whether this outcome says nothing about the author."""
+    """Whether the verifier could not grade answers with this outcome."""
     return name in set(UNGRADED)
 
 
@@ -94,47 +88,41 @@ _UNGRADED: dict[str, str] = {
 
 
 def outcomes_table(data: ReportData) -> Table | None:
-    """Number of traces by outcome, the ungraded ones apart."""
+    """Number of traces by outcome, ungraded ones marked."""
     names = outcome_names(data)
     columns = ("author / benchmark", *(f"{n} (not graded)" if is_ungraded(n) else n for n in names), "all")
-    rows = tuple(
-        Row(
-            cells=(
-                who,
-                *(wording.count(counts.get(name, 0)) for name in names),
-                wording.count(sum(counts.values())),
-            )
-        )
-        for who, counts in data.outcomes.items()
-    )
+    rows: list[TableRow] = []
+    for author, counts in data.outcomes.items():
+        by_outcome = [wording.format_count(counts.get(name, 0)) for name in names]
+        rows.append(TableRow(cells=(author, *by_outcome, wording.format_count(sum(counts.values())))))
     meanings = [_UNGRADED[name] for name in names if name in _UNGRADED]
     note = f"Not graded says nothing about the author: {'; '.join(meanings)}." if meanings else ""
-    return table("Outcomes of all samples", columns, [Group(rows=rows)], note=note)
+    return make_table("Outcomes of all samples", columns, [RowGroup(rows=tuple(rows))], note=note)
 
 
 def cost_table(data: ReportData) -> Table | None:
-    """What each student was trained on. Seconds stand in manifests: a report is the same bytes on every machine."""
-    students = [card for card in cards(data) if card.n_examples or card.n_steps]
+    """What each student was trained on. Manifests have the seconds, so that a report has the same bytes everywhere."""
+    students = [card for card in list_cards(data) if card.n_examples or card.n_steps]
     columns = ("student", "examples", "problems", "tokens trained on", "steps", "seeds")
-    rows = tuple(Row(cells=_cost_cells(card)) for card in students)
+    rows = tuple(TableRow(cells=_cost_cells(card)) for card in students)
     note = f"Tokens trained on count completions only, repeats and epochs included. {twin_note(data)}".strip()
-    return table("Training cost", columns, [Group(rows=rows)], note=note)
+    return make_table("Training cost", columns, [RowGroup(rows=rows)], note=note)
 
 
-def _cost_cells(card: AuthorCard) -> tuple[str, ...]:
+def _cost_cells(card: ModelCard) -> tuple[str, ...]:
     return (
         card.label,
-        wording.count(card.n_examples),
-        wording.count(card.n_problems),
-        wording.count(card.n_train_tokens),
-        wording.count(card.n_steps),
+        wording.format_count(card.n_examples),
+        wording.format_count(card.n_problems),
+        wording.format_count(card.n_train_tokens),
+        wording.format_count(card.n_steps),
         ", ".join(str(seed) for seed in card.seeds),
     )
 
 
 def loss_table(data: ReportData) -> Table | None:
     """Where each loss curve starts and ends."""
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for label, losses in data.losses.items():
         ends = loss_ends(losses)
         if ends is not None:
@@ -143,12 +131,12 @@ def loss_table(data: ReportData) -> Table | None:
                 label,
                 f"{start:.3f}",
                 f"{end:.3f}",
-                wording.ratio(end / start),
-                wording.count(len(losses)),
+                wording.format_ratio(end / start),
+                wording.format_count(len(losses)),
             )
-            rows.append(Row(cells=(*cells, wording.count(window))))
+            rows.append(TableRow(cells=(*cells, wording.format_count(window))))
     columns = ("run", "starts at", "ends at", "end / start", "steps logged", "steps averaged")
-    return table("Training loss", columns, [Group(rows=tuple(rows))])
+    return make_table("Training loss", columns, [RowGroup(rows=tuple(rows))])
 
 
 def loss_ends(losses: Sequence[Loss]) -> tuple[float, float, int] | None:
@@ -161,7 +149,7 @@ def loss_ends(losses: Sequence[Loss]) -> tuple[float, float, int] | None:
 
 
 def loss_reading(data: ReportData) -> tuple[str, ...]:
-    """The curves in words, computed: where each starts and where it ends."""
+    """Where each loss curve starts and ends, in words."""
     by_window: dict[int, list[str]] = {}
     for label, losses in data.losses.items():
         ends = loss_ends(losses)
@@ -176,21 +164,21 @@ def _averaged(window: int) -> str:
 
 
 def provenance_table(data: ReportData) -> Table | None:
-    """Field and value of everything the figures rest on."""
-    rows = tuple(Row(cells=(field, value)) for field, value in data.provenance.items())
-    return table("Provenance", ("field", "value"), [Group(rows=rows)], n_text=2)
+    """Versions, digests, seeds and sampling behind the figures."""
+    rows = tuple(TableRow(cells=(field, value)) for field, value in data.provenance.items())
+    return make_table("Provenance", ("field", "value"), [RowGroup(rows=rows)], n_text=2)
 
 
 def methods_table(data: ReportData) -> Table | None:
-    """How each kind of figure was computed, in the words of the stage that computed it."""
+    """The method of each kind of score."""
     methods: dict[tuple[str, ...], list[list[str]]] = {}
     for metric, method in dict.fromkeys((score.metric, score.method) for score in data.scores if score.method):
         words = _NUMBER.split(method)
         methods.setdefault((metric, *words), []).append(_NUMBER.findall(method))
-    rows = tuple(Row(cells=(key[0], _ranged(key[1:], found))) for key, found in sorted(methods.items()))
+    rows = tuple(TableRow(cells=(key[0], _ranged(key[1:], found))) for key, found in sorted(methods.items()))
     columns = ("score", "method")
     note = "Where a method's own numbers differ between scores, their range is given; long ones (seeds) are not."
-    return table("How each figure was computed", columns, [Group(rows=rows)], n_text=2, note=note, folded=True)
+    return make_table("How each figure was computed", columns, [RowGroup(rows=rows)], n_text=2, note=note, folded=True)
 
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -206,29 +194,28 @@ def _ranged(words: Sequence[str], found: Sequence[Sequence[str]]) -> str:
     return text
 
 
-def samples(data: ReportData) -> tuple[Sample, ...]:
-    """The showcased problems, each trace cut to what a page can hold."""
-    return tuple(
-        Sample(
-            problem=shown.problem,
-            columns=tuple(
-                Column(
-                    author=author,
-                    mark=_mark(verdict.outcome),
-                    facts=_facts(trace, verdict),
-                    reasoning=_cut(trace.reasoning),
-                    answer=_cut(trace.answer or trace.error or ""),
-                    explanation=_cut(verdict.explanation),
-                )
-                for author, trace, verdict in shown.entries
-            ),
-        )
-        for shown in data.showcases
+def showcased_problems(data: ReportData) -> tuple[ShowcasedProblem, ...]:
+    """The showcased problems, each trace cut to `TRACE_LIMIT`."""
+    problems: list[ShowcasedProblem] = []
+    for showcase in data.showcases:
+        traces = tuple(_showcased_trace(*entry) for entry in showcase.entries)
+        problems.append(ShowcasedProblem(problem=showcase.problem, traces=traces))
+    return tuple(problems)
+
+
+def _showcased_trace(author: str, trace: Trace, verdict: Verdict) -> ShowcasedTrace:
+    return ShowcasedTrace(
+        author=author,
+        mark=_mark(verdict.outcome),
+        facts=_facts(trace, verdict),
+        reasoning=_cut(trace.reasoning),
+        answer=_cut(trace.answer or trace.error or ""),
+        explanation=_cut(verdict.explanation),
     )
 
 
 def _facts(trace: Trace, verdict: Verdict) -> str:
-    return f"{wording.count(trace.n_tokens)} token{'s' if trace.n_tokens != 1 else ''}, {verdict.outcome}"
+    return f"{wording.pluralise(trace.n_tokens, 'token')}, {verdict.outcome}"
 
 
 def _mark(outcome: str) -> str:
@@ -240,4 +227,4 @@ def _mark(outcome: str) -> str:
 def _cut(text: str) -> str:
     if len(text) <= TRACE_LIMIT:
         return text
-    return f"{text[:TRACE_LIMIT]}\n[{wording.count(len(text) - TRACE_LIMIT)} more characters are not shown]"
+    return f"{text[:TRACE_LIMIT]}\n[{wording.format_count(len(text) - TRACE_LIMIT)} more characters are not shown]"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lakon.core.records import Score
-from lakon.core.report_data import AuthorCard
-from lakon.stages.report.conclusions import verdict
+from lakon.core.report_data import ModelCard
+from lakon.stages.report.conclusions import draw_conclusions
 
-VERBOSE = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0,))
-CONCISE = AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0,))
-VERBOSE_T = AuthorCard(label="verbose@tokens", kind="student", arm="verbose", match="tokens", seeds=(0,))
-CONCISE_T = AuthorCard(label="concise@tokens", kind="student", arm="concise", match="tokens", seeds=(0,))
+VERBOSE = ModelCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0,))
+CONCISE = ModelCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0,))
+VERBOSE_T = ModelCard(label="verbose@tokens", kind="student", arm="verbose", match="tokens", seeds=(0,))
+CONCISE_T = ModelCard(label="concise@tokens", kind="student", arm="concise", match="tokens", seeds=(0,))
 TWO = [VERBOSE, CONCISE]
 
 
@@ -66,18 +66,18 @@ def _pair(
     ]
 
 
-def _details(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
-    made = verdict(authors, scores, margin=margin, confidence=0.95)
+def _details(authors: list[ModelCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    made = draw_conclusions(authors, scores, margin=margin, confidence=0.95)
     return [sentence.text for sentence in made if sentence.detail]
 
 
-def _headline(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
-    made = verdict(authors, scores, margin=margin, confidence=0.95)
+def _headline(authors: list[ModelCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    made = draw_conclusions(authors, scores, margin=margin, confidence=0.95)
     return [sentence.text for sentence in made if not sentence.detail]
 
 
-def _texts(authors: list[AuthorCard], scores: list[Score], margin: float = 0.05) -> list[str]:
-    return [sentence.text for sentence in verdict(authors, scores, margin=margin, confidence=0.95)]
+def _texts(authors: list[ModelCard], scores: list[Score], margin: float = 0.05) -> list[str]:
+    return [sentence.text for sentence in draw_conclusions(authors, scores, margin=margin, confidence=0.95)]
 
 
 def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
@@ -93,7 +93,7 @@ def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
 
 def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
     scores = _pair(-0.01, -0.03, 0.01, 0.4, -0.027)
-    headline, *_, detail = verdict(TWO, scores, margin=0.05, confidence=0.95)
+    headline, *_, detail = draw_conclusions(TWO, scores, margin=0.05, confidence=0.95)
     assert set(detail.rests_on) == set(scores)
     quoted = {("verbose", "accuracy"), ("concise", "accuracy_difference"), ("concise", "token_ratio")}
     assert {(score.author, score.metric) for score in headline.rests_on} == quoted
@@ -102,7 +102,7 @@ def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
 def test_no_difference_found_is_not_called_equality() -> None:
     scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
     needed = replace(scores[-1], metric="problems_needed", estimate=1420.0, low=None)
-    sentence = verdict(TWO, [*scores, needed], margin=0.05, confidence=0.95)[-1]
+    sentence = draw_conclusions(TWO, [*scores, needed], margin=0.05, confidence=0.95)[-1]
     text = sentence.text
     assert "cannot be told apart" in text
     # standard error 3.06 points, times 1.96 + 0.84
@@ -124,13 +124,15 @@ def test_non_inferiority_is_claimed_only_when_the_bound_lies_inside_the_margin()
 
 
 def test_a_margin_that_nobody_stated_is_called_the_default() -> None:
-    (*_, detail) = verdict(TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499), margin=0.05, confidence=0.95, stated=False)
+    (*_, detail) = draw_conclusions(
+        TWO, _pair(-0.01, -0.05, 0.03, 0.5, -0.0499), margin=0.05, confidence=0.95, stated=False
+    )
     assert "By the margin of 5 points (the default) it is not inferior" in detail.text
     assert "beforehand" not in detail.text
 
 
 def test_teachers_that_were_asked_other_numbers_of_problems_have_theirs_beside_them() -> None:
-    teachers = [AuthorCard(label=name, kind="teacher") for name in ("brief", "deep")]
+    teachers = [ModelCard(label=name, kind="teacher") for name in ("brief", "deep")]
     scores = [_score("brief", "accuracy", 0.8, 0.7, 0.9, n=128), _score("deep", "accuracy", 0.9, 0.8, 1.0, n=101)]
     (said,) = _headline(teachers, scores)
     assert "the deep teacher reaches 90.0% [80.0, 100.0] on 101 problems" in said
@@ -186,7 +188,7 @@ def test_the_order_without_intervals_is_never_established() -> None:
 
 
 def test_authors_compared_with_nobody_are_listed() -> None:
-    base = AuthorCard(label="base", kind="base")
+    base = ModelCard(label="base", kind="base")
     scores = [
         _score("base", "accuracy", 0.121, 0.08, 0.17),
         _score("base", "accuracy", 0.5, group="steps=2"),
@@ -199,7 +201,7 @@ def test_authors_compared_with_nobody_are_listed() -> None:
 
 
 def test_teachers_alone_are_compared_and_no_seed_is_spoken_of() -> None:
-    teachers = [AuthorCard(label=label, kind="teacher") for label in ("r1", "oss")]
+    teachers = [ModelCard(label=label, kind="teacher") for label in ("r1", "oss")]
     scores = [
         _score("oss", "accuracy", 0.851, 0.84, 0.86, benchmark="problems", k=1),
         _score("r1", "accuracy", 0.846, 0.83, 0.86, benchmark="problems", k=1),
@@ -218,13 +220,13 @@ def _starts(texts: list[str], head: str) -> bool:
 
 
 def test_one_seed_is_said_and_several_are_not_called_one() -> None:
-    several = AuthorCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0, 1, 2))
+    several = ModelCard(label="verbose", kind="student", arm="verbose", match="problems", seeds=(0, 1, 2))
     scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
     assert _starts(_texts(TWO, scores), "Each student was trained with one seed")
     assert _starts(_texts([several, CONCISE], scores), "concise was trained with one seed")
     both = [
         several,
-        AuthorCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0, 1)),
+        ModelCard(label="concise", kind="student", arm="concise", match="problems", seeds=(0, 1)),
     ]
     assert not any("one seed" in text for text in _texts(both, scores))
 
@@ -236,17 +238,17 @@ def test_ungraded_samples_are_named_with_their_bound() -> None:
 
 def test_the_own_problems_come_after_the_held_out_ones() -> None:
     scores = [_score("r1", "accuracy", 0.9, benchmark=name) for name in ("problems", "held-out")]
-    texts = _texts([AuthorCard(label="r1", kind="teacher")], scores)
+    texts = _texts([ModelCard(label="r1", kind="teacher")], scores)
     assert [text.split(" (")[0] for text in texts] == ["On held-out", "On the study's own problems"]
 
 
 def test_nothing_scored_says_nothing() -> None:
-    assert verdict([VERBOSE], [], margin=0.05, confidence=0.95) == ()
+    assert draw_conclusions([VERBOSE], [], margin=0.05, confidence=0.95) == ()
 
 
 def test_the_headline_has_one_sentence_for_each_benchmark_and_match_rule() -> None:
     mixed = replace(CONCISE, label="mixed", arm="mixed")
-    base = AuthorCard(label="base", kind="base")
+    base = ModelCard(label="base", kind="base")
     scores = [
         *_pair(-0.111, -0.169, -0.053, 0.0004, -0.16),
         _score("mixed", "accuracy_difference", -0.01, -0.04, 0.02, baseline="verbose", p_value=0.5),
@@ -273,7 +275,7 @@ def test_the_headline_has_one_sentence_for_each_benchmark_and_match_rule() -> No
 
 
 def test_teachers_are_background_once_students_are_compared() -> None:
-    teachers = [AuthorCard(label=f"{name} (teacher)", kind="teacher") for name in ("verbose", "concise")]
+    teachers = [ModelCard(label=f"{name} (teacher)", kind="teacher") for name in ("verbose", "concise")]
     first, second = (card.label for card in teachers)
     own = [
         _score(first, "accuracy", 0.95, benchmark="problems"),

@@ -1,7 +1,6 @@
-"""The tables about scores: the main one, paired differences, and the order under each match rule.
+"""The tables about scores: accuracy and cost, paired differences, and the order of arms under each matching rule.
 
-They only select and format; nothing is computed here that the evaluate stage did not compute, except which of
-two figures is the larger.
+They select and format scores. The only computation here is which of two figures is larger.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from itertools import combinations
 
 from lakon.core import score_text as wording
 from lakon.core.records import Score
-from lakon.core.report_data import AuthorCard, ReportData
+from lakon.core.report_data import ModelCard, ReportData
 from lakon.core.score_text import benchmark_title
-from lakon.render.blocks import Group, Row, Table, table
-from lakon.render.lookup import cards, find, group_heading, of_metric, twin_note, twins
+from lakon.render.blocks import RowGroup, Table, TableRow, make_table
+from lakon.render.lookup import find_score, find_twins, group_heading, list_cards, scores_of_metric, twin_note
 
 
 def main_table(data: ReportData, benchmark: str) -> Table | None:
-    """One row an author, grouped by match rule: what it gets right and what that costs in tokens."""
-    ks = sorted({score.at for score in of_metric(data, benchmark, "pass_at_k") if score.at and score.at > 1})
+    """One row for each author, grouped by matching rule: accuracy and tokens."""
+    ks = sorted({score.at for score in scores_of_metric(data, benchmark, "pass_at_k") if score.at and score.at > 1})
     columns = (
         "author",
         _accuracy_name(data, benchmark),
@@ -31,35 +30,35 @@ def main_table(data: ReportData, benchmark: str) -> Table | None:
         "problems, samples",
     )
     note = (
-        f"Brackets are {wording.percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
+        f"Brackets are {wording.format_percent(data.confidence, 0)} intervals over problems. Truncated and ungraded"
         " samples count as wrong."
     )
-    if of_metric(data, benchmark, "tokens"):
+    if scores_of_metric(data, benchmark, "tokens"):
         note += (
             f" Tokens are counted with {data.tokenizer or 'the common tokenizer'}; a truncated sample counts with the"
             " tokens it had when it was cut off."
         )
-    if any(card.label in twins(data) for card in cards(data, benchmark)):
+    if any(card.label in find_twins(data) for card in list_cards(data, benchmark)):
         note = f"{note} {twin_note(data)}"
-    groups = _grouped(cards(data, benchmark), lambda card: _main_cells(data, benchmark, card.label, ks))
-    return table(f"Accuracy and cost on {benchmark_title(benchmark)}", columns, groups, note=note)
+    groups = _grouped(list_cards(data, benchmark), lambda card: _main_cells(data, benchmark, card.label, ks))
+    return make_table(f"Accuracy and cost on {benchmark_title(benchmark)}", columns, groups, note=note)
 
 
 def _main_cells(data: ReportData, benchmark: str, author: str, ks: list[float]) -> tuple[str, ...]:
     mine = [each for each in data.scores if (each.benchmark, each.author) == (benchmark, author)]
-    truncated = find(data, benchmark, author, "truncation_rate")
-    spent = find(data, benchmark, author, "tokens_per_correct")
-    accuracy = find(data, benchmark, author, "accuracy")
+    truncated = find_score(data, benchmark, author, "truncation_rate")
+    spent = find_score(data, benchmark, author, "tokens_per_correct")
+    accuracy = find_score(data, benchmark, author, "accuracy")
     basis = accuracy or max(mine, key=lambda score: score.n_samples)
     return (
         author,
         wording.accuracy_cell(accuracy),
-        *(wording.accuracy_cell(find(data, benchmark, author, "pass_at_k", at=k)) for k in ks),
-        wording.count_cell(find(data, benchmark, author, "tokens")),
-        wording.percent(truncated.estimate) if truncated else "",
-        wording.count(spent.estimate) if spent else "",
+        *(wording.accuracy_cell(find_score(data, benchmark, author, "pass_at_k", at=k)) for k in ks),
+        wording.count_cell(find_score(data, benchmark, author, "tokens")),
+        wording.format_percent(truncated.estimate) if truncated else "",
+        wording.format_count(spent.estimate) if spent else "",
         _ungraded(basis),
-        f"{wording.count(basis.n_problems)}, {wording.count(basis.n_samples)}",
+        f"{wording.format_count(basis.n_problems)}, {wording.format_count(basis.n_samples)}",
     )
 
 
@@ -75,42 +74,41 @@ def detail_table(data: ReportData, benchmark: str) -> Table | None:
         "tokens per correct": ("tokens_per_correct", wording.count_cell),
     }
 
-    def cells(card: AuthorCard) -> tuple[str, ...]:
-        found = (write(find(data, benchmark, card.label, metric)) for metric, write in metrics.values())
-        return (card.label, *found)
+    def cells(card: ModelCard) -> tuple[str, ...]:
+        return (card.label, *(write(find_score(data, benchmark, card.label, name)) for name, write in metrics.values()))
 
-    groups = _grouped(cards(data, benchmark), cells)
+    groups = _grouped(list_cards(data, benchmark), cells)
     note = (
         "The interval for the same problems again covers only the noise of sampling these problems once more;"
         " the one in the main table covers the choice of problems too."
     )
     caption = f"More about each author on {benchmark_title(benchmark)}"
-    fixed = bool(of_metric(data, benchmark, "accuracy_fixed"))
-    made = table(caption, ("author", *metrics), groups, note=note if fixed else "", folded=True)
-    return made if made is not None and len(made.columns) > 1 else None
+    fixed = bool(scores_of_metric(data, benchmark, "accuracy_fixed"))
+    details = make_table(caption, ("author", *metrics), groups, note=note if fixed else "", folded=True)
+    return details if details is not None and len(details.columns) > 1 else None
 
 
 def _ungraded(score: Score) -> str:
     if not score.n_ungraded or not score.n_samples:
-        return wording.count(score.n_ungraded)
-    return f"{wording.count(score.n_ungraded)} ({wording.percent(score.n_ungraded / score.n_samples)})"
+        return wording.format_count(score.n_ungraded)
+    return f"{wording.format_count(score.n_ungraded)} ({wording.format_percent(score.n_ungraded / score.n_samples)})"
 
 
 def _accuracy_name(data: ReportData, benchmark: str) -> str:
     per_problem = {
         score.n_samples / score.n_problems
-        for score in of_metric(data, benchmark, "accuracy")
+        for score in scores_of_metric(data, benchmark, "accuracy")
         if score.n_problems and score.group is None
     }
     k = per_problem.pop() if len(per_problem) == 1 else 0.0
     return f"accuracy (avg@{k:g})" if k > 1 and k == int(k) else "accuracy"
 
 
-def _grouped(authors: list[AuthorCard], cells: Callable[[AuthorCard], tuple[str, ...]]) -> list[Group]:
-    rows: dict[str, list[Row]] = {}
+def _grouped(authors: list[ModelCard], cells: Callable[[ModelCard], tuple[str, ...]]) -> list[RowGroup]:
+    rows: dict[str, list[TableRow]] = {}
     for card in authors:
-        rows.setdefault(group_heading(card), []).append(Row(cells=cells(card)))
-    return [Group(heading=heading, rows=tuple(members)) for heading, members in rows.items()]
+        rows.setdefault(group_heading(card), []).append(TableRow(cells=cells(card)))
+    return [RowGroup(heading=heading, rows=tuple(members)) for heading, members in rows.items()]
 
 
 def paired_table(data: ReportData) -> Table | None:
@@ -129,36 +127,36 @@ def paired_table(data: ReportData) -> Table | None:
         f"non-inferior within {100 * data.margin:g} points",
         "problems",
     )
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[TableRow]] = {}
     for benchmark, author, baseline in pairs:
         row = _pair_row(data, benchmark, author, baseline or "")
         groups.setdefault(benchmark_title(benchmark), []).append(row)
-    made = [Group(heading=heading, rows=tuple(rows)) for heading, rows in groups.items()]
-    made_of = {score.metric for score in data.scores if score.baseline is not None}
+    row_groups = [RowGroup(heading=heading, rows=tuple(rows)) for heading, rows in groups.items()]
+    metrics = {score.metric for score in data.scores if score.baseline is not None}
     adjusted = any(score.p_value is not None for score in data.scores if score.metric == "accuracy_difference")
-    parts = [f"Paired by problem; brackets are {wording.percent(data.confidence, 0)} intervals."]
+    parts = [f"Paired by problem; brackets are {wording.format_percent(data.confidence, 0)} intervals."]
     parts += ["P values are adjusted for all comparisons of the study."] if adjusted else []
-    said = "was stated before the run" if data.margin_stated else "is the default: the study states none"
-    parts += [f"The margin {said}."] if "non_inferiority" in made_of else []
-    parts += ["A ratio below 1 means fewer tokens than the baseline."] if "token_ratio" in made_of else []
-    return table("Paired differences", columns, made, note=" ".join(parts))
+    origin = "was stated before the run" if data.margin_stated else "is the default: the study states none"
+    parts += [f"The margin {origin}."] if "non_inferiority" in metrics else []
+    parts += ["A ratio below 1 means fewer tokens than the baseline."] if "token_ratio" in metrics else []
+    return make_table("Paired differences", columns, row_groups, note=" ".join(parts))
 
 
-def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> Row:
-    difference = find(data, benchmark, author, "accuracy_difference", baseline=baseline)
-    bound = find(data, benchmark, author, "non_inferiority", baseline=baseline)
-    tokens = find(data, benchmark, author, "token_ratio", baseline=baseline)
+def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> TableRow:
+    difference = find_score(data, benchmark, author, "accuracy_difference", baseline=baseline)
+    bound = find_score(data, benchmark, author, "non_inferiority", baseline=baseline)
+    tokens = find_score(data, benchmark, author, "token_ratio", baseline=baseline)
     known = difference or bound or tokens
     cells = (
         f"{author} against {baseline}",
         wording.points_cell(difference),
-        wording.p_value(difference.p_value if difference else None),
+        wording.format_p_value(difference.p_value if difference else None),
         wording.ratio_cell(tokens),
-        wording.points(bound.low) if bound and bound.low is not None else "",
+        wording.format_points(bound.low) if bound and bound.low is not None else "",
         _inferiority(bound, data.margin),
-        wording.count(known.n_problems) if known else "",
+        wording.format_count(known.n_problems) if known else "",
     )
-    return Row(cells=cells)
+    return TableRow(cells=cells)
 
 
 def _inferiority(bound: Score | None, margin: float) -> str:
@@ -168,43 +166,43 @@ def _inferiority(bound: Score | None, margin: float) -> str:
 
 
 def order_table(data: ReportData, benchmark: str) -> Table | None:
-    """For each two arms matched by several rules, which one is ahead under each rule."""
-    students = [card for card in cards(data, benchmark) if card.kind == "student" and card.arm and card.match]
+    """For each two arms under several matching rules, which one is ahead under each rule."""
+    students = [card for card in list_cards(data, benchmark) if card.kind == "student" and card.arm and card.match]
     rules = list(dict.fromkeys(card.match or "" for card in students))
     if len(rules) < 2:
         return None
-    groups: list[Group] = []
+    groups: list[RowGroup] = []
     for base in dict.fromkeys(card.student for card in students):
         same_base = [card for card in students if card.student == base]
         arms = list(dict.fromkeys(card.arm or "" for card in same_base))
         rows = [_order_row(data, benchmark, same_base, pair, rules) for pair in combinations(arms, 2)]
-        groups.append(Group(heading=base or "", rows=tuple(row for row in rows if row is not None)))
+        groups.append(RowGroup(heading=base or "", rows=tuple(row for row in rows if row is not None)))
     columns = ("arms", *(f"matched by {rule}" for rule in rules), "order")
     note = "Which arm is ahead, by how many points; brackets are the paired interval where there is one."
-    return table(f"The order under each rule on {benchmark_title(benchmark)}", columns, groups, note=note)
+    return make_table(f"The order under each rule on {benchmark_title(benchmark)}", columns, groups, note=note)
 
 
 def _order_row(
-    data: ReportData, benchmark: str, students: list[AuthorCard], arms: tuple[str, str], rules: list[str]
-) -> Row | None:
+    data: ReportData, benchmark: str, students: list[ModelCard], arms: tuple[str, str], rules: list[str]
+) -> TableRow | None:
     labels = {(card.arm, card.match): card.label for card in students}
-    found = {
+    lead_by_rule = {
         rule: _lead(data, benchmark, labels[arms[0], rule], labels[arms[1], rule])
         for rule in rules
         if (arms[0], rule) in labels and (arms[1], rule) in labels
     }
-    leads = [score for score in found.values() if score is not None]
+    leads = [score for score in lead_by_rule.values() if score is not None]
     if len(leads) < 2:
         return None
-    cells = tuple(_lead_cell(found.get(rule), arms) for rule in rules)
-    return Row(cells=(f"{arms[0]} and {arms[1]}", *cells, _order_reading(leads, data.confidence)))
+    cells = tuple(_lead_cell(lead_by_rule.get(rule), arms) for rule in rules)
+    return TableRow(cells=(f"{arms[0]} and {arms[1]}", *cells, _order_reading(leads, data.confidence)))
 
 
 def _lead(data: ReportData, benchmark: str, first: str, second: str) -> Score | None:
     def named(author: str, metric: str, baseline: str | None) -> Score | None:
-        return find(data, benchmark, author, metric, baseline=baseline)
+        return find_score(data, benchmark, author, metric, baseline=baseline)
 
-    return wording.lead(named, first, second)
+    return wording.find_lead(named, first, second)
 
 
 def _lead_cell(score: Score | None, arms: tuple[str, str]) -> str:
@@ -214,13 +212,13 @@ def _lead_cell(score: Score | None, arms: tuple[str, str]) -> str:
         return "level"
     if score.estimate > 0:
         return f"{arms[0]} by {wording.lead_cell(score)}"
-    return f"{arms[1]} by {wording.lead_cell(wording.reversed_difference(score))}"
+    return f"{arms[1]} by {wording.lead_cell(wording.reverse_difference(score))}"
 
 
 def _order_reading(leads: list[Score], confidence: float) -> str:
     signs = {score.estimate > 0 for score in leads if score.estimate != 0}
     if not signs:
         return "level"
-    settled = all(wording.established(score, confidence) for score in leads)
+    settled = all(wording.is_established(score, confidence) for score in leads)
     word = "the same" if len(signs) < 2 else "flips"
     return word if settled else f"{word}, not settled"
