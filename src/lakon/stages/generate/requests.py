@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from lakon.core.digest import derive_seed, digest
-from lakon.core.messages import build_messages
+from lakon.core.messages import Message, build_messages
 from lakon.core.protocols import Request
 from lakon.core.records import Problem
 from lakon.core.spec import Sampling
@@ -42,13 +42,14 @@ class RequestPlan:
 
     def __iter__(self) -> Iterator[Request]:
         who = digest(self._who())
+        opening = build_messages("", self.system)[:-1]  # one system message, which all requests share
         for index in range(self.samples):
             for problem in self.problems():
                 key = digest([problem.problem_id, who, index])
                 yield Request(
                     key=key,
                     problem_id=problem.problem_id,
-                    messages=build_messages(render_template(self.template, problem), self.system),
+                    messages=(*opening, Message("user", render_template(self.template, problem))),
                     sample_index=index,
                     seed=derive_seed(key),
                     max_tokens=self.sampling.max_tokens,
