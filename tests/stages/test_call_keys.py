@@ -10,7 +10,7 @@ from lakon.core.records import Problem
 from lakon.core.spec import Sampling
 from lakon.stages.generate.requests import list_requests
 from lakon.stages.generate.specs import EndpointTeacher
-from lakon.stages.verify.judge import _Hearing, _request
+from lakon.stages.verify.judge import _JudgedAnswer, _request
 
 PROBLEM = Problem.of("What is 1+1?", "2")
 PLAIN = EndpointTeacher(model="m").identity()
@@ -50,7 +50,7 @@ def test_a_system_message_that_an_identity_does_not_name_is_a_call_of_its_own():
 
 
 def test_the_judge_has_the_keys_under_which_its_votes_were_paid_for():
-    hearing = _Hearing(digest(["judge", "Same?"]), "Same?")
-    request = _request(hearing, digest([{"model": "m"}, Sampling().identity()]), 1, Sampling())
+    judged = _JudgedAnswer(digest(["judge", "Same?"]), "Same?")
+    request = _request(judged, digest([{"model": "m"}, Sampling().identity()]), 1, Sampling())
     assert request.key == "50945768f6dc8cf5bbe62df1737f832d"
     assert request.messages == build_messages("Same?")
