@@ -21,8 +21,6 @@ from lakon.core.records import UNGRADED, Exclusion, Outcome, Paired, VerdictOutc
 from lakon.core.spec import MatchRule, Name, Spec
 from lakon.stages.curate.filters import Filters
 
-VERSION = 5
-
 
 class AtLeast(Spec):
     """So many teachers with a correct trace are enough."""

@@ -38,8 +38,6 @@ from lakon.stats import (
 from lakon.stats.ragged import Ragged
 from lakon.stats.samples import IntArray
 
-VERSION = 5
-
 
 class Evaluate(Spec):
     """On what, how and against whom students are evaluated."""

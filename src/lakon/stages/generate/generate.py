@@ -29,8 +29,6 @@ from lakon.stages.generate.call_state import any_answered, is_owed, merge_reply,
 from lakon.stages.generate.requests import RequestPlan, render_template
 from lakon.stages.generate.until_correct import Correct, SampleChains
 
-VERSION = 2
-
 
 def generate_traces(
     asked: Sequence[Request],

@@ -37,7 +37,6 @@ from lakon.core.spec import Spec
 from lakon.stages.problems.overlap import BenchmarkText, Match, OverlapRule, RunCounts
 from lakon.stages.problems.text_runs import NUMBER, Tokens, givens, grams, skeleton, tokens
 
-VERSION = 4
 LONG = 22
 """Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
 $\\binom{8}{4}$")."""

@@ -20,8 +20,6 @@ from lakon.core.spec import Name, PluginPath, Spec
 from lakon.stages.problems import presets
 from lakon.stages.problems.rows import Rows, broken_json, dig, fits
 
-VERSION = 3
-
 
 class SourceSpec(Spec):
     """What every source answers for itself, with honest defaults for what only some kinds have."""

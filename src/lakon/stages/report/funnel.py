@@ -13,7 +13,6 @@ from lakon.core.columns import PackedStrings, PositionIndex
 from lakon.core.records import Exclusion, Score, TraceCounts, VerdictOutcome
 from lakon.core.report_data import FunnelRow
 
-VERSION = 3
 NOT_CONTAMINATED = "problems that copy no benchmark"
 
 

@@ -18,7 +18,6 @@ from lakon.core.spec import Sampling, Spec
 from lakon.stages.generate.specs import EndpointTeacher
 from lakon.stages.verify.overrides import NO_OVERRIDES, Overrides
 
-VERSION = 2
 PLACEHOLDERS = ("{problem}", "{reference}", "{answer}")
 
 Observer = Callable[[AnsweredTrace, Problem, Grading], None]
