@@ -20,7 +20,6 @@ from lakon.core.records import Exclusion, Outcome, Profile, Trace, VerdictOutcom
 from lakon.core.spec import PluginPath, Spec
 from lakon.stages.curate.profile import branching_rate, find_most_branching, profile_trace, sample_problems
 
-
 _GRAM = 10
 
 

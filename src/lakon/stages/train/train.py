@@ -14,7 +14,6 @@ from lakon.core.protocols import Progress, Trained
 from lakon.core.records import ExampleLengths, Exclusion
 from lakon.core.spec import Name, Spec
 
-
 MINIATURE_BASE = "miniature:base"
 
 
