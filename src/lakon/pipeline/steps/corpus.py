@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from lakon.backends import chat_format
-from lakon.core.columns import PackedStrings
+from lakon.core.columns import PackedStrings, pair_rows
 from lakon.core.plugins import lookup
 from lakon.core.records import Example, ExampleLengths, Exclusion, Problem, ProblemTags, Trace, VerdictOutcome
 from lakon.core.spec import MatchRule, Spec
@@ -86,7 +86,7 @@ def screen_traces(ctx: Context[ScreenInputs[Artifact]], args: ScreenArgs) -> Non
     ctx.progress.start(table.manifest.rows["traces"], unit="traces")
     traces = table.read("traces", Trace)
     screened = filters_stage.screen_traces(
-        zip(traces, verdicts.read("verdicts", VerdictOutcome), strict=True),
+        pair_rows(traces, verdicts.read("verdicts", VerdictOutcome)),
         (v.problem_id for v in verdicts.read("verdicts", VerdictOutcome)),
         args.filters,
         counters=[ctx.resources.counter(name) for name in args.tokenizers],

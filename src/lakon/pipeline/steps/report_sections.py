@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from lakon.core.columns import fingerprint
+from lakon.core.columns import fingerprint, pair_rows
 from lakon.core.records import (
     ExampleLengths,
     Exclusion,
@@ -198,7 +198,7 @@ def _entries(problem_id: str, authors: Mapping[str, Graded[Artifact]]) -> Iterat
         traces, verdicts = graded.traces.read("traces", Trace), graded.verdicts.read("verdicts", Verdict)
         first = (
             (trace, verdict)
-            for trace, verdict in zip(traces, verdicts, strict=True)
+            for trace, verdict in pair_rows(traces, verdicts)
             if trace.problem_id == problem_id and trace.sample_index == 0
         )
         for trace, verdict in islice(first, 1):

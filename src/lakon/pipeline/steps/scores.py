@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from lakon.core.columns import pair_rows
 from lakon.core.records import ProblemTags, TraceCounts, VerdictOutcome
 from lakon.core.spec import MatchRule, Spec
 from lakon.pipeline.steps.context import Context
@@ -201,6 +202,5 @@ def graded_traces(graded: Graded[Artifact], seed: int) -> Iterator[Row]:
     """Traces with their verdicts, which lie in the same order, without the texts that no score needs."""
     traces = graded.traces.read("traces", TraceCounts)
     verdicts = graded.verdicts.read("verdicts", VerdictOutcome)
-    for trace, verdict in zip(traces, verdicts, strict=True):
-        assert trace.trace_id == verdict.trace_id
+    for trace, verdict in pair_rows(traces, verdicts):
         yield seed, trace, verdict
