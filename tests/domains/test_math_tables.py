@@ -13,6 +13,7 @@ from lakon.domains.math.tables import load_table
 TABLES = (
     "extract/phrases.toml",
     "parse/characters.toml",
+    "parse/latex_commands.toml",
     "parse/number_words.toml",
     "parse/units.toml",
     "rules/words.toml",

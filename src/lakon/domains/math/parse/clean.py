@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from lakon.domains.math.parse.characters import replace_characters
+from lakon.domains.math.parse.latex import rewrite_latex
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
 
@@ -20,72 +21,6 @@ _FUNCTIONS_LISTED = """
     """
 FUNCTIONS = frozenset(_FUNCTIONS_LISTED.split())
 
-_REWRITES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\\(?:left|right)\s*\.", " "),
-        (r"\\(?:left|right|middle|bigg?[lrm]?|Bigg?[lrm]?)(?![A-Za-z])\s*", ""),
-        (r"\\(?:display|text|script|scriptscript)style(?![a-z])|\\(?:no)?limits(?![a-z])|\\strut(?![a-z])", " "),
-        (r"\\[dtc]frac(?![a-z])", r"\\frac"),
-        (r"(?<![A-Za-z\\])(frac|sqrt)(?=\s*\{)", r"\\\1"),
-        (r"(?<![A-Za-z])\\?sqrt\s*(\d{2,})(?![\d.])", r"\\sqrt{\1}"),
-        (r"(?<![A-Za-z\\])(?:negative|minus)\s+(?=[\d\\$])", "-"),
-        (r"\\[dt]binom(?![a-z])", r"\\binom"),
-        (r"\{([^{}]*)\\choose(?![a-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
-        (r"\A([^{}]*)\\choose(?![a-z])([^{}]*)\Z", r"\\binom{\1}{\2}"),
-        (r"\{([^{}]*)\\over(?![a-z])([^{}]*)\}", r"\\frac{\1}{\2}"),
-        (r"\\(?:leq|leqslant|leqq)(?![a-z])", r"\\le "),
-        (r"\\(?:geq|geqslant|geqq)(?![a-z])", r"\\ge "),
-        (r"\\neq(?![a-z])|!=", r"\\ne "),
-        (r"\\lt(?![a-z])", "<"),
-        (r"\\gt(?![a-z])", ">"),
-        (r"<=", r"\\le "),
-        (r">=", r"\\ge "),
-        (r"\\(?:simeq|cong|thickapprox|doteq)(?![a-z])", r"\\approx "),
-        (r"\\(?:lbrace)(?![a-z])", r"\\{"),
-        (r"\\(?:rbrace)(?![a-z])", r"\\}"),
-        (r"\\(?:lbrack)(?![a-z])", "["),
-        (r"\\(?:rbrack)(?![a-z])", "]"),
-        (r"\\(?:lparen)(?![a-z])", "("),
-        (r"\\(?:rparen)(?![a-z])", ")"),
-        (r"\\(?:lvert|rvert|vert|mid)(?![a-z])", "|"),
-        (r"\\(?:varnothing|O(?![A-Za-z]))(?![a-z])", r"\\emptyset "),
-        (r"\\var(phi|epsilon|theta|rho|sigma|pi)(?![a-z])", r"\\\1"),
-        (r"\\(?:sqcup|bigcup)(?![a-z])", r"\\cup "),
-        (r"\\(?:backslash|smallsetminus)(?![a-z])", r"\\setminus "),
-        (r"\\(?:cdot|times|ast|bullet)(?![a-z])|\*+", "*"),
-        (r"\\div(?![a-z])", "/"),
-        (r"\\R(?![A-Za-z])|\\(?:bf|mathbf|mathds|Bbb)\s*\{?R\}?(?![A-Za-z])", r"\\mathbb{R}"),
-        (r"\\(?:degree|degrees)(?![a-z])", r"^{\\circ}"),
-        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z])|o(?![a-z]))", r"^{\\circ}"),
-        (r"\\(?:mathbb|mathcal)\s+([A-Z])", r"\\mathbb{\1}"),
-        (r"\\(?:dots[cbmio]?|ldots|cdots)(?![a-z])", r"\\ldots "),
-        (r"\\infin(?![a-z])|(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty "),
-        (r"\+\s*\\infty", r"\\infty"),
-        (r"\\(?:small|large|Large|bf|rm|it|boldmath)(?![A-Za-z])", " "),
-        (r"\\(?:phantom|hspace|vspace|label|tag)\*?\s*\{[^{}]*\}", " "),
-        (r"\\(?:pmod|mod|bmod)(?![a-z])", r"\\mod "),
-        (r"\\#\s*(?=\d)", ""),
-        (r"(?<=\d)\s*\^\s*\{?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?", r"\\text{\1}"),
-        (r"\\text\s*\{\s*to\s*\}", " to "),
-        (
-            r"(?:\{\s*\}\s*)?[\^_]\s*\{?\s*(\d+)\s*\}?\s*\{?\s*C\s*\}?\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))",
-            r"\\binom{\1}{\2\3}",
-        ),
-        (r"(?<![A-Za-z\\])C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"\\binom{\1}{\2}"),
-        (r"\\(arc)?(?:tg|tan)(?![a-z])", r"\\\1tan"),
-        (r"\\(arc)?(?:ctg|cotg)(?![a-z])", r"\\\1cot"),
-        (r"\\cosec(?![a-z])", r"\\csc"),
-        (r"\\([ij])math(?![a-z])", r"\1"),
-        (r"\\prime(?![a-z])", "'"),
-        (r"\^\s*\{\s*('+)\s*\}|\^\s*('+)", r"\1\2"),
-        (r"(?<=\d)\s*(?:,\s*\\!|\\!\s*,|\{\s*,\s*\}|\\,|\\ |\\;|\\:|\{\\,\}|~|,\\,(?=\d{3}))\s*(?=\d{3}(?!\d))", ""),
-        (r"(\\(?:mathrm|text|mbox|rm)\s*\{[^{}]*)\^\s*\{\s*(-?\d)\s*\}(?=[^{}]*\})", r"\1^\2"),
-        (r"\\!", ""),
-        (r"(?:\\text\s*)?\{\s*:\s*\}", ":"),
-        (r"\\[,;:> ]|\\q?quad(?![a-z])|\\(?:thin|med|thick|en)space(?![a-z])|~|\\\n", " "),
-    )
-)
 _STYLED = re.compile(
     r"\\(?P<command>text(?:bf|it|rm|sf|tt|normal|up|md)?|mbox|hbox|mathrm|operatorname\*?|mathbf|mathit|mathsf|mathtt|bold|boldsymbol|bm"
     r"|mathop|rm|emph|underline|vec|hat|ensuremath)\s*\{(?P<body>[^{}]*)\}"
@@ -130,9 +65,7 @@ def clean(text: str) -> str:
     if "**" in text or "`" in text:
         text = _EMPHASIS.sub("", _PYTHON_POWER.sub(_power_of, text)).strip()
     text = _dollars(text)
-    for pattern, replacement in _REWRITES:
-        text = pattern.sub(replacement, text)
-    text = _unstyle(text)
+    text = _unstyle(rewrite_latex(text))
     text = _CONJUNCTION.sub(r"\\\1 ", text) if "and" in text or "or" in text else text
     text = _UNENDING.sub(_repeating, text) if "ldots" in text or "..." in text else text
     return _SPACES.sub(" ", text).strip()
