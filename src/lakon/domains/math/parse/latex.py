@@ -53,7 +53,7 @@ def rewrite_latex(text: str) -> str:
     text = _read_infix(text)
     text = _REALS.sub(r"\\mathbb{R}", text)
     text = replace_commands(text)
-    # These look at what commands become: `\lt=` is `<=`, `^\prime` is `^'`, `x^\degree`, `+\infin`.
+    # These look at what commands become: `\lt=` is `<=`, `^\prime` is `^'`, `+\infin` is `+\infty`.
     text = text.replace("<=", r"\le ").replace(">=", r"\ge ")
     text = _SET_WITHOUT_BRACES.sub(r"\\mathbb{\1}", text)
     text = _PLUS_INFINITY.sub(r"\\infty", _INFINITY_IN_WORDS.sub(r"\\infty ", text))
