@@ -103,6 +103,16 @@ def test_a_file_is_graded_in_a_domain_of_ones_own(folder: Path):
     assert (done.verifier, done.outcomes) == ("reversed@1", {"correct": 1, "incorrect": 1})
 
 
+def test_only_marked_answers_count_where_a_file_is_graded_so(tmp_path: Path):
+    rows = [{"gold": "4", "prediction": "It is \\boxed{4}."}, {"gold": "4", "prediction": "The answer is 4."}]
+    (tmp_path / "answers.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    anywhere = api.verify_file(tmp_path / "answers.jsonl", out=tmp_path / "any.jsonl")
+    boxed = api.verify_file(tmp_path / "answers.jsonl", out=tmp_path / "boxed.jsonl", boxed_only=True)
+    assert anywhere.outcomes == {"correct": 2}
+    assert boxed.outcomes == {"correct": 1, "unparsed": 1}
+    assert anywhere.verifier != boxed.verifier
+
+
 @pytest.mark.parametrize(
     ("domain", "found", "expected"),
     [

@@ -22,13 +22,14 @@ def verify_file(
     finish: str | None = None,
     prefix: str = "",
     domain: str = "math",
+    boxed_only: bool = False,
     workers: int | None = None,
     limit_s: float = 5.0,
     quiet: bool = True,
 ) -> FileSummary:
     """Grade every row of a JSONL file (`-` is standard input) into `out`, by default FILE.verified.jsonl; a second
     call goes on after the last whole row. `prefix` goes before the names of the verdict's fields.
-    `domain` says what "correct" means.
+    `domain` says what "correct" means; with `boxed_only` an answer that is not marked as final is `unparsed`.
 
     Raises `InputError` for a fault of the whole file, `RunStopped` when interrupted.
     """
@@ -37,7 +38,7 @@ def verify_file(
         raise InputError(found, "some time a row and at least one worker", "change --limit or --workers")
     fields = Fields(gold=gold, prediction=prediction, finish=finish, prefix=prefix)
     verifier = registry.domain(domain).make_verifier(
-        VerifierOptions(workers=workers or os.cpu_count() or 1, limit_s=limit_s)
+        VerifierOptions(workers=workers or os.cpu_count() or 1, limit_s=limit_s, boxed_only=boxed_only)
     )
     with contextlib.closing(verifier), metered("verify", quiet=quiet) as meter:
         return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

@@ -32,6 +32,9 @@ def verify(
     domain: Annotated[
         str, typer.Option(help='What "correct" means: math, or package.module:name of a Domain of one\'s own.')
     ] = "math",
+    boxed_only: Annotated[
+        bool, typer.Option("--boxed-only", help="An answer that is not marked as final, in a box say, is `unparsed`.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes for algebra. Default: one a core.")] = None,
     limit: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 5.0,
     as_json: JsonOpt = False,
@@ -49,6 +52,7 @@ def verify(
         finish=finish,
         prefix=prefix,
         domain=domain,
+        boxed_only=boxed_only,
         workers=workers,
         limit_s=limit,
         quiet=as_json,
