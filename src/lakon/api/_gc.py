@@ -31,9 +31,16 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
             for folder in [*torn, *unused]:
                 remove(folder)
             freed += sum(_compact(path) for path in sorted((place.root / "ledger").glob("*.ledger")))
-    names = {"torn": torn, "unused": unused}
-    listed = {name: [str(p.relative_to(place.root)) for p in paths] for name, paths in names.items()}
-    return {**listed, "bytes": freed, "dry_run": dry_run}
+    return {
+        "torn": _relative_names(torn, place.root),
+        "unused": _relative_names(unused, place.root),
+        "bytes": freed,
+        "dry_run": dry_run,
+    }
+
+
+def _relative_names(paths: list[Path], root: Path) -> list[str]:
+    return [str(path.relative_to(root)) for path in paths]
 
 
 def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:

@@ -115,6 +115,6 @@ def _guarded(command: Callable[[], Any]) -> int:
 def _tell(how: str, error: LakonError) -> None:
     """What ended a command, to people; or its faults to a script that asked for JSON, in the shape that `check` has."""
     if json_is_wanted():
-        print_json([{key: pasteable(text) for key, text in fault._asdict().items()} for fault in error.faults])
+        print_json([fault._make(map(pasteable, fault))._asdict() for fault in error.faults])
     else:
         typer.echo(printable(pasteable(f"{how}: {error}")), err=True)

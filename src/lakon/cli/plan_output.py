@@ -5,6 +5,7 @@ Which tokens a figure counts is said where it stands: ledgers and estimates coun
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -47,7 +48,8 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
         work = works.get(state.step.name)
         typer.echo(f"{state.state:<8} {state.step.name:<{width}}  {_work_line(work) if work else ''}".rstrip())
     kinds = ("cached", "owed", "missing", "waiting")
-    counts = {kind: sum(state.state == kind for state in bill.states) for kind in kinds}
+    by_state = Counter(state.state for state in bill.states)
+    counts = {kind: by_state[kind] for kind in kinds}
     typer.echo(
         f"\n{pluralise(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
     )

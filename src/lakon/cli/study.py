@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lakon.cli.options import JsonOpt, SetOpt, StudyArg, changes, pasteable
 from lakon.cli.output import print_faults, print_json, print_unseen
+
+if TYPE_CHECKING:
+    from lakon.study.reference import Section
 
 
 def studies(as_json: JsonOpt = False) -> None:
@@ -56,12 +59,17 @@ def fields(
     as_json: JsonOpt = False,
 ) -> None:
     """Say what may stand in a study file: every field, its type, its default and what it means."""
-    from dataclasses import asdict
-
     from lakon.study.reference import as_markdown, as_text, sections
 
     found = sections(section)
     if as_json:
-        print_json([{**asdict(each), "rows": [row._asdict() for row in each.rows]} for each in found])
+        print_json([_as_json(each) for each in found])
     else:
         typer.echo(as_markdown(found) if markdown else "\n".join(as_text(found)), nl=False)
+
+
+def _as_json(section: Section) -> dict[str, Any]:
+    """A section of the reference with its rows, as plain values."""
+    from dataclasses import asdict
+
+    return {**asdict(section), "rows": [row._asdict() for row in section.rows]}

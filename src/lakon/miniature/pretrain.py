@@ -71,7 +71,9 @@ def _texts(recipe: Recipe, seed: int) -> tuple[list[WordProblem], list[str]]:
     spread = {"min_steps": recipe.min_steps, "max_steps": recipe.max_steps}
     problems = list(generate(recipe.problems, seed=seed, split="pretrain", **spread))
     rng = random.Random(f"equations/{seed}")
-    lines = [" ".join(_equation(rng) for _ in range(recipe.equations_per_line)) for _ in range(recipe.equation_lines)]
+    lines: list[str] = []
+    for _ in range(recipe.equation_lines):
+        lines.append(" ".join(_equation(rng) for _ in range(recipe.equations_per_line)))
     return problems, lines
 
 

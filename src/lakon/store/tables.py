@@ -133,11 +133,15 @@ class _Shards(contextlib.AbstractContextManager["_Shards"]):
                 compression="zstd",
                 use_dictionary=cast("Any", [name for name in self._schema.names if name not in UNIQUE]),
             )
-        columns = [[_cell(getattr(row, field)) for row in self._group] for field in self._schema.names]
+        columns = [_column(self._group, field) for field in self._schema.names]
         arrays = [pa.array(column, type=kind) for column, kind in zip(columns, self._schema.types, strict=True)]
         self._group = []
         self._group_chars = 0
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+
+def _column(rows: list[object], field: str) -> list[object]:
+    return [_cell(getattr(row, field)) for row in rows]
 
 
 def _cell(value: object) -> object:

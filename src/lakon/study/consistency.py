@@ -72,10 +72,10 @@ def _arm_faults(study: Study) -> list[Fault]:
         todo = 'add benchmarks = ["..."] under [evaluate]'
         faults.append(Fault("evaluate.benchmarks", "students but no benchmark", "at least one benchmark", todo))
     labels = [student.label for student in study.students]
-    faults.extend(
-        Fault("students", f"two students called {label!r}", "a name for each", "give one of them a name = ...")
-        for label in sorted({label for label in labels if labels.count(label) > 1})
-    )
+    for label in sorted(set(labels)):
+        if labels.count(label) > 1:
+            todo = "give one of them a name = ..."
+            faults.append(Fault("students", f"two students called {label!r}", "a name for each", todo))
     clash = set(study.arms) & {"base"}
     faults.extend(
         Fault(f"arms.{n}", f"an arm called {n!r}", "a name that is not taken", "rename the arm") for n in clash

@@ -96,11 +96,12 @@ def _parsed(raw: Mapping[str, Any]) -> tuple[Study | None, list[Fault]]:
 def _between(study: Study, faults: list[Fault]) -> list[Fault]:
     """What is wrong between the sound parts, without what only the broken ones bring about."""
     no_source = is_broken("problems", faults)
+    below = tuple(f"{other.where}." for other in faults)
     return [
         fault
         for fault in faults_of(study)
         if not is_broken(fault.where, faults)
-        and not any(fault.where.startswith(f"{other.where}.") for other in faults)
+        and not fault.where.startswith(below)
         and not (no_source and fault.found == NO_FILE)
     ]
 

@@ -130,15 +130,11 @@ def _benchmarks() -> Section:
 
 
 def _presets() -> Section:
-    rows = [
-        Row(
-            name,
-            _or([what for what, fields in (("problems", p.problems), ("traces", p.traces)) if fields]),
-            "",
-            f"{p.hub.get('path', 'files')}; licence: {p.licence}",
-        )
-        for name, p in PRESETS.items()
-    ]
+    rows: list[Row] = []
+    for name, preset in PRESETS.items():
+        kinds = {"problems": preset.problems, "traces": preset.traces}
+        fills = _or([what for what, fields in kinds.items() if fields])
+        rows.append(Row(name, fills, "", f"{preset.hub.get('path', 'files')}; licence: {preset.licence}"))
     meaning = "What `preset` may be, for problems and for recorded teachers: public data sets whose fields are known."
     return Section("presets", "", meaning, tuple(rows))
 

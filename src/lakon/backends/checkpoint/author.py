@@ -28,6 +28,11 @@ class Batch:
     top_k: int | None
     threads: int
 
+    @property
+    def keys(self) -> list[str]:
+        """Those of its calls."""
+        return [request.key for request in self.requests]
+
 
 class CheckpointAuthor:
     """Samples a causal model; its identity is the checkpoint's content, the template and the seed."""
@@ -63,7 +68,7 @@ class CheckpointAuthor:
     ) -> None:
         """Sample every batch of `all_requests` that holds an owed request, and keep what was owed."""
         owed = {request.key for request in requests}
-        batches = [b for b in self._batches(all_requests or requests) if any(r.key in owed for r in b.requests)]
+        batches = [b for b in self._batches(all_requests or requests) if not owed.isdisjoint(b.keys)]
         for replies in self._engine.map(sample_batch, self._until_stopped(batches)):
             for key, payload in replies:
                 if key in owed:

@@ -166,7 +166,11 @@ def _is_missing(value: object) -> bool:
 
 
 def _tags(tags: Iterable[str]) -> Mapping[str, str]:
-    return {name: value for name, _, value in (tag.partition("=") for tag in tags)}
+    named: dict[str, str] = {}
+    for tag in tags:
+        name, _, value = tag.partition("=")
+        named[name] = value
+    return named
 
 
 def _read_lengths(pool: _Pool, inputs: ArmInputs[Artifact]) -> dict[str, array[int]]:

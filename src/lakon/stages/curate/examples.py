@@ -67,7 +67,8 @@ def build_examples(
     """
     uses = Counts(key for pick in picks for key in (pick.problem_id, pick.trace_id))
     prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if uses[p.problem_id])
-    systems = {text: n for text in {pick.system for pick in picks} if text for n in count([text])}
+    texts_of_systems = sorted({pick.system for pick in picks} - {""})
+    systems = dict(zip(texts_of_systems, count(texts_of_systems), strict=True))
 
     untold: set[str] = set()
 

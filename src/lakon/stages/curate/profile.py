@@ -51,7 +51,7 @@ PATTERNS = ("n_tokens", "steps", "backtracks", "self_checks", "restatements", "b
 def profile_trace(trace: Trace) -> Profile:
     """The counts of one trace."""
     text = trace.reasoning.lower()
-    counts = {name: sum(text.count(phrase) for phrase in phrases) for name, phrases in PHRASES.items()}
+    counts = {name: sum(map(text.count, phrases)) for name, phrases in PHRASES.items()}
     return Profile(
         trace_id=trace.trace_id, problem_id=trace.problem_id, n_tokens=trace.n_tokens, steps=_steps(text), **counts
     )
@@ -73,11 +73,15 @@ def summarise_profiles(author: str, rows: Iterable[Profile], level: float) -> Pr
     made = list(rows)
     if not made:
         return None
-    index = {problem_id: i for i, problem_id in enumerate(dict.fromkeys(row.problem_id for row in made))}
-    clusters = np.asarray([index[row.problem_id] for row in made])
-    means = {name: _mean([float(getattr(row, name)) for row in made], clusters, level) for name in PATTERNS}
+    index: dict[str, int] = {}
+    clusters = np.asarray([index.setdefault(row.problem_id, len(index)) for row in made])
+    means = {name: _mean(_column(made, name), clusters, level) for name in PATTERNS}
     means["branching"] = _mean([branching_rate(row) for row in made], clusters, level)
     return ProfileRow(author=author, n_traces=len(made), n_problems=len(index), means=means)
+
+
+def _column(profiles: Sequence[Profile], name: str) -> list[float]:
+    return [float(getattr(profile, name)) for profile in profiles]
 
 
 def _mean(values: Sequence[float], clusters: np.ndarray, level: float) -> tuple[float, float, float]:

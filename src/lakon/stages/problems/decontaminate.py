@@ -28,7 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BufferedRandom
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -120,10 +120,10 @@ class _Index:
         for number, known in enumerate(self._known):
             self._exact.setdefault(known.words, number)
             self._skeletons[skeleton(known.words)].append(number)
-        self._runs = {run: n for n, run in enumerate(sorted({run for known in self._known for run in known.runs}))}
+        self._runs = _numbered({run for known in self._known for run in known.runs})
         self._sizes = sorted({len(run) for run in self._runs})
-        self._answers = {answer: n for n, answer in enumerate(sorted({(), *(known.answer for known in self._known)}))}
-        self._givens = {given: n for n, given in enumerate(sorted({(), *(known.givens for known in self._known)}))}
+        self._answers = _numbered({(), *(known.answer for known in self._known)})
+        self._givens = _numbered({(), *(known.givens for known in self._known)})
         self._texts = [self._text(known) for known in self._known]
 
     def _text(self, known: _Known) -> BenchmarkText:
@@ -224,3 +224,8 @@ def _within(text: str, size: int) -> frozenset[Tokens]:
     """The runs of its sentences that are long enough to have one."""
     sentences = (tokens(sentence) for sentence in _END.split(text))
     return frozenset(run for words in sentences if len(words) >= size for run in grams(words, size))
+
+
+def _numbered(values: Iterable[Any]) -> dict[Any, int]:
+    """Each value with its place among all, in order."""
+    return {value: number for number, value in enumerate(sorted(values))}

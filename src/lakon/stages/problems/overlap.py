@@ -87,10 +87,10 @@ class RunCounts:
     def weights(self) -> list[dict[int, float]]:
         """For each benchmark problem the weights of its runs, by how many strangers have them: problems with another
         answer. So copies do not make their own text common, however many they are."""
-        return [
-            {run: (1 + self._seen[run] - self._alike[run, text.answer]) ** _RARITY for run in text.runs}
-            for text in self._texts
-        ]
+        weights: list[dict[int, float]] = []
+        for text in self._texts:
+            weights.append({run: (1 + self._seen[run] - self._alike[run, text.answer]) ** _RARITY for run in text.runs})
+        return weights
 
     def rarities(self) -> Callable[[int], float]:
         """From the place of a problem to the share of all that have its answer, as if a hundred more were looked at and

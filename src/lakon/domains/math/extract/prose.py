@@ -254,7 +254,7 @@ def innermost(line: str) -> str:
     found = list(_MATH.finditer(tail))
     if any(is_changed(tail, *match.span()) for match in found):
         return tail
-    pieces = [next(g for g in m.groups() if g) for m in found]
+    pieces = [_first_group(match) for match in found]
     outside = _MATH.sub(" ", tail)
     words = re.sub(r"\b(?:and|or)\b", " ", outside)
     if pieces and not re.search(r"\d", outside):
@@ -270,6 +270,11 @@ def innermost(line: str) -> str:
     if number and len(tail) > len(number[0]) and re.match(r"[\s$€£]*[-\d]", tail):
         return tail if len(tail.split()) <= 4 and not re.search(r"[,;:]\s", tail) else number[0]
     return tail
+
+
+def _first_group(match: re.Match[str]) -> str:
+    """The first group that took part and is not empty."""
+    return next(group for group in match.groups() if group)
 
 
 def _lone_bold(line: str) -> str | None:

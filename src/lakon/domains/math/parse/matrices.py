@@ -6,6 +6,7 @@ Invariant: what is read has one shape whatever it was written in: `\\left[\\begi
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -60,7 +61,8 @@ def _matrix(text: str, read: Read) -> Node | None:
     scale = match["factor"].strip().removesuffix("*").strip()
     if scale and match["env"] in ("vmatrix", "Vmatrix"):
         return None
-    cells = tuple(tuple(_scaled(scale, cell, read) for cell in row.split("&")) for row in rows)
+    scaled = functools.partial(_scaled, scale, read=read)
+    cells = tuple(tuple(map(scaled, row.split("&"))) for row in rows)
     return Matrix(cells, bars=match["env"] in ("vmatrix", "Vmatrix"))
 
 
@@ -86,7 +88,7 @@ def _nested(text: str, read: Read) -> Node | None:
     """`[[1, 2], [3, 4]]`, as programs write matrices."""
     inner = enclosed(text, "[", "]")
     rows = [enclosed(row.strip(), "[", "]") for row in split(inner, (",",))] if inner else []
-    cells = [tuple(read(cell) for cell in split(row, (",",))) for row in rows if row is not None]
+    cells = [tuple(map(read, split(row, (",",)))) for row in rows if row is not None]
     if not cells or len(cells) != len(rows) or len({len(row) for row in cells}) != 1:
         return None
     return Matrix(tuple(cells))
@@ -123,8 +125,11 @@ def _combined(text: str, read: Read) -> Node | None:
         return None
     if len(known) == 1 and known[0][0] in ("1", "-1") and terms[0][0] == "+":
         return None
-    sums = [" + ".join(f"({scale})*({items[i]})" for scale, items in known) for i in range(len(known[0][1]))]
-    return Many("tuple", tuple(Scalar(compact(component)) for component in sums))
+    components: list[Scalar] = []
+    for i in range(len(known[0][1])):
+        total = " + ".join(f"({scale})*({items[i]})" for scale, items in known)
+        components.append(Scalar(compact(total)))
+    return Many("tuple", tuple(components))
 
 
 def _terms(text: str) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -136,9 +137,12 @@ def _same_families(ours: str, theirs: str, name: str) -> bool:
     found = [_residues(part, abs(steps[0]), period) for part in (a, b)]
     if found[0] is None or found[1] is None:
         return False
-    return all(any(_close(x, y) for y in found[1]) for x in found[0]) and all(
-        any(_close(x, y) for x in found[0]) for y in found[1]
-    )
+    first, second = found[0], found[1]
+    return all(_is_among(x, second) for x in first) and all(_is_among(y, first) for y in second)
+
+
+def _is_among(value: Any, values: Iterable[Any]) -> bool:
+    return any(_close(value, other) for other in values)
 
 
 def renamed_constants(ours: str, theirs: str) -> bool:

@@ -85,10 +85,15 @@ _IN_DEGREES = re.compile(r"\^\{\\circ\}|\bdegrees?\b")
 def contradiction(ours: str, theirs: str) -> str | None:
     """What the readers leave out as decoration and two answers may yet differ in: a modulus, degrees of radians."""
     if "mod" in ours and "mod" in theirs:
-        moduli = [{m[1] or m[2] for m in _MODULUS.finditer(text)} for text in (ours, theirs)]
+        moduli = [_moduli(text) for text in (ours, theirs)]
         if all(moduli) and moduli[0] != moduli[1]:
             return "veto-modulus"
     degrees = [bool(_IN_DEGREES.search(text)) for text in (ours, theirs)]
     if degrees[0] != degrees[1] and "\\pi" in (ours if degrees[0] else theirs):
         return "veto-degrees"
     return None
+
+
+def _moduli(text: str) -> set[str]:
+    """The moduli that a text names."""
+    return {match[1] or match[2] for match in _MODULUS.finditer(text)}

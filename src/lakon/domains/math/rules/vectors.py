@@ -5,6 +5,7 @@ Invariant: a sum of basis vectors is one only beside a vector; alone it is an ex
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -86,12 +87,12 @@ def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
         return None
     (name,) = names
     try:
-        points = [[numeric.values(_with(tree, name, k))[0] for tree in known] for k in _SAMPLES]
+        points = [_point(known, name, k) for k in _SAMPLES]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
     if any(value is None or not evaluator.is_real(value) for point in points for value in point):
         return None
-    zero, one, *others = ([value.real for value in point] for point in points)
+    zero, one, *others = map(_real_parts, points)
     along = [y - x for x, y in zip(zero, one, strict=True)]
     straight = all(
         abs(z - x - (k.numerator * d) / k.denominator) < 1e-30
@@ -116,3 +117,12 @@ def as_vector(node: Node) -> Node:
     if isinstance(node, Span) and node.low_closed and node.high_closed:
         return Many("square", (Scalar(node.low), Scalar(node.high)))
     return node
+
+
+def _point(trees: Sequence[Any], name: str, k: Any) -> list[Any]:
+    """The components with the parameter at `k`."""
+    return [numeric.values(_with(tree, name, k))[0] for tree in trees]
+
+
+def _real_parts(point: Sequence[Any]) -> list[Any]:
+    return [value.real for value in point]

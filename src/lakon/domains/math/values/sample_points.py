@@ -106,7 +106,7 @@ def same_at_whole_numbers(left: Tree, right: Tree) -> bool | None:
     names = sorted(_in_bounds(left) | _in_bounds(right))
     if not names:
         return same(left, right)
-    verdicts = [same(*(_put(tree, names, k) for tree in (left, right))) for k in range(2, 10)]
+    verdicts = [same(_put(left, names, k), _put(right, names, k)) for k in range(2, 10)]
     return False if False in verdicts else None if None in verdicts else True
 
 
