@@ -26,7 +26,7 @@ from lakon.stages.generate.specs import CheckpointTeacher, EndpointTeacher, Proc
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.presets import PRESETS
 from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, SyntheticProblems
-from lakon.stages.train.train import Student, Training
+from lakon.stages.train.train import Adapter, Student, Training, TrainingRun
 from lakon.stages.verify.verify import Judge, Verify
 from lakon.study.benchmarks import BENCHMARKS
 from lakon.study.schema import Compute, Endpoint, Price, Run, Spending, Study
@@ -73,11 +73,13 @@ _SECTIONS: tuple[tuple[str, type[Spec]], ...] = (
     ("arms.NAME.route", Route),
     ("students", Student),
     ("training", Training),
+    ("training.adapter", Adapter),
     ("evaluate", Evaluate),
     ("run", Run),
     ("run.endpoints.NAME", Endpoint),
     ("run.prices.NAME", Price),
     ("run.budget", Spending),
+    ("run.training", TrainingRun),
     ("run.compute", Compute),
 )
 _NOTES = {

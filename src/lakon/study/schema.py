@@ -18,7 +18,7 @@ from lakon.stages.evaluate.evaluate import Evaluate
 from lakon.stages.generate.specs import EndpointTeacher, RecordedTeacher, Teacher
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.sources import ProblemSource
-from lakon.stages.train.train import Student, Training
+from lakon.stages.train.train import Student, Training, TrainingRun
 from lakon.stages.verify.verify import Verify
 from lakon.study.benchmarks import BENCHMARKS
 
@@ -121,6 +121,8 @@ class Run(Spec):
     """Ends the run before it is exceeded; it can be raised and the run goes on."""
     compute: Compute | None = None
     """For the plan's GPU hours; without it the plan states tokens alone."""
+    training: TrainingRun = TrainingRun()
+    """On how many GPUs and how students are trained."""
 
 
 class Study(Spec):
