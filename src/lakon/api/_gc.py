@@ -62,6 +62,12 @@ def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
         named = (artifact.manifest.stage, artifact.manifest.label)
         if artifact.folder not in used and named not in unknown:
             yield artifact.folder
+    # Unfinished work is for a step that is missing; of a step that waits the key is not known yet.
+    needed = {store.work_folder(state.step.stage, state.key) for state in states if state.key is not None}
+    stages = {state.step.stage for state in states if state.key is None}
+    for folder in store.list_work():
+        if folder not in needed and folder.suffix[1:] not in stages:
+            yield folder
 
 
 def _compact(path: Path) -> int:

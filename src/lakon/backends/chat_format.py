@@ -23,6 +23,19 @@ def render_prompt(tokenizer: Any, messages: Messages) -> str:
     return _bos(tokenizer) + DEFAULT_PROMPT.format(prompt="\n".join(message.content for message in messages))
 
 
+def plain_template(tokenizer: Any) -> str:
+    """`DEFAULT_PROMPT` as a chat template, which a student of a base without one carries, so that a server renders what
+    the student was trained on.
+    """
+    begin = "{{ bos_token }}" if _bos(tokenizer) else ""
+    return (
+        begin
+        + "{% for message in messages %}{{ message['content'] }}"
+        + "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
+        + "{% if not loop.last or add_generation_prompt %}{{ '\\n' }}{% endif %}{% endfor %}"
+    )
+
+
 def encode_prompt(tokenizer: Any, messages: Messages) -> list[int]:
     """The tokens of the rendered prompt, without special tokens beyond those the rendering wrote."""
     return tokenizer(render_prompt(tokenizer, messages), add_special_tokens=False)["input_ids"]

@@ -6,12 +6,14 @@ its own instead of patching.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from lakon.core.messages import Messages
-from lakon.core.records import ExampleLengths, Loss, Outcome
+from lakon.core.records import ExampleLengths, HeldOutLoss, Loss, Outcome, TrainedText
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -276,6 +278,20 @@ class Trained:
     losses: list[Loss]
     dropped: list[ExampleLengths]
     """Examples longer than the maximal length: left out, and said so."""
+    texts: list[TrainedText]
+    """What the first examples are as the student sees them."""
+    held_out: list[HeldOutLoss]
+    """Losses of examples that are not trained on, as the training goes."""
+
+
+class Devices(Protocol):
+    """The GPUs of an engine."""
+
+    def __len__(self) -> int: ...
+
+    def lend(self, n: int, stop: threading.Event | None = None) -> AbstractContextManager[tuple[str, ...]]:
+        """Wait for `n` that nobody uses and hold them, by their ids; none on a machine without any."""
+        ...
 
 
 class Engine(Protocol):
@@ -289,6 +305,11 @@ class Engine(Protocol):
     @property
     def threads(self) -> int:
         """How many threads a call may use for its arithmetic."""
+        ...
+
+    @property
+    def devices(self) -> Devices:
+        """Its GPUs, lent to one user at a time."""
         ...
 
     def map(self, function: Callable[[S], T], batches: Iterable[S]) -> Iterator[T]:

@@ -259,6 +259,35 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutLoss:
+    """The loss of a student in training on one teacher's held-out examples, at one optimizer step."""
+
+    step: int
+    """0 is before the first one."""
+    trained_tokens: int
+    """Tokens trained on so far."""
+    style: str
+    """The teacher."""
+    loss: float
+    """Nats a token, over all held-out tokens of the style."""
+    n_tokens: int
+    """Tokens that the loss is a mean of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedText:
+    """One example as a student is trained on it, written out from its token ids, special tokens shown."""
+
+    trace_id: str
+    masked: str
+    """What is read only: the rendered prompt."""
+    trained: str
+    """What the loss is taken on, with the end token."""
+    n_masked: int
+    n_trained: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One figure of the comparison with its interval, and what it rests on."""
 
@@ -293,6 +322,8 @@ RECORDS: dict[str, type] = {
     "examples": Example,
     "profiles": Profile,
     "losses": Loss,
+    "held_out": HeldOutLoss,
+    "trained_texts": TrainedText,
     "scores": Score,
 }
 """Table name to record type: the tables of a store. `gradings` are what the rules said before a judge was heard."""

@@ -23,6 +23,7 @@ from multiprocessing.queues import Queue
 from typing import Any, TypeVar
 
 from lakon.core.errors import LakonError, RunStopped
+from lakon.engines.devices import DevicePool, find_devices
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class LocalEngine:
     def __init__(self, slots: int | None = None, *, threads: int = 1) -> None:
         self.slots = slots or cores()
         self.threads = threads
+        self.devices = DevicePool(find_devices())
         self._context: SpawnContext = multiprocessing.get_context("spawn")
         self._pool: ProcessPoolExecutor | None = None
         self._events: Queue[Any] | None = None

@@ -21,6 +21,7 @@ from lakon.engines.local import LocalEngine
 from lakon.pipeline.authors import Authors
 from lakon.pipeline.places import Places
 from lakon.stages.generate.specs import EndpointTeacher
+from lakon.stages.train.train import TrainingRun
 from lakon.stages.verify.verify import Verify
 from lakon.store.artifacts import Store
 from lakon.store.ledger.ledger import Ledger
@@ -43,6 +44,11 @@ class RunResources:
         self._verifiers: dict[str, Verifier] = {}
         self._opening = threading.Lock()
         self._verifying = threading.Lock()
+
+    @property
+    def training(self) -> TrainingRun:
+        """On how many GPUs, and how, students are trained."""
+        return self.run.training
 
     def close(self) -> None:
         """End the workers; ledgers close with the steps that use them."""

@@ -179,6 +179,15 @@ class Store:
             raise unwritable(self.root, error) from error
         return ArtifactWriter(folder, other)
 
+    def work_folder(self, stage: str, key: str) -> Path:
+        """Where a step keeps what it needs to go on after a kill: it outlives the step, until the artifact is
+        committed."""
+        return self.root / WORK / f"{key[:KEY_CHARS]}.{stage}"
+
+    def list_work(self) -> list[Path]:
+        """Every such folder."""
+        return filesystem.find_paths(self.root / WORK, "*.*")
+
     def artifacts(self) -> Iterator[Artifact]:
         """Every committed artifact."""
         for path in filesystem.find_paths(self.root, f"*/*/{MANIFEST}"):
@@ -212,6 +221,8 @@ class Store:
         return self.root / "ledger" / f"{author}-{identity[:KEY_CHARS]}.ledger"
 
 
+WORK = "work"
+"""The folder of unfinished work in a store."""
 _AGAIN = ".again"
 """Behind the label of the second of two folders that artifacts of one key take in turn."""
 _ARTIFACT = re.compile(rf".+-[0-9a-f]{{{KEY_CHARS}}}")

@@ -79,7 +79,8 @@ class TrainedFacts(_Facts):
     steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    precision: str = ""
+    settings: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
+    """What the trainer chose by itself: precision, attention, layout, micro-batch; its name, if it is not ours."""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     """Package to version."""
 

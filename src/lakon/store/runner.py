@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from lakon.core import memory
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
 from lakon.core.protocols import Progress
+from lakon.store import filesystem
 from lakon.store.artifacts import Artifact, Store, unwritable
 from lakon.store.facts import RetryFacts
 from lakon.store.step import AnyStep, Step, StepContext, in_order, replace_leaves
@@ -211,6 +212,7 @@ class _Run:
     def _execute(self, step: AnyStep, key: str, contents: dict[str, str]) -> Artifact:
         try:
             out = self._store.begin(step.stage, step.label, key)
+            work = self._store.work_folder(step.stage, key)
             context = StepContext(
                 inputs=replace_leaves(step.inputs, lambda source: self._result.artifacts[source], Step),
                 out=out,
@@ -218,12 +220,15 @@ class _Run:
                 progress=self._watcher.progress(step),
                 stop=self._stop,
                 earlier=lambda: iter(self._store.earlier(step.stage, step.label, but=out.folder)),
+                work=work,
                 retry=self._mode == "retry",
             )
             step.body(context, step.args)
-            return out.commit(
+            made = out.commit(
                 stage=step.stage, label=step.label, version=step.version, key=key, payload=step.payload, inputs=contents
             )
+            filesystem.remove_folder(work)
+            return made
         except OSError as error:
             if error.errno in _STORE_FAULTS:
                 raise unwritable(self._store.root, error) from error

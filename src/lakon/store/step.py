@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from lakon.core.digest import digest
@@ -43,6 +44,8 @@ class StepContext(Generic[I, R]):
     stop: threading.Event
     earlier: Callable[[], Iterator[Artifact]]
     """Other artifacts of this step's stage and label, the newest first: to say what changed since."""
+    work: Path
+    """A folder for what the step needs to go on after a kill; not made yet, and removed once the artifact is there."""
     retry: bool = False
     """Whether errors that the ledger remembers are asked again whatever their retry budget says."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lakon.core.protocols import Engine, TokenCounter, Verifier
 from lakon.core.spending import Account
+from lakon.stages.train.train import TrainingRun
 from lakon.stages.verify.verify import Verify
 from lakon.store.ledger.ledger import Ledger
 from lakon.store.step import StepContext
@@ -36,6 +37,11 @@ class Resources(Protocol):
     @property
     def engine(self) -> Engine:
         """Where heavy work runs."""
+        ...
+
+    @property
+    def training(self) -> TrainingRun:
+        """On how many GPUs, and how, students are trained."""
         ...
 
     def account(self, name: str) -> Account:

@@ -148,5 +148,6 @@ def _provenance(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, s
         if model.run not in inputs.trainings:
             continue
         facts = TrainedFacts.of(inputs.trainings[model.run].manifest)
-        rows |= {"training precision": facts.precision, **facts.versions}
+        rows |= {f"training: {name.replace('_', ' ')}": str(value) for name, value in facts.settings.items()}
+        rows |= facts.versions
     return {key: value for key, value in rows.items() if value}

@@ -1,28 +1,33 @@
-"""Training: an arm's examples to a worker process, its losses and exclusions back.
+"""Training: an arm's examples to a trainer, its student, losses and exclusions back.
 
-The worker reads the examples from the store itself: what crosses the processes are paths and numbers.
+The trainer reads the examples from the store itself: what crosses the processes are paths and numbers. On processors it
+runs in one of the engine's workers; with GPUs, or several processes, in processes of its own; or it is a command that
+the study states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from lakon.backends.training.job import AdapterSettings, StepLoss, TrainJob, TrainResult
+from lakon.backends.training.launch import Layout, launch_training
+from lakon.backends.training.own_command import run_own_trainer
+from lakon.backends.training.worker import JobFile, train_from_file
 from lakon.core.errors import InputError
 from lakon.core.protocols import Trained
-from lakon.core.records import Example, ExampleLengths, Loss
+from lakon.core.records import ExampleLengths, HeldOutLoss, Loss, TrainedText
 from lakon.core.spec import Spec
 from lakon.pipeline.steps.context import Context
 from lakon.stages.train.train import Training, train
-from lakon.store.artifacts import Artifact, read_artifact
+from lakon.store.artifacts import Artifact
 from lakon.store.facts import TrainedFacts
-from lakon.store.step import Step
+from lakon.store.step import AnyStep, Step
 
 T = TypeVar("T")
 
-VERSION = 2
+VERSION = 3
 
 
 class TrainArgs(Spec):
@@ -37,9 +42,11 @@ class TrainArgs(Spec):
 
 @dataclass(frozen=True)
 class TrainInputs(Generic[T]):
-    """What is trained on."""
+    """What is trained on, and what is looked at on the way."""
 
     examples: T
+    held_out: T | None = None
+    """Examples of every style that no arm trains on."""
 
 
 def train_args(training: Training, *, base: str, seed: int) -> TrainArgs:
@@ -48,77 +55,123 @@ def train_args(training: Training, *, base: str, seed: int) -> TrainArgs:
     return TrainArgs(base=base, training=alone, seed=seed)
 
 
-def train_step(label: str, args: TrainArgs, examples: Step[Any]) -> Step[TrainArgs]:
+def train_step(label: str, args: TrainArgs, examples: AnyStep, held_out: AnyStep | None = None) -> Step[TrainArgs]:
     """A student: the base, fine-tuned on an arm's examples."""
-    inputs = TrainInputs(examples)
+    inputs = TrainInputs(examples, held_out)
     return Step(stage="train", label=label, version=VERSION, args=args, inputs=inputs, body=train_student)
 
 
 def train_student(ctx: Context[TrainInputs[Artifact]], args: TrainArgs) -> None:
     """Fine-tune the base on the examples."""
-    source, resources = ctx.inputs.examples, ctx.resources
-    examples = list(source.read("examples", ExampleLengths))
+    examples = list(ctx.inputs.examples.read("examples", ExampleLengths))
     facts: list[TrainedFacts] = []
 
     def fit(rows: Sequence[ExampleLengths], on_step: Callable[[int, int, float, int], None]) -> Trained:
-        job = {
-            **args.training.model_dump(exclude={"seeds"}),
-            "base": resources.places.path(args.base),
-            "out": str(ctx.out.folder / "model"),
-            "seed": args.seed,
-            "threads": resources.engine.threads,
-            "examples": str(source.folder),
-        }
-        result = resources.engine.call(train_in_worker, job, on_event=lambda event: on_step(*event))  # type: ignore[misc]
+        result = _train_somewhere(ctx, args, on_step)
         facts.append(_facts(result))
         return _trained(result, rows)
 
     trained, left_out = train(examples, fit, progress=ctx.progress)
     ctx.out.write("losses", trained.losses)
+    ctx.out.write("held_out", trained.held_out)
+    ctx.out.write("trained_texts", trained.texts)
     ctx.out.write("exclusions", left_out)
     facts[0].write(ctx.out)
 
 
-def train_in_worker(job: dict[str, Any], emit: Callable[[object], None]) -> Any:
-    """In a worker process: one training run; every tenth step is reported. Raises `InputError` for a base or examples
-    that cannot be trained."""
-    from lakon.backends.training.trl import TrainExample, TrainJob
-    from lakon.backends.training.trl import train as train_with_trl
-
-    def on_step(step: int, total: int, loss: float, n_tokens: int, rate: float) -> None:
-        del rate
-        if step == 1 or step == total or step % 10 == 0:
-            emit((step, total, loss, n_tokens))
-
-    artifact = read_artifact(Path(job["examples"]))
-    assert artifact is not None
-    rows = (
-        TrainExample(e.prompt, e.completion, e.phase, e.repeats, e.system) for e in artifact.read("examples", Example)
+def _train_somewhere(
+    ctx: Context[TrainInputs[Artifact]], args: TrainArgs, on_step: Callable[[int, int, float, int], None]
+) -> TrainResult:
+    resources, run = ctx.resources, ctx.resources.training
+    file = JobFile(
+        job=_job(ctx, args),
+        examples=str(ctx.inputs.examples.folder),
+        held_out=str(ctx.inputs.held_out.folder) if ctx.inputs.held_out is not None else None,
     )
-    try:
-        return train_with_trl(TrainJob(**{**job, "examples": rows}), on_step)
-    except (ValueError, OSError) as error:
+
+    def told(loss: StepLoss, n_steps: int) -> None:
+        on_step(loss.step, n_steps, loss.loss, loss.tokens_seen)
+
+    n_devices = len(resources.engine.devices)
+    if not run.command and not n_devices and run.processes == run.nodes == 1:
+        return resources.engine.call(  # type: ignore[no-any-return]
+            train_in_worker,
+            file,
+            on_event=lambda event: told(*event),  # type: ignore[misc]
+        )
+    if n_devices and run.processes > n_devices and run.nodes == 1:
         raise InputError(
-            f"training cannot start: {str(error)[:300]}",
-            "a base that can be loaded and examples that fit",
-            "check students.base and training.max_length",
-            where="train",
-        ) from error
+            f"run.training.processes = {run.processes}, and this machine has {n_devices} GPUs",
+            "one GPU for each process",
+            f"lower it to {n_devices}, or state nodes and a launcher",
+            where="run.training",
+        )
+    with resources.engine.devices.lend(run.processes if run.nodes == 1 else 0, ctx.stop) as devices:
+        if run.command:
+            return run_own_trainer(file, run.command, devices=devices, stop=ctx.stop, on_step=told)
+        layout = Layout(run.processes, run.nodes, run.launcher, run.rendezvous)
+        return launch_training(file, layout, devices=devices, stop=ctx.stop, on_step=told)
 
 
-def _trained(result: Any, rows: Sequence[ExampleLengths]) -> Trained:
+def _job(ctx: Context[TrainInputs[Artifact]], args: TrainArgs) -> TrainJob:
+    resources, run = ctx.resources, ctx.resources.training
+    adapter = args.training.adapter
+    decisive = args.training.model_dump(exclude={"seeds", "adapter"})
+    return TrainJob(
+        **decisive,
+        adapter=AdapterSettings(**adapter.model_dump()) if adapter is not None else None,
+        base=resources.places.path(args.base),
+        seed=args.seed,
+        out=str(ctx.out.folder / "model"),
+        work=str(ctx.work),
+        threads=resources.engine.threads,
+        attention=run.attention,
+        micro_batch_tokens=run.micro_batch_tokens,
+        activation_checkpointing=run.activation_checkpointing,
+        checkpoint_minutes=run.checkpoint_minutes,
+        keep_checkpoints=run.keep_checkpoints,
+        report_to=run.report_to,
+    )
+
+
+def train_in_worker(file: JobFile, emit: Callable[[object], None]) -> TrainResult:
+    """In a worker of the engine: one training run; every tenth step is reported. Raises `InputError` for a base or
+    examples that cannot be trained."""
+
+    def on_step(loss: StepLoss, n_steps: int) -> None:
+        if loss.step == 1 or loss.step == n_steps or loss.step % 10 == 0:
+            emit((loss, n_steps))
+
+    return train_from_file(file, on_step)
+
+
+def _trained(result: TrainResult, rows: Sequence[ExampleLengths]) -> Trained:
     """The trainer's result in the stages' terms."""
     losses = [
         Loss(step=s.step, n_tokens=s.tokens_seen, loss=s.loss, learning_rate=s.learning_rate) for s in result.losses
     ]
-    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped])
+    held_out = [
+        HeldOutLoss(step=h.step, trained_tokens=h.tokens_seen, style=h.style, loss=h.loss, n_tokens=h.n_tokens)
+        for h in result.held_out
+    ]
+    texts = [
+        TrainedText(
+            trace_id=rows[text.index].trace_id,
+            masked=text.masked,
+            trained=text.trained,
+            n_masked=text.n_masked,
+            n_trained=text.n_trained,
+        )
+        for text in result.shown
+    ]
+    return Trained(losses=losses, dropped=[rows[i] for i in result.dropped], texts=texts, held_out=held_out)
 
 
-def _facts(result: Any) -> TrainedFacts:
+def _facts(result: TrainResult) -> TrainedFacts:
     return TrainedFacts(
         steps=result.n_steps,
         tokens=result.n_tokens,
         seconds=round(result.seconds, 2),
-        precision=result.precision,
+        settings=dict(result.settings),
         versions=dict(result.versions),
     )

@@ -41,7 +41,7 @@ class Adapter(Spec):
     """`qlora` holds the frozen base in 4 bits (Dettmers et al. 2023, arXiv 2305.14314): one GPU, and bitsandbytes."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """Of each adapter."""
-    alpha: Annotated[float, Field(gt=0)] = 32.0
+    alpha: Annotated[int, Field(ge=1)] = 32
     """Adapters are scaled by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """On the adapters' input."""
@@ -84,7 +84,7 @@ class Training(Spec):
     precision: Literal["auto", "fp32", "mixed", "bf16"] = "auto"
     """`bf16`: weights, gradients and moments in bfloat16, each update rounded at random so that none is lost (8 bytes a
     parameter with AdamW); `mixed`: float32 weights, arithmetic in bfloat16 (16 bytes); `fp32`. `auto` is bf16 on GPUs
-    that multiply it natively and fp32 on processors: state one where the same study is trained on different machines."""
+    that multiply it natively, fp32 on processors: state one where the same study is trained on different machines."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """One training run a seed; with one, the spread between training runs stays unknown, and the report says so."""
     extra: dict[str, bool | int | float | str] = {}
@@ -111,8 +111,6 @@ class TrainingRun(Spec):
     """Compute activations again in the backward pass instead of keeping them; on GPUs unless given."""
     attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"
     """`auto` is FlashAttention where it is installed and sdpa elsewhere; on processors eager for short examples."""
-    context_parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that share one long example between them; needs GPUs and a padded layout."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 10
     """A run that is killed goes on from a checkpoint at most so old; 0 writes one after every step."""
     keep_checkpoints: Annotated[int, Field(ge=1)] = 2
@@ -120,7 +118,7 @@ class TrainingRun(Spec):
     report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Where loss curves are sent while they come, beside the store."""
     command: tuple[str, ...] = ()
-    """A trainer of one's own: called with `{job}`, a folder with examples and settings, it leaves a model in `{out}`."""
+    """A trainer of one's own: it finds examples and settings in the folder `{job}` and leaves a model in `{out}`."""
 
 
 Fit = Callable[[Sequence[ExampleLengths], Callable[[int, int, float, int], None]], Trained]
