@@ -26,7 +26,7 @@ from planting import HELD_OUT, TUNED, Way
 from lakon.core.records import Problem
 from lakon.miniature.problems import generate
 from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
-from lakon.stages.problems.near_duplicates import grouped
+from lakon.stages.problems.near_duplicates import mark_groups
 
 TOTAL = 30_000
 CURVE = [
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"{change}: " + ", ".join(f"{key} {counts[key]}" for key in ("found", *others)))
     start = time.process_time()
     with tempfile.TemporaryDirectory() as scratch:
-        written = grouped(lambda: [*held_out, *math, *gsm8k], Path(scratch))
+        written = mark_groups(lambda: [*held_out, *math, *gsm8k], Path(scratch))
         n_grouped = sum(problem.duplicate_group is not None for problem in written)
     print(f"near-duplicate groups of written problems: {n_grouped:,} in {time.process_time() - start:.1f} CPU s")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")

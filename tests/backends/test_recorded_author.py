@@ -13,7 +13,7 @@ from lakon.backends.reasoning_formats import split_message, split_reasoning
 from lakon.backends.recorded import Fields, RecordedAuthor
 from lakon.core.errors import InputError
 from lakon.core.protocols import ABSENT, Reply
-from lakon.stages.problems.rows import dig
+from lakon.stages.problems.rows import read_path
 
 Row = dict[str, Any]
 
@@ -21,7 +21,9 @@ Row = dict[str, Any]
 def author(rows: Iterator[Row] | list[Row], **fields: Any) -> RecordedAuthor:
     named = Fields(problem=fields.pop("problem", "problem"), where=fields.pop("where", {}), **fields)
     numbered: Any = lambda: ((f"rows:{i}", row) for i, row in enumerate(rows))  # noqa: E731
-    return RecordedAuthor(numbered, named, split=split_reasoning, split_message=split_message, dig=dig, digest="d")
+    return RecordedAuthor(
+        numbered, named, split=split_reasoning, split_message=split_message, read_path=read_path, digest="d"
+    )
 
 
 def replies(recorded: RecordedAuthor, *asked: tuple[str, int]) -> list[Reply]:

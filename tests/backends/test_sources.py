@@ -87,7 +87,7 @@ def test_a_preset_finds_problem_and_reference(tmp_path: Path, name: str, kind: s
 def test_a_preset_finds_the_trace(tmp_path: Path, name: str):
     from lakon.backends.reasoning_formats import split_message, split_reasoning
     from lakon.backends.recorded import Fields, RecordedAuthor
-    from lakon.stages.problems.rows import dig
+    from lakon.stages.problems.rows import read_path
 
     folder = folder_of(tmp_path, [ROWS[name]], "train", "parquet")
     teacher = RecordedTeacher.model_validate({"preset": name, "path": str(folder)})
@@ -100,7 +100,9 @@ def test_a_preset_finds_the_trace(tmp_path: Path, name: str):
         messages=teacher.messages_field,
         where=teacher.where,
     )
-    author = RecordedAuthor(read, fields, split=split_reasoning, split_message=split_message, dig=dig, digest=who)
+    author = RecordedAuthor(
+        read, fields, split=split_reasoning, split_message=split_message, read_path=read_path, digest=who
+    )
     ((_, _, payload),) = author.replies([ASKED], 1)
     reply = author.parse(payload)
     assert (reply.reasoning.strip(), reply.answer.strip()) == ("add", "It is 2.")
@@ -119,7 +121,7 @@ def test_shards_are_read_in_order_and_only_the_columns_that_are_asked(tmp_path: 
     for shard in range(3):
         rows = [{"problem": f"q{shard}{i}", "answer": str(i), "trace": "x" * 100} for i in range(300)]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"part-{shard}.parquet", row_group_size=100)
-    read = list(parquet.rows(tmp_path, ("problem", "answer")))
+    read = list(parquet.read_rows(tmp_path, ("problem", "answer")))
     assert [row["problem"] for _, row in read] == [f"q{s}{i}" for s in range(3) for i in range(300)]
     assert all(set(row) == {"problem", "answer"} for _, row in read)
     assert read[-1][0] == f"{tmp_path}/part-2.parquet:299"
@@ -127,20 +129,20 @@ def test_shards_are_read_in_order_and_only_the_columns_that_are_asked(tmp_path: 
 
 def test_bad_files_and_columns_are_input_errors(tmp_path: Path):
     with pytest.raises(InputError, match=r"without a \.parquet file"):
-        list(parquet.rows(tmp_path, ()))
+        list(parquet.read_rows(tmp_path, ()))
     (tmp_path / "bad.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="a readable Parquet file"):
-        list(parquet.rows(tmp_path / "bad.parquet", ()))
+        list(parquet.read_rows(tmp_path / "bad.parquet", ()))
     pq.write_table(pa.Table.from_pylist([{"problem": "q"}]), tmp_path / "bad.parquet")
     with pytest.raises(InputError, match="did you mean 'problem'"):
-        list(parquet.rows(tmp_path, ("problm.0",)))
+        list(parquet.read_rows(tmp_path, ("problm.0",)))
     folder = folder_of(tmp_path, [ROWS["math"]], "train", "parquet")
     with pytest.raises(InputError, match="did you mean 'problem'"):
-        list(huggingface.rows(str(folder), config=None, split="train", revision=None, fields=("problm",)))
+        list(huggingface.read_rows(str(folder), config=None, split="train", revision=None, fields=("problm",)))
     with pytest.raises(InputError, match="to do"):
-        list(huggingface.rows(str(folder), config=None, split="none", revision=None))
+        list(huggingface.read_rows(str(folder), config=None, split="none", revision=None))
 
 
 def test_a_commit_is_its_own_and_a_folder_has_none(tmp_path: Path):
-    assert huggingface.commit(str(tmp_path), None) is None
-    assert huggingface.commit("owner/name", "0" * 40) == "0" * 40
+    assert huggingface.resolve_commit(str(tmp_path), None) is None
+    assert huggingface.resolve_commit("owner/name", "0" * 40) == "0" * 40

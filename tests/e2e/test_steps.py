@@ -15,12 +15,12 @@ from e2e_study import SMALL
 from lakon import api
 from lakon.core.digest import canonical_json
 from lakon.core.records import Score
-from lakon.pipeline.build import build
+from lakon.pipeline.build import build_plan
 from lakon.pipeline.resources import RunResources
 from lakon.progress.status import Extent, StatusFile
 from lakon.progress.terminal import Watch
 from lakon.store.artifacts import Artifact, Store
-from lakon.store.runner import run
+from lakon.store.runner import run_steps
 from lakon.store.step import AnyStep, Step, in_order
 from lakon.study.load import load_study, parse_study
 from lakon.study.schema import Run, Study
@@ -66,7 +66,7 @@ def test_every_body_works_with_its_arguments_alone(tmp_path: Path):
     api.run(tmp_path / "s.toml", store=tmp_path / "whole", reports=tmp_path / "reports")
     whole = {state.step.name: state.artifact for state in api.plan(tmp_path / "s.toml", store=tmp_path / "whole")}
 
-    plan = build(load_study(tmp_path / "s.toml"))
+    plan = build_plan(load_study(tmp_path / "s.toml"))
     copies: dict[AnyStep, AnyStep] = {}
     for step in in_order([plan.report]):
         copies[step] = from_hashed_values(step, copies)
@@ -74,7 +74,7 @@ def test_every_body_works_with_its_arguments_alone(tmp_path: Path):
     resources = RunResources(Run(), plan.places, store)  # nothing of the study but where its files lie
     watch = Watch(StatusFile(tmp_path / "status.json", "s", Extent(what="run", steps=(), beyond=())), quiet=True)
     try:
-        done = run(store, [copies[plan.report]], watch, resources=resources)
+        done = run_steps(store, [copies[plan.report]], watch, resources=resources)
     finally:
         resources.close()
 
@@ -143,7 +143,7 @@ def test_the_precision_of_training_is_in_the_keys_of_students():
     }
     keys = []
     for precision in ("fp32", "bf16"):
-        steps = in_order([build(parse_study({**raw, "training": {"precision": precision}})).report])
+        steps = in_order([build_plan(parse_study({**raw, "training": {"precision": precision}})).report])
         keys.append({step.name: step.key({}) for step in steps})
     changed = {name for name, key in keys[0].items() if keys[1][name] != key}
     assert changed == {"train/deep", "train/brief", "report/t"}

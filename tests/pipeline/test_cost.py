@@ -9,41 +9,41 @@ import pytest
 
 from lakon import api
 from lakon.core.records import Problem
-from lakon.pipeline.cost import Work, total
+from lakon.pipeline.cost import StepCost, sum_costs
 from lakon.study.load import parse_study
 
 
 @pytest.fixture(scope="module")
-def paper(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Work]:
+def paper(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StepCost]:
     return api.bill("paper", store=tmp_path_factory.mktemp("store"))[1]
 
 
-def test_the_papers_bill_is_what_the_paper_says(paper: dict[str, Work]):
-    assert paper["generate/deepseek-r1"] == Work(kind="read", rows=300_000, tokens=4_650_000_000)
+def test_the_papers_bill_is_what_the_paper_says(paper: dict[str, StepCost]):
+    assert paper["generate/deepseek-r1"] == StepCost(kind="read", rows=300_000, tokens=4_650_000_000)
     assert (paper["generate/gpt-oss"].rows, paper["generate/gpt-oss"].tokens) == (300_000, 1_050_000_000)
     assert paper["train/nemotron-nano.r1"].tokens == 4_650_000_000
     asked = paper["generate/nemotron-nano.gpt-oss.gsm8k"]
     assert (asked.kind, asked.rows, asked.tokens) == ("sample", 8 * 1319, 8 * 1319 * 3_500)
-    assert paper["generate/mistral-nemo.base.aime-2025"] == Work(kind="sample", rows=240, tokens=None)
+    assert paper["generate/mistral-nemo.base.aime-2025"] == StepCost(kind="sample", rows=240, tokens=None)
 
 
-def test_the_papers_compute_is_six_operations_a_parameter_and_token(paper: dict[str, Work]):
+def test_the_papers_compute_is_six_operations_a_parameter_and_token(paper: dict[str, StepCost]):
     hours = 6 * 12.3e9 * 4.65e9 / (989e12 * 0.4) / 3600
     assert paper["train/nemotron-nano.r1"].gpu_hours == pytest.approx(hours)
     assert paper["generate/nemotron-nano.gpt-oss.gsm8k"].gpu_hours == pytest.approx(8 * 1319 * 3_500 / 5_000 / 3600)
     assert paper["train/nemotron-nano.r1"].at_most, "verification will leave fewer examples"
 
 
-def test_the_judge_is_in_the_bill_as_the_most_that_it_can_be_asked(paper: dict[str, Work]):
-    assert paper["verify/gpt-oss"] == Work(kind="judge", rows=300_000, tokens=None, at_most=True)
-    assert total(list(paper.values()), "judge").at_most
+def test_the_judge_is_in_the_bill_as_the_most_that_it_can_be_asked(paper: dict[str, StepCost]):
+    assert paper["verify/gpt-oss"] == StepCost(kind="judge", rows=300_000, tokens=None, at_most=True)
+    assert sum_costs(list(paper.values()), "judge").at_most
 
 
-def test_sums_count_what_is_known(paper: dict[str, Work]):
+def test_sums_count_what_is_known(paper: dict[str, StepCost]):
     works = list(paper.values())
-    assert [total(works, kind).rows for kind in ("read", "ask")] == [300_000, 300_000]
-    assert total(works, "sample").rows == 6 * 8 * (1319 + 500 + 30)
-    assert total(list(paper.values()), "train").tokens == 2 * (4_650_000_000 + 1_050_000_000)
+    assert [sum_costs(works, kind).rows for kind in ("read", "ask")] == [300_000, 300_000]
+    assert sum_costs(works, "sample").rows == 6 * 8 * (1319 + 500 + 30)
+    assert sum_costs(list(paper.values()), "train").tokens == 2 * (4_650_000_000 + 1_050_000_000)
 
 
 def test_endpoints_cost_their_stated_price_and_files_are_counted(tmp_path: Path):
@@ -57,7 +57,7 @@ def test_endpoints_cost_their_stated_price_and_files_are_counted(tmp_path: Path)
         }
     )
     works = api.bill(study, store=tmp_path / "store")[1]
-    assert works["generate/e"] == Work(kind="ask", rows=14, tokens=14_000, at_most=True, money=pytest.approx(0.042))
+    assert works["generate/e"] == StepCost(kind="ask", rows=14, tokens=14_000, at_most=True, money=pytest.approx(0.042))
 
 
 def test_what_is_in_the_store_costs_nothing_more(tmp_path: Path):

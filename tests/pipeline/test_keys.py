@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from lakon.core.errors import StudyError
-from lakon.pipeline.build import build
+from lakon.pipeline.build import build_plan
 from lakon.stages.generate.specs import EndpointTeacher
 from lakon.store.step import in_order
 from lakon.study.load import load_study, parse_study
-from lakon.study.schema import Study, resolved
+from lakon.study.schema import Study, resolve_defaults
 
 
 def payloads(study: Study) -> dict[str, str]:
     """Step name to its version, payload and input names."""
     return {
         step.name: json.dumps([step.version, step.payload, sorted(step.sources)], sort_keys=True)
-        for step in in_order([build(study).report])
+        for step in in_order([build_plan(study).report])
     }
 
 
@@ -123,7 +123,7 @@ def test_a_model_that_teaches_is_shown_the_studys_prompt_unless_it_states_one():
     study = parse_study({**RAW, "prompt": "Q {problem}", "teachers": teachers})
     shown = {name: getattr(teacher, "prompt", None) for name, teacher in study.teachers.items()}
     assert shown == {"v": "{problem}", "e": "Q {problem}", "own": "{problem}", "c": "Q {problem}"}
-    assert resolved(study)["teachers"]["e"]["prompt"] == "Q {problem}"
+    assert resolve_defaults(study)["teachers"]["e"]["prompt"] == "Q {problem}"
     teacher = EndpointTeacher(model="m")
     built = Study(name="k", prompt="Q {problem}", problems=study.problems, teachers={"e": teacher})
     assert built.teachers["e"] == study.teachers["e"]

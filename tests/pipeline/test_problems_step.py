@@ -12,7 +12,7 @@ from lakon.pipeline.resources import RunResources
 from lakon.pipeline.steps.problems import decontaminate_step, read_step
 from lakon.stages.problems.sources import JsonlProblems
 from lakon.store.artifacts import Artifact, Store
-from lakon.store.runner import run
+from lakon.store.runner import run_steps
 from lakon.store.step import AnyStep
 from lakon.study.schema import Run, Study
 
@@ -56,7 +56,7 @@ def artifacts_of(store: Store, places: Places, *steps: AnyStep) -> list[Artifact
     """What the steps make, in a run that shares nothing but where files lie."""
     resources = RunResources(Run(), places, store)
     try:
-        result = run(store, list(steps), Quiet(), resources=resources)
+        result = run_steps(store, list(steps), Quiet(), resources=resources)
     finally:
         resources.close()
     return [result.artifacts[step] for step in steps]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from render_reports import full, recorded
 
-from lakon.render import html_page
+from lakon.render import render_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
@@ -62,8 +62,8 @@ def browser() -> Iterator[Browser]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     made = {"full": folder / "full.html", "recorded": folder / "recorded.html"}
-    made["full"].write_text(html_page(full()), encoding="utf-8")
-    made["recorded"].write_text(html_page(recorded()), encoding="utf-8")
+    made["full"].write_text(render_page(full()), encoding="utf-8")
+    made["recorded"].write_text(render_page(recorded()), encoding="utf-8")
     return made
 
 

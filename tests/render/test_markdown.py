@@ -8,7 +8,7 @@ from dataclasses import replace
 from render_reports import HOSTILE, bare, full, recorded
 
 from lakon.core.report_data import Sentence
-from lakon.render import markdown, summary_lines
+from lakon.render import render_markdown, summary_lines
 
 
 def _outside_fences(text: str) -> str:
@@ -27,7 +27,7 @@ def _outside_fences(text: str) -> str:
 
 
 def test_hostile_text_is_no_markup_outside_fences() -> None:
-    text = _outside_fences(markdown(full()))
+    text = _outside_fences(render_markdown(full()))
     assert "alert(" in text
     assert not re.search(r"<[a-z/!]", text)
     assert "](" not in text.replace("\\](", "")
@@ -35,13 +35,13 @@ def test_hostile_text_is_no_markup_outside_fences() -> None:
 
 
 def test_a_fence_is_longer_than_any_run_of_backticks_in_it() -> None:
-    text = markdown(bare(resolved="a\n`````\n<b>"))
+    text = render_markdown(bare(resolved="a\n`````\n<b>"))
     assert "``````json\na\n`````\n<b>\n``````" in text
     assert "<b>" not in _outside_fences(text)
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:
-    blocks = re.findall(r"(?:^\|.*\n)+", markdown(full()), re.MULTILINE)
+    blocks = re.findall(r"(?:^\|.*\n)+", render_markdown(full()), re.MULTILINE)
     assert len(blocks) > 10
     for block in blocks:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
@@ -49,14 +49,14 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:
 
 
 def test_the_markdown_has_the_page_s_numbers() -> None:
-    text = markdown(full())
+    text = render_markdown(full())
     assert "| verbose | 72.3% [66.2, 78.4] | 87.3% [81.2, 93.4] | 412 [387, 437] |" in text
     assert "**verbose**: RIGHT" in text
     assert "\u202e" not in text
 
 
 def test_an_empty_report_is_a_title() -> None:
-    assert markdown(bare()) == "# Bare\n\nStudy bare.\n"
+    assert render_markdown(bare()) == "# Bare\n\nStudy bare.\n"
 
 
 def test_summary_gives_the_conclusions_then_a_table() -> None:
@@ -87,22 +87,22 @@ def test_an_author_that_was_asked_fewer_problems_says_so_in_the_summary() -> Non
 
 def test_notes_speak_only_of_columns_that_are_there() -> None:
     data = recorded()
-    assert "P values are adjusted" in markdown(data)
-    assert "A ratio below 1" in markdown(data)
-    assert "Tokens are counted with" in markdown(data)
+    assert "P values are adjusted" in render_markdown(data)
+    assert "A ratio below 1" in render_markdown(data)
+    assert "Tokens are counted with" in render_markdown(data)
     kept = ("accuracy", "accuracy_difference", "non_inferiority")
     bared = tuple(replace(s, p_value=None) for s in data.scores if s.metric in kept)
-    text = markdown(replace(data, scores=bared, margin_stated=False))
+    text = render_markdown(replace(data, scores=bared, margin_stated=False))
     for absent in ("P values", "A ratio below 1", "Tokens are counted", "was stated before the run"):
         assert absent not in text
     assert "The margin is the default: the study states none." in text
 
 
 def test_what_is_not_graded_is_told_by_kind() -> None:
-    text = markdown(bare(outcomes={"a / b": {"correct": 3, "error": 1}}))
+    text = render_markdown(bare(outcomes={"a / b": {"correct": 3, "error": 1}}))
     assert "Not graded says nothing about the author: error, the call failed, so that there is no answer." in text
     assert "the verifier could not" not in text
-    assert "Not graded" not in markdown(bare(outcomes={"a / b": {"correct": 3}}))
+    assert "Not graded" not in render_markdown(bare(outcomes={"a / b": {"correct": 3}}))
 
 
 def test_nothing_scored_makes_no_lines() -> None:
@@ -111,10 +111,12 @@ def test_nothing_scored_makes_no_lines() -> None:
 
 def test_details_stand_after_the_tables_and_not_in_the_terminal() -> None:
     data = bare(conclusions=(Sentence(text="First."), Sentence(text="All of it.", detail=True)), resolved="{}")
-    text = markdown(data)
+    text = render_markdown(data)
     order = [text.index(part) for part in ("## Conclusions", "First.", "## Every comparison in words", "All of it.")]
     assert order == sorted(order)
-    assert markdown(full()).index("## Provenance") < markdown(full()).index("## Every comparison in words")
+    assert render_markdown(full()).index("## Provenance") < render_markdown(full()).index(
+        "## Every comparison in words"
+    )
     assert summary_lines(data) == ["- First."]
 
 

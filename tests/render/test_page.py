@@ -17,8 +17,8 @@ from render_reports import HOSTILE, STUDENTS, bare, full, recorded, score
 
 from lakon.core.records import Loss
 from lakon.core.report_data import FunnelRow, ModelCard, ReportData, Sentence
-from lakon.render import html_page
-from lakon.render.blocks import unbroken
+from lakon.render import render_page
+from lakon.render.blocks import keep_unbroken
 from lakon.render.page import inert_json
 from lakon.render.study_tables import TRACE_LIMIT
 
@@ -50,7 +50,7 @@ class _Reader(HTMLParser):
 
 def _read(data: ReportData) -> _Reader:
     reader = _Reader()
-    reader.feed(html_page(data))
+    reader.feed(render_page(data))
     return reader
 
 
@@ -77,19 +77,19 @@ def test_hostile_text_is_shown_as_it_stands(page: _Reader) -> None:
 
 @pytest.mark.parametrize("character", ["\u202e", "\u202c", "\x00", "\x1b"])
 def test_direction_and_control_characters_are_spelled_out(character: str) -> None:
-    html = html_page(replace(full(), losses={}, scores=(), outcomes={}))
+    html = render_page(replace(full(), losses={}, scores=(), outcomes={}))
     assert character in HOSTILE
     assert character not in html
     assert f"\\u{{{ord(character):04X}}}" in html
 
 
 def test_a_lone_surrogate_does_not_break_the_encoding() -> None:
-    html = html_page(bare(title="broken \ud83d here"))
+    html = render_page(bare(title="broken \ud83d here"))
     assert b"broken \\u{D83D} here" in html.encode()
 
 
 def test_the_policy_names_the_hash_of_every_script_and_nothing_else() -> None:
-    html = html_page(recorded())
+    html = render_page(recorded())
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
     assert "default-src &#39;none&#39;" in policy[1]
@@ -99,14 +99,14 @@ def test_the_policy_names_the_hash_of_every_script_and_nothing_else() -> None:
 
 
 def test_the_plotting_library_is_packed_and_is_the_script_that_the_policy_names() -> None:
-    html = html_page(recorded())
+    html = render_page(recorded())
     assert len(html) < 2_100_000
     found = re.search(r'<script type="application/gzip" id="library">([A-Za-z0-9+/=]+)</script>', html)
     assert found is not None
     library = gzip.decompress(base64.b64decode(found[1]))
     assert library.decode() == get_plotlyjs()
     assert f"sha256-{base64.b64encode(hashlib.sha256(library).digest()).decode()}" in unescape(html)
-    assert html_page(recorded()) == html
+    assert render_page(recorded()) == html
 
 
 def test_the_page_names_no_address_that_could_be_fetched(page: _Reader) -> None:
@@ -181,14 +181,14 @@ def test_teachers_alone_make_a_whole_page() -> None:
 
 
 def test_an_empty_report_has_no_sections_and_no_plotting_library() -> None:
-    html = html_page(bare())
+    html = render_page(bare())
     assert len(html) < 15_000
     assert "<h2" not in html
     assert "script-src &#39;none&#39;" in html
 
 
 def test_the_resolved_study_is_shown_even_with_nothing_else() -> None:
-    assert "&#34;seed&#34;: 3" in html_page(bare(resolved='{"seed": 3}'))
+    assert "&#34;seed&#34;: 3" in render_page(bare(resolved='{"seed": 3}'))
 
 
 def test_figures_without_intervals_or_finite_numbers_are_still_drawn() -> None:
@@ -214,14 +214,14 @@ def test_empty_and_zero_rows_do_no_harm() -> None:
         authors=(ModelCard(label="a", kind="student"),),
         outcomes={"a / b": {"correct": 0}},
     )
-    assert "problems" in html_page(data)
+    assert "problems" in render_page(data)
 
 
 def test_a_long_trace_is_cut_and_says_so() -> None:
     shown = full().showcases[0]
     author, trace, found = shown.entries[0]
     long = replace(trace, reasoning="x" * (TRACE_LIMIT + 1234))
-    html = html_page(bare(showcases=(replace(shown, entries=((author, long, found),)),)))
+    html = render_page(bare(showcases=(replace(shown, entries=((author, long, found),)),)))
     assert "1,234 more characters are not shown" in html
     assert "x" * (TRACE_LIMIT + 1) not in html
 
@@ -233,11 +233,11 @@ def test_inert_json_cannot_end_its_element() -> None:
 
 
 def test_intervals_and_p_values_do_not_break_over_lines() -> None:
-    assert unbroken("61.2% [55.1, 67.0], p = 0.310") == "61.2% [55.1,\u00a067.0], p\u00a0=\u00a00.310"
+    assert keep_unbroken("61.2% [55.1, 67.0], p = 0.310") == "61.2% [55.1,\u00a067.0], p\u00a0=\u00a00.310"
 
 
 def test_every_comparison_in_words_is_folded_and_escaped() -> None:
-    html = html_page(bare(conclusions=(Sentence(text="In short."), Sentence(text=HOSTILE, detail=True))))
+    html = render_page(bare(conclusions=(Sentence(text="In short."), Sentence(text=HOSTILE, detail=True))))
     reader = _Reader()
     reader.feed(html)
     assert "<summary>Every comparison in words (1)</summary>" in html
@@ -251,9 +251,9 @@ def test_two_runs_that_are_the_same_are_said_to_be() -> None:
     first = ModelCard(label="v", kind="student", arm="v", match="problems", n_examples=2, n_train_tokens=9)
     second = replace(first, label="v@tokens", match="tokens")
     both = {"authors": (first, second), "losses": {"v": curve, "v@tokens": curve}}
-    assert "v@tokens is the same run as v" in html_page(bare(**both))
+    assert "v@tokens is the same run as v" in render_page(bare(**both))
     other = [replace(curve[0], loss=2.0)]
-    assert "the same run" not in html_page(bare(**{**both, "losses": {"v": curve, "v@tokens": other}}))
+    assert "the same run" not in render_page(bare(**{**both, "losses": {"v": curve, "v@tokens": other}}))
 
 
 def test_an_author_named_twice_has_one_row() -> None:
@@ -289,4 +289,4 @@ def test_methods_that_differ_only_in_numbers_share_a_row() -> None:
         replace(score("b", f"a{n}", "accuracy", 0.5), method=f"Wilson, effective n {n}.0, seed {n}12345678")
         for n in (3, 20)
     )
-    assert "Wilson, effective n 3.0 to 20.0, seed \u2026" in html_page(bare(scores=scores))
+    assert "Wilson, effective n 3.0 to 20.0, seed \u2026" in render_page(bare(scores=scores))

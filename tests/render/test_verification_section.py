@@ -6,7 +6,7 @@ from render_reports import HOSTILE, bare
 
 from lakon.core.records import Verdict
 from lakon.core.report_data import AuditCounts, JudgeAccount, ReportData, Verification
-from lakon.render import html_page, markdown
+from lakon.render import render_markdown, render_page
 from lakon.stages.report.verification_summary import summarise_audit
 from lakon.stats import Estimate
 
@@ -60,7 +60,7 @@ def judged() -> ReportData:
 
 
 def section(data: ReportData) -> str:
-    return markdown(data).partition("## Verification\n")[2].partition("\n## ")[0]
+    return render_markdown(data).partition("## Verification\n")[2].partition("\n## ")[0]
 
 
 def test_the_section_says_who_decided_what_it_took_and_what_was_saved():
@@ -90,11 +90,11 @@ def test_rulings_are_listed_with_who_and_why_and_cannot_become_markup():
     data = judged()
     assert "| 0123456789ab | " in section(data)
     assert "Ada: the same value" in section(data)
-    assert "<script>alert(1)" not in html_page(data)
+    assert "<script>alert(1)" not in render_page(data)
 
 
 def test_rules_alone_are_one_sentence_and_a_table():
     text = section(bare(verification=Verification(policy="rules", methods={"string": 3})))
     assert "Rules decided every answer." in text
     assert "judge" not in text.lower()
-    assert "## Verification" not in markdown(bare())
+    assert "## Verification" not in render_markdown(bare())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lakon.core.records import Exclusion, Problem
 from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
-from lakon.stages.problems.text_runs import givens, skeleton, tokens
+from lakon.stages.problems.text_runs import find_numbers, mask_numbers, tokenize_text
 
 HELD_OUT = Problem.of(
     r"A baker sells $\frac{3}{4}$ of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as "
@@ -159,7 +159,7 @@ def test_a_sentence_ends_in_spite_of_the_marks_behind_its_dot(end: str):
 
 @pytest.mark.parametrize("text", [r"Write $0.\overline{7}$ as $a / b$ now", "Is $5! / 3! = 2.5$ or more of it"])
 def test_no_sentence_ends_within_a_number_or_at_a_factorial(text: str):
-    words = tokens(text)
+    words = tokenize_text(text)
     halves = " so ".join(" ".join(words[i : i + 3]) for i in range(0, len(words), 3))
     broken = judged([Problem.of(halves, "1")], {"b": [Problem.of(text, "1")]}, Decontaminate(overlap=0.01))[1]
     whole = judged([Problem.of(f"Well {text}", "1")], {"b": [Problem.of(text, "1")]})[1]
@@ -208,9 +208,9 @@ def test_where_there_are_no_numbers_none_are_in_common():
 
 @given(st.lists(st.sampled_from(["17", "3.5", "two", "Twenty", "row", "of", "+", "x"]), max_size=12))
 def test_givens_are_the_numbers_of_a_text_whatever_words_stand_around_them(words: list[str]):
-    found = givens(tokens(" ".join(words)))
+    found = find_numbers(tokenize_text(" ".join(words)))
     assert found == tuple(word.lower() for word in words if word in {"17", "3.5", "two", "Twenty"})
-    assert found == givens(tokens(" and ".join(["So", *words])))
+    assert found == find_numbers(tokenize_text(" and ".join(["So", *words])))
 
 
 def test_a_turn_of_phrase_that_strangers_share_tells_nothing():
@@ -243,6 +243,6 @@ def test_the_order_of_the_problems_decides_nothing():
 
 def test_tokens_forget_format_and_skeletons_forget_numbers():
     a, b = r"$\left(\dfrac{1}{2}\right)\cdot 1{,}000 \leq x$", r"\( (1/2) × 1000 ≤ x \)"
-    assert tokens(a) == tokens(b) == ("1", "/", "2", "*", "1000", "<", "=", "x")
-    assert skeleton(tokens("Two and 3.5")) == ("#", "and", "#")
-    assert tokens("") == ()
+    assert tokenize_text(a) == tokenize_text(b) == ("1", "/", "2", "*", "1000", "<", "=", "x")
+    assert mask_numbers(tokenize_text("Two and 3.5")) == ("#", "and", "#")
+    assert tokenize_text("") == ()

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lakon.core.records import Problem
 from lakon.miniature.problems import generate
-from lakon.stages.problems.near_duplicates import grouped, groups
-from lakon.stages.problems.text_runs import Tokens, grams, skeleton, tokens
+from lakon.stages.problems.near_duplicates import groups, mark_groups
+from lakon.stages.problems.text_runs import Tokens, list_ngrams, mask_numbers, tokenize_text
 
 BAKER = (
     "A baker sells 3 of his 48 rolls before noon. In the afternoon a school orders twice as many rolls as are left "
@@ -33,7 +33,7 @@ def of_the_library(texts: Sequence[Tokens]) -> list[int]:
         if len(words) < 15:
             continue
         made[i] = mine = datasketch.MinHash(num_perm=128, seed=1)
-        mine.update_batch([" ".join(run).encode() for run in set(grams(skeleton(words), 3))])
+        mine.update_batch([" ".join(run).encode() for run in set(list_ngrams(mask_numbers(words), 3))])
         for other in index.query(mine):
             if members[other] is not members[i] and mine.jaccard(made[other]) >= 0.8:
                 small, large = sorted((members[other], members[i]), key=len)
@@ -77,7 +77,7 @@ def test_a_template_of_thousands_of_texts_is_grouped_as_the_library_does(tmp_pat
 
 
 def test_more_texts_than_are_written_at_once_are_grouped_as_the_library_does(tmp_path: Path):
-    texts = [tokens(p.prompt) for p in generate(5000, seed=1, min_steps=4, max_steps=6)]
+    texts = [tokenize_text(p.prompt) for p in generate(5000, seed=1, min_steps=4, max_steps=6)]
     first = groups(texts, tmp_path).tolist()
     assert first == of_the_library(texts)
     assert 1 < len(set(first)) < len(first)
@@ -88,7 +88,7 @@ def test_near_duplicates_are_one_group_named_by_its_first_problem(tmp_path: Path
         Problem.of(f"Rectangle number {i} has sides {i} and {i + 3}. What is its area?", str(i)) for i in range(2)
     ]
     baker, twin = Problem.of(BAKER, "12"), Problem.of(BAKER.replace("48", "64"), "16")
-    made = list(grouped(lambda: [others[0], baker, others[1], twin], tmp_path))
+    made = list(mark_groups(lambda: [others[0], baker, others[1], twin], tmp_path))
     assert [p.problem_id for p in made] == [p.problem_id for p in (others[0], baker, others[1], twin)]
     assert [p.duplicate_group for p in made] == [None, baker.problem_id, None, baker.problem_id]
     assert list(tmp_path.iterdir()) == []
@@ -97,4 +97,4 @@ def test_near_duplicates_are_one_group_named_by_its_first_problem(tmp_path: Path
 @pytest.mark.parametrize("texts", [[], ["Compute 3 + 4."], ["Compute 3 + 4.", "Compute 4 + 3."]])
 def test_texts_that_are_too_short_to_tell_stand_alone(tmp_path: Path, texts: list[str]):
     problems = [Problem.of(text, "7") for text in texts]
-    assert list(grouped(lambda: problems, tmp_path)) == problems
+    assert list(mark_groups(lambda: problems, tmp_path)) == problems

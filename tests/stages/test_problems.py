@@ -12,7 +12,7 @@ import pytest
 
 from lakon.core.errors import InputError
 from lakon.core.records import Exclusion, Problem
-from lakon.stages.problems.rows import dig, read_jsonl
+from lakon.stages.problems.rows import read_jsonl, read_path
 from lakon.stages.problems.sample import ProblemSampler
 from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, problems_of_rows
 
@@ -179,7 +179,7 @@ def test_dotted_paths_reach_into_lists_and_json_text(path: str, value: object):
         "metadata": '{"expected_answer": "42"}',
         "a.b": "literal key",
     }
-    assert dig(row, path) == value
+    assert read_path(row, path) == value
 
 
 def test_a_reference_may_follow_a_mark_as_in_gsm8k():

@@ -511,7 +511,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(tmp_path: Path):
 def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(terminal, "_LINE_EVERY_S", 0.05)
     log = io.StringIO()
-    with terminal.metered("verify", stream=log) as meter:
+    with terminal.show_meter("verify", stream=log) as meter:
         meter.start(0, unit="earlier rows checked")
         meter.advance(7)
         time.sleep(0.2)
@@ -521,6 +521,6 @@ def test_without_a_terminal_there_are_plain_lines(monkeypatch: pytest.MonkeyPatc
     assert "...    verify  7 earlier rows checked" in lines
     assert lines[-1] == "...    verify  7/1,000 rows"
     silent = io.StringIO()
-    with terminal.metered("verify", stream=silent, quiet=True):
+    with terminal.show_meter("verify", stream=silent, quiet=True):
         time.sleep(0.2)
     assert silent.getvalue() == ""

@@ -12,7 +12,7 @@ import pytest
 
 from lakon.core.errors import InputError
 from lakon.core.spec import Spec
-from lakon.study.reference import Row, as_markdown, sections
+from lakon.study.reference import Row, as_markdown, list_sections
 
 DOC = Path(__file__).parents[2] / "docs" / "study.md"
 
@@ -26,20 +26,20 @@ def specs(of: type[Spec]) -> Iterator[type[Spec]]:
 
 
 def rows(table: str) -> dict[str, Row]:
-    return {row.field: row for section in sections(table) for row in section.rows}
+    return {row.field: row for section in list_sections(table) for row in section.rows}
 
 
 def test_the_document_is_what_the_specs_say():
-    assert DOC.read_text(encoding="utf-8").endswith(f"\n\n{as_markdown(sections())}"), (
+    assert DOC.read_text(encoding="utf-8").endswith(f"\n\n{as_markdown(list_sections())}"), (
         "docs/study.md is out of date: put the output of `lakon fields --markdown` below its heading `Fields`"
     )
 
 
 def test_every_spec_is_a_table_and_every_field_has_a_type_and_a_meaning():
-    told = {frozenset(row.field for row in section.rows) for section in sections()}
+    told = {frozenset(row.field for row in section.rows) for section in list_sections()}
     for spec in specs(Spec):
         assert frozenset(spec.model_fields) - {"kind"} in told, f"{spec.__name__} is in no table"
-    for section in sections():
+    for section in list_sections():
         assert section.meaning, section.title
         for row in section.rows:
             assert row.type, (section.title, row.field)
@@ -64,15 +64,20 @@ def test_types_and_defaults_in_words(table: str, field: str, type_: str, default
 
 
 def test_a_name_finds_its_table_and_those_below_it_and_a_wrong_one_the_nearest():
-    assert [section.table for section in sections("curate")] == [
+    assert [section.table for section in list_sections("curate")] == [
         "curate",
         "curate.require",
         "curate.filters",
         "curate.filters.language",
     ]
-    assert {section.kind for section in sections("teachers")} == {"endpoint", "recorded", "checkpoint", "procedural"}
+    assert {section.kind for section in list_sections("teachers")} == {
+        "endpoint",
+        "recorded",
+        "checkpoint",
+        "procedural",
+    }
     with pytest.raises(InputError, match="did you mean 'evaluate'"):
-        sections("evalute")
+        list_sections("evalute")
 
 
 def test_the_verb_prints_text_and_json():

@@ -13,7 +13,7 @@ from lakon.api._run import RunSummary, report, run
 from lakon.api._session import StudyLike, open_store
 from lakon.api._show import LOOKS, look, show, side_by_side
 from lakon.api._status import status
-from lakon.api._study import check, new, studies, unchecked
+from lakon.api._study import check, list_unchecked, new, studies
 from lakon.api._verify import verify_file
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "explain",
     "export",
     "gc",
+    "list_unchecked",
     "look",
     "new",
     "open_store",
@@ -38,6 +39,5 @@ __all__ = [
     "side_by_side",
     "status",
     "studies",
-    "unchecked",
     "verify_file",
 ]

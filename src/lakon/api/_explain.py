@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened
-from lakon.outputs.explain import Explanation, reasons
+from lakon.api._session import StudyLike, check_steps, is_named, open_store, open_study
+from lakon.outputs.explain import Explanation, list_reasons
 
 
 def explain(
@@ -18,11 +18,11 @@ def explain(
     overrides: Mapping[str, str] | None = None,
 ) -> list[Explanation]:
     """Field by field, why each step would run again: against the nearest artifact of the same stage and label."""
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     place = open_store(loaded, store)
     states = plan(loaded, store=store)
     if step is not None:
         check_steps((step,), states)
         states = [state for state in states if is_named(step, state)]
     earlier = list(place.artifacts())
-    return [Explanation(s.step.name, s.state, tuple(reasons(s, earlier))) for s in states]
+    return [Explanation(s.step.name, s.state, tuple(list_reasons(s, earlier))) for s in states]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lakon.api._session import StudyLike, open_store, opened
+from lakon.api._session import StudyLike, open_store, open_study
 from lakon.core.errors import InputError
 from lakon.outputs.corpus_summary import summarise_funnel
-from lakon.outputs.dataset import HUB, ExportSummary, upload
+from lakon.outputs.dataset import HUB, ExportSummary, upload_export
 from lakon.outputs.dataset import write as write_export
-from lakon.pipeline.build import build
-from lakon.store.runner import inspect
+from lakon.pipeline.build import build_plan
+from lakon.store.runner import inspect_steps
 
 
 def export(
@@ -26,9 +26,9 @@ def export(
 ) -> ExportSummary:
     """Every arm as Parquet in the conversational layout, with a card, in a new folder or at `hf://user/name` (private
     unless `public`). Raises `InputError` when arms are not built yet."""
-    loaded = opened(study, overrides)
-    graph = build(loaded)
-    states = {state.step: state for state in inspect(open_store(loaded, store), [graph.report])}
+    loaded = open_study(study, overrides)
+    graph = build_plan(loaded)
+    states = {state.step: state for state in inspect_steps(open_store(loaded, store), [graph.report])}
     arms = {matched.folder: states[step] for matched, step in graph.arms.items()}
     missing = [name for name, state in arms.items() if state.artifact is None]
     if missing:
@@ -42,5 +42,5 @@ def export(
         return write_export(loaded, built, problems, funnel, Path(to))
     with tempfile.TemporaryDirectory() as folder:
         written = write_export(loaded, built, problems, funnel, Path(folder))
-        upload(Path(folder), name.removeprefix(HUB), public=public)
+        upload_export(Path(folder), name.removeprefix(HUB), public=public)
     return replace(written, place=name)

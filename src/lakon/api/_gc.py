@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, open_store, opened
+from lakon.api._session import StudyLike, open_store, open_study
 from lakon.core.errors import InputError
-from lakon.store.artifacts import Store, remove
+from lakon.store.artifacts import Store, remove_artifact
 from lakon.store.ledger.ledger import Ledger
-from lakon.store.runner import locked
+from lakon.store.runner import hold_store
 
 
 def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry_run: bool = False) -> dict[str, Any]:
@@ -23,13 +23,13 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
     place = _store_of(keep, store)
     if not (place.root / "run.lock").is_file():
         raise InputError(f"no store at {str(place.root)!r}", "a store that a run has made", "check --store")
-    with locked(place):
+    with hold_store(place):
         torn = list(place.torn())
         unused = list(_unused(place, keep)) if keep else []
         freed = sum(_size(folder) for folder in [*torn, *unused])
         if not dry_run:
             for folder in [*torn, *unused]:
-                remove(folder)
+                remove_artifact(folder)
             freed += sum(_compact(path) for path in sorted((place.root / "ledger").glob("*.ledger")))
     return {
         "torn": _relative_names(torn, place.root),
@@ -45,7 +45,7 @@ def _relative_names(paths: list[Path], root: Path) -> list[str]:
 
 def _store_of(keep: tuple[StudyLike, ...], store: str | Path | None) -> Store:
     """The one store of the studies to keep. Raises `InputError` when they name different ones."""
-    places = {open_store(opened(study), store).root for study in keep} or {open_store(None, store).root}
+    places = {open_store(open_study(study), store).root for study in keep} or {open_store(None, store).root}
     if len(places) > 1:
         raise InputError(
             f"studies in different stores: {', '.join(map(str, sorted(places)))}", "one store", "name it with --store"

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lakon.api._run import raise_faults
-from lakon.api._session import StudyLike, open_resources, open_store, opened
+from lakon.api._session import StudyLike, open_resources, open_store, open_study
 from lakon.core.errors import InputError
 from lakon.core.records import Outcome, Trace, Verdict
-from lakon.pipeline.build import build, pilot_steps
+from lakon.pipeline.build import build_plan, pilot_steps
 from lakon.pipeline.pending import spent_in
 from lakon.pipeline.spent import spent_before
-from lakon.progress.interrupts import interruptible
-from lakon.progress.status import StatusFile, extent, status_path
+from lakon.progress.interrupts import handle_interrupts
+from lakon.progress.status import StatusFile, measure_extent, status_path
 from lakon.progress.terminal import Watch
 from lakon.store.artifacts import Artifact
-from lakon.store.runner import inspect
-from lakon.store.runner import run as run_steps
+from lakon.store.runner import inspect_steps
+from lakon.store.runner import run_steps as run_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +50,20 @@ def pilot(
 
     Raises `InputError` when no teacher is an endpoint, and what `run` raises.
     """
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     place, stop = open_store(loaded, store), threading.Event()
-    graph = build(loaded)
+    graph = build_plan(loaded)
     steps = pilot_steps(graph, problems)
     if not steps:
         raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
     with open_resources(graph, place, stop) as resources:
         raise_faults(loaded, resources, list(steps))
-        states = inspect(place, [graph.report])
+        states = inspect_steps(place, [graph.report])
         resources.count_earlier(spent_before(loaded, spent_in(graph, states), place))
         targets = list(steps.values())
-        part = extent(f"pilot of {problems}", targets, states)
+        part = measure_extent(f"pilot of {problems}", targets, states)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
-        with interruptible(resources, watch), watch:
+        with handle_interrupts(resources, watch), watch:
             result = run_steps(place, targets, watch, resources=resources, stop=stop)
     return [_pilot(name, result.artifacts[step]) for name, step in steps.items()]
 

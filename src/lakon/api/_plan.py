@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lakon.api._session import StudyLike, open_store, opened
+from lakon.api._session import StudyLike, open_store, open_study
 from lakon.core.records import Outcome, Problem, Verdict
-from lakon.pipeline.budget import Funds, funds
-from lakon.pipeline.build import build
-from lakon.pipeline.cost import Work, estimate
+from lakon.pipeline.budget import BudgetLine, list_budget_lines
+from lakon.pipeline.build import build_plan
+from lakon.pipeline.cost import StepCost, estimate_costs
 from lakon.pipeline.pending import spent_in
 from lakon.pipeline.plan import Plan
-from lakon.pipeline.spent import Kept, kept, spent_before
+from lakon.pipeline.spent import LedgerState, read_ledger_state, spent_before
 from lakon.store.artifacts import Store
-from lakon.store.runner import StepState, inspect
+from lakon.store.runner import StepState, inspect_steps
 
 
 def plan(
@@ -23,17 +23,17 @@ def plan(
 ) -> list[StepState]:
     """Where every step stands: `cached`, `owed` (made, with failed rows to ask again), `missing`, or `waiting` for
     inputs whose content is not known yet."""
-    loaded = opened(study, overrides)
-    return inspect(open_store(loaded, store), [build(loaded).report])
+    loaded = open_study(study, overrides)
+    return inspect_steps(open_store(loaded, store), [build_plan(loaded).report])
 
 
 class Bill(NamedTuple):
     """A plan and what it will take."""
 
     states: list[StepState]
-    works: dict[str, Work]
+    works: dict[str, StepCost]
     """Step name to requests, tokens, GPU hours and money, from what the ledgers hold already and from stated rates."""
-    funds: list[Funds]
+    funds: list[BudgetLine]
     """Each limit of `run.budget`: spent, left, and owed."""
     lost: dict[str, int]
     """Endpoint to the records of its ledger that failed their checksum and are asked again."""
@@ -42,20 +42,20 @@ class Bill(NamedTuple):
 
 def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
     """The plan with what each owed step will take, and whether the budget has room for it."""
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     place = open_store(loaded, store)
-    graph = build(loaded)
-    states = inspect(place, [graph.report])
+    graph = build_plan(loaded)
+    states = inspect_steps(place, [graph.report])
     ledgers = _kept(graph, states, place)
-    works = estimate(graph, states, ledgers)
+    works = estimate_costs(graph, states, ledgers)
     spent = spent_before(loaded, spent_in(graph, states), place)
     # Where a step is done, its replies are in use as they are: a run does not pay for them again.
     undone = {state.step for state in states if state.artifact is None}
     lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and graph.teachers[n].traces in undone}
-    return Bill(states, works, funds(loaded, works, spent), lost, place.root)
+    return Bill(states, works, list_budget_lines(loaded, works, spent), lost, place.root)
 
 
-def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, Kept]:
+def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, LedgerState]:
     """What the ledgers of endpoints hold, once the problems are known."""
     made = {state.step: state.artifact for state in states}
     artifact = made[graph.problems]
@@ -71,4 +71,4 @@ def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, Kept]
         if verdicts is not None:
             right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
             asked[name] = [problem for problem in problems if problem.problem_id in right]
-    return {name: kept(graph.study, name, place, rows) for name, rows in asked.items()}
+    return {name: read_ledger_state(graph.study, name, place, rows) for name, rows in asked.items()}

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, check_steps, is_named, open_resources, open_store, opened
+from lakon.api._session import StudyLike, check_steps, is_named, open_resources, open_store, open_study
 from lakon.core.errors import InputError, StudyError
 from lakon.outputs.run_notes import run_notes
-from lakon.pipeline.build import build
-from lakon.pipeline.pending import asking, left_alone, spent_in
+from lakon.pipeline.build import build_plan
+from lakon.pipeline.pending import list_endpoints, spent_in, steps_not_retried
 from lakon.pipeline.resources import RunResources
 from lakon.pipeline.spent import spent_before
-from lakon.progress.interrupts import interruptible
-from lakon.progress.status import StatusFile, extent, status_path
+from lakon.progress.interrupts import handle_interrupts
+from lakon.progress.status import StatusFile, measure_extent, status_path
 from lakon.progress.terminal import Watch
 from lakon.store.artifacts import Store
-from lakon.store.runner import Mode, RunResult, StepState, inspect
-from lakon.store.runner import run as run_steps
+from lakon.store.runner import Mode, RunResult, StepState, inspect_steps
+from lakon.store.runner import run_steps as run_steps
 from lakon.store.step import AnyStep
 from lakon.study.consistency import run_faults
 from lakon.study.schema import Study
@@ -59,32 +59,32 @@ def run(
 
     Raises `StudyError` before anything starts, `RunStopped` when interrupted, and the first failing step's error.
     """
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     place = open_store(loaded, store)
     if steps and mode != "force":
         found = f"--step {' --step '.join(steps)} with --mode {mode}, which executes what is missing whatever its step"
         todo = f"add --mode force to execute it again, or end there with --until {steps[0]}"
         raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()
-    graph = build(loaded)
+    graph = build_plan(loaded)
     with open_resources(graph, place, stop) as resources:
-        states = whole = inspect(place, [graph.report])
+        states = whole = inspect_steps(place, [graph.report])
         check_steps(steps, states)
         targets = [graph.report]
         if until is not None:
             check_steps((until,), states)
             targets = [state.step for state in states if is_named(until, state)]
-            states = inspect(place, targets)
+            states = inspect_steps(place, targets)
             _check_reached(steps, until, states)
         if mode == "cached" and all(state.state == "cached" for state in states):
             result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
             return _summary(loaded, result, graph.report, len(states), place, Path(reports))
-        raise_faults(loaded, resources, asking(graph, states, place, mode, frozenset(steps)))
+        raise_faults(loaded, resources, list_endpoints(graph, states, place, mode, frozenset(steps)))
         resources.count_earlier(spent_before(loaded, spent_in(graph, states), place))
-        part = extent(_asked_for(mode, steps, until), targets, whole)
+        part = measure_extent(_asked_for(mode, steps, until), targets, whole)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
-        left = left_alone(graph, states, resources, place) if mode == "cached" else {}
-        with interruptible(resources, watch), watch:
+        left = steps_not_retried(graph, states, resources, place) if mode == "cached" else {}
+        with handle_interrupts(resources, watch), watch:
             for step, why in left.items():
                 watch.retry_skipped(step, why)
             result = run_steps(
@@ -156,7 +156,7 @@ def report(
 
     Raises `InputError` when other steps are missing.
     """
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     place = open_store(loaded, store)
     states = plan(loaded, store=store)
     missing = [state.step.name for state in states[:-1] if state.artifact is None]

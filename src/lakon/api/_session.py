@@ -20,7 +20,7 @@ from lakon.study.schema import Study
 StudyLike = Study | str | Path
 
 
-def opened(study: StudyLike, overrides: Mapping[str, str] | None = None) -> Study:
+def open_study(study: StudyLike, overrides: Mapping[str, str] | None = None) -> Study:
     """The study that a verb was given, read and checked. Raises `StudyError` with every fault."""
     if not isinstance(study, Study):
         return load_study(study, overrides=overrides)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lakon.api._plan import plan
-from lakon.api._session import StudyLike, check_steps, is_named, open_store, opened
+from lakon.api._session import StudyLike, check_steps, is_named, open_store, open_study
 from lakon.core.errors import InputError, near_miss
 from lakon.core.records import RECORDS, Problem, Trace, Verdict
 from lakon.outputs import corpus_summary
-from lakon.pipeline.build import build
+from lakon.pipeline.build import build_plan
 from lakon.store.artifacts import Artifact
-from lakon.store.runner import inspect
+from lakon.store.runner import inspect_steps
 
 
 def show(
@@ -30,7 +30,7 @@ def show(
     """Rows of a table, from all finished steps of the study or from one; those of one problem if asked."""
     if table not in RECORDS:
         raise InputError(f"no table {table!r}", near_miss(table, RECORDS), "name one of the tables")
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     states = plan(loaded, store=store)
     if step is not None:
         check_steps((step,), states)
@@ -52,7 +52,7 @@ def side_by_side(
 ) -> dict[str, Any]:
     """One problem (by the beginning of its id) with every author's first trace and its verdict; where several ids
     begin so, the first of them, and how many there are."""
-    loaded = opened(study, overrides)
+    loaded = open_study(study, overrides)
     states = [state for state in plan(loaded, store=store) if state.artifact is not None]
     matches: dict[str, Problem] = {}
     verdicts: dict[tuple[str, str], Verdict] = {}
@@ -110,9 +110,9 @@ def look(
     of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
-    loaded = opened(study, overrides)
-    graph = build(loaded)
-    states = inspect(open_store(loaded, store), [graph.report])
+    loaded = open_study(study, overrides)
+    graph = build_plan(loaded)
+    states = inspect_steps(open_store(loaded, store), [graph.report])
     if step is not None:
         check_steps((step,), states)
     found: dict[str, Artifact] = {}

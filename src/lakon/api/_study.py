@@ -13,7 +13,7 @@ from lakon.pipeline.preflight.not_checked import Unseen, unseen
 from lakon.pipeline.preflight.recorded_traces import trace_faults
 from lakon.pipeline.preflight.references import reference_faults
 from lakon.study.consistency import faults_of, run_faults
-from lakon.study.load import find_study, survey
+from lakon.study.load import find_study, survey_study
 from lakon.study.schema import SHIPPED, Study
 
 
@@ -42,7 +42,9 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
     if isinstance(study, Study):
         refuse_changes(overrides)
     try:
-        loaded, faults = (study, faults_of(study)) if isinstance(study, Study) else survey(study, overrides=overrides)
+        loaded, faults = (
+            (study, faults_of(study)) if isinstance(study, Study) else survey_study(study, overrides=overrides)
+        )
     except LakonError as error:
         return list(error.faults)
     if loaded is None:
@@ -50,14 +52,14 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
     return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 
-def unchecked(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Unseen]:
+def list_unchecked(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Unseen]:
     """What `check` leaves to a pilot or a run, since it asks nobody: endpoints, data sets and models of the hub. Of a
     study with faults, that of its sound parts."""
     if isinstance(study, Study):
         refuse_changes(overrides)
         return unseen(study)
     try:
-        loaded, _ = survey(study, overrides=overrides)
+        loaded, _ = survey_study(study, overrides=overrides)
     except LakonError:  # `check` tells of it
         return []
     return unseen(loaded) if loaded is not None else []

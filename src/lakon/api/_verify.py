@@ -9,7 +9,7 @@ from pathlib import Path
 from lakon.core.errors import InputError
 from lakon.core.protocols import VerifierOptions
 from lakon.domains import registry
-from lakon.progress.terminal import metered
+from lakon.progress.terminal import show_meter
 from lakon.standalone.verify_file.grade import Fields, FileSummary, grade_file
 
 
@@ -40,5 +40,5 @@ def verify_file(
     verifier = registry.domain(domain).make_verifier(
         VerifierOptions(workers=workers or os.cpu_count() or 1, limit_s=limit_s, boxed_only=boxed_only)
     )
-    with contextlib.closing(verifier), metered("verify", quiet=quiet) as meter:
+    with contextlib.closing(verifier), show_meter("verify", quiet=quiet) as meter:
         return grade_file(file, out=out, fields=fields, verifier=verifier, progress=meter)

@@ -31,7 +31,7 @@ Split = Callable[[str], tuple[str, str, bool]]
 """A whole text to (reasoning, answer, whether the reasoning was finished)."""
 SplitMessage = Callable[[Mapping[str, object]], tuple[str, str, bool]]
 """A chat message to the same."""
-Dig = Callable[[object, str], object]
+ReadPath = Callable[[object, str], object]
 """The value at a dotted path of a row."""
 Rows = Iterable[tuple[str, Mapping[str, object]]]
 
@@ -63,10 +63,10 @@ class RecordedAuthor:
         *,
         split: Split,
         split_message: SplitMessage,
-        dig: Dig,
+        read_path: ReadPath,
         digest: str,
     ) -> None:
-        self._rows, self._fields, self._dig = rows, fields, dig
+        self._rows, self._fields, self._read_path = rows, fields, read_path
         self._split, self._split_message = split, split_message
         parts = {name: getattr(fields, name) for name in ("reasoning", "answer", "text", "messages")}
         self.unused: Mapping[str, int] = {}
@@ -99,9 +99,9 @@ class RecordedAuthor:
         for where, row in self._rows():
             if len(seen) < _SEEN:
                 seen.update(
-                    str(value) for name in list(fields.where)[:1] if (value := self._dig(row, name)) is not None
+                    str(value) for name in list(fields.where)[:1] if (value := self._read_path(row, name)) is not None
                 )
-            if all(str(self._dig(row, name)) == value for name, value in fields.where.items()):
+            if all(str(self._read_path(row, name)) == value for name, value in fields.where.items()):
                 fitting = True
                 yield where, row
         if not fitting:
@@ -138,7 +138,7 @@ class RecordedAuthor:
     def _payload(self, row: Mapping[str, object], where: str) -> Payload:
         fields = self._fields
         named = {"reasoning": fields.reasoning, "finish": fields.finish, "tokens": fields.tokens}
-        payload: dict[str, object] = {part: self._dig(row, name) for part, name in named.items() if name}
+        payload: dict[str, object] = {part: self._read_path(row, name) for part, name in named.items() if name}
         if fields.messages is not None:
             payload["message"] = self._message(row, fields.messages, where)
         elif fields.answer is not None:
@@ -150,7 +150,7 @@ class RecordedAuthor:
     def _message(self, row: Mapping[str, object], name: str, where: str) -> Mapping[str, object]:
         """The last message that the assistant wrote, under the roles of chats (`role`) or of ShareGPT (`from`)."""
         self._need(row, name, where)
-        listed = self._dig(row, name)
+        listed = self._read_path(row, name)
         if isinstance(listed, str):
             with contextlib.suppress(ValueError):
                 listed = json.loads(listed)
@@ -162,7 +162,7 @@ class RecordedAuthor:
         return {"content": ""}  # nobody answered: an empty answer, to be graded as one
 
     def _need(self, row: Mapping[str, object], name: str, where: str) -> str:
-        value = self._dig(row, name)
+        value = self._read_path(row, name)
         if value is None and name.split(".")[0] in row:
             return ""  # there, but null: an empty answer, to be graded as one
         if value is None:

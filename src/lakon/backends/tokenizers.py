@@ -76,7 +76,7 @@ class TokenizerCounter:
         return [len(e.ids) for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-def counter(name: str) -> WordCounter | TokenizerCounter:
+def load_counter(name: str) -> WordCounter | TokenizerCounter:
     """`words`, a folder with a `tokenizer.json`, or a hub id. Raises `InputError`."""
     if name == WORDS:
         return WordCounter()

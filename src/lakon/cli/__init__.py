@@ -18,8 +18,8 @@ from lakon.cli.export import export
 from lakon.cli.gc import gc
 from lakon.cli.installation import version
 from lakon.cli.miniature import pretrain
-from lakon.cli.options import json_is_wanted, pasteable
-from lakon.cli.output import print_json, printable
+from lakon.cli.options import complete_command, json_is_wanted
+from lakon.cli.output import escape_controls, print_json
 from lakon.cli.plan import plan
 from lakon.cli.run import report, run
 from lakon.cli.show import show
@@ -115,6 +115,6 @@ def _guarded(command: Callable[[], Any]) -> int:
 def _tell(how: str, error: LakonError) -> None:
     """What ended a command, to people; or its faults to a script that asked for JSON, in the shape that `check` has."""
     if json_is_wanted():
-        print_json([fault._make(map(pasteable, fault))._asdict() for fault in error.faults])
+        print_json([fault._make(map(complete_command, fault))._asdict() for fault in error.faults])
     else:
-        typer.echo(printable(pasteable(f"{how}: {error}")), err=True)
+        typer.echo(escape_controls(complete_command(f"{how}: {error}")), err=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, changes
+from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, parse_changes
 from lakon.cli.output import print_json
 
 
@@ -20,7 +20,7 @@ def explain(
     """Say, field by field, why a step would run again."""
     from lakon import api
 
-    rows = api.explain(study, step=step, store=store, overrides=changes(overrides))
+    rows = api.explain(study, step=step, store=store, overrides=parse_changes(overrides))
     if as_json:
         print_json([{"step": r.step, "state": r.state, "reasons": r.reasons} for r in rows])
         return

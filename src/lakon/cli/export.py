@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, changes
+from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, parse_changes
 from lakon.cli.output import print_json
 
 
@@ -34,7 +34,7 @@ def export(
             found = f"--public for {to}, and no terminal to ask at"
             raise InputError(found, "a confirmation", "add --yes, or leave out --public and it is private")
         typer.confirm(f"make {to} public?", abort=True)
-    done = api.export(study, to, store=store, public=public, overrides=changes(overrides))
+    done = api.export(study, to, store=store, public=public, overrides=parse_changes(overrides))
     if as_json:
         print_json(asdict(done))
         return

@@ -18,7 +18,7 @@ def _remember(parameter: typer.CallbackParam, value: Any) -> Any:
     return value
 
 
-def pasteable(text: str) -> str:
+def complete_command(text: str) -> str:
     """`text` with the study that this command was given in the place of STUDY, its store and its changes beside it."""
     if "study" not in _given:
         return text
@@ -52,7 +52,7 @@ SetOpt = Annotated[
 ReportsOpt = Annotated[Path, typer.Option("--reports", help="Where finished reports lie.")]
 
 
-def changes(pairs: list[str] | None) -> dict[str, str]:
+def parse_changes(pairs: list[str] | None) -> dict[str, str]:
     """What `--set` changes: key to value, as text. Raises `InputError`."""
     from lakon.core.errors import InputError
 

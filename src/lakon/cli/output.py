@@ -1,6 +1,6 @@
 """How what `api` returns looks on a terminal: lines for people, JSON for scripts.
 
-Invariant: what models or servers wrote goes through `printable` before it is shown.
+Invariant: what models or servers wrote goes through `escape_controls` before it is shown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def print_faults(study: str, faults: list[Any]) -> None:
         if found:
             typer.echo(f"{study} has {len(found)} {level}{'s' if len(found) != 1 else ''}:", err=True)
         for number, fault in enumerate(found, 1):
-            typer.echo(printable(f"  {number}. {fault.render()}"), err=True)
+            typer.echo(escape_controls(f"  {number}. {fault.render()}"), err=True)
 
 
 def print_unseen(rows: list[Any]) -> None:
@@ -37,7 +37,7 @@ def print_unseen(rows: list[Any]) -> None:
     if rows:
         typer.echo("not looked at, since check asks nobody and fetches nothing:")
     for row in rows:
-        typer.echo(printable(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
+        typer.echo(escape_controls(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
 
 
 def print_run(done: Any, as_json: bool, look: str) -> None:
@@ -49,7 +49,7 @@ def print_run(done: Any, as_json: bool, look: str) -> None:
     for line in done.summary:
         typer.echo(line)
     for note in done.notes:
-        typer.echo(f"warning: {printable(note)}", err=True)
+        typer.echo(f"warning: {escape_controls(note)}", err=True)
     did = (
         f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
         if done.executed
@@ -76,7 +76,7 @@ def _print_standing(facts: dict[str, Any]) -> None:
     done, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
     typer.echo(f"{facts['study']}: {facts['state']}, {done}, {format_duration(spent)}")
     if facts["why"]:
-        typer.echo(f"  why: {printable(facts['why'])}")
+        typer.echo(f"  why: {escape_controls(facts['why'])}")
     for row in facts["running"]:
         typer.echo(f"  {row['step']}: {row['text']}")
     if facts["left"] and facts["state"] != "running":
@@ -92,7 +92,7 @@ def print_look(rows: list[dict[str, Any]]) -> None:
         typer.echo(name[1])
         for key, value in rest:
             if value not in (None, "", [], {}):
-                typer.echo(f"  {key}: {printable(_look_value(value))}")
+                typer.echo(f"  {key}: {escape_controls(_look_value(value))}")
 
 
 def _look_value(value: object) -> str:
@@ -104,13 +104,13 @@ def _look_value(value: object) -> str:
     return f"{value:,.6g}" if isinstance(value, (int, float)) else str(value)
 
 
-def cell(value: object) -> str:
+def format_cell(value: object) -> str:
     """A value of a table, at most 60 characters of it."""
-    text = f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", " ")
+    text = f"{value:.4g}" if isinstance(value, float) else escape_controls(str(value)).replace("\n", " ")
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """What models write may hold terminal escapes: control characters but newline and tab are shown, not sent."""
     return "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
@@ -128,13 +128,13 @@ def print_side_by_side(value: dict[str, Any]) -> None:
         typer.echo(f"{value['matches']:,} problems have ids that begin so; this is the first: give more of an id")
     console.print(
         Panel(
-            Text(f"{printable(problem['prompt'])}\n\nreference: {printable(problem['reference'])}"),
+            Text(f"{escape_controls(problem['prompt'])}\n\nreference: {escape_controls(problem['reference'])}"),
             title=problem["problem_id"],
         )
     )
     panels = [
         Panel(
-            Text(printable(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
+            Text(escape_controls(f"{t['reasoning']}\n---\n{t['answer']}" if t["reasoning"] else t["answer"])),
             title=f"{t['author']}: {t['outcome']}, {t['n_reasoning'] + t['n_answer']} tokens",
             width=max(40, console.width // 2 - 2),
         )

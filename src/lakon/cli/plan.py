@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, changes
+from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, parse_changes
 
 
 def plan(
@@ -27,6 +27,6 @@ def plan(
     from lakon import api
     from lakon.cli.plan_output import print_plan
 
-    changed = changes(overrides)
+    changed = parse_changes(overrides)
     tried = api.pilot(study, pilot, store=store, overrides=changed, quiet=quiet or as_json) if pilot else []
     print_plan(api.bill(study, store=store, overrides=changed), tried, as_json)

@@ -15,8 +15,8 @@ import typer
 from lakon.cli.output import print_json
 from lakon.core.score_text import format_money, pluralise
 from lakon.outputs.run_notes import lost_line
-from lakon.pipeline.budget import Funds
-from lakon.pipeline.cost import Work, total
+from lakon.pipeline.budget import BudgetLine
+from lakon.pipeline.cost import StepCost, sum_costs
 from lakon.study.names import StepName
 
 _UNITS = {"train": "example", "judge": "judgement"}
@@ -63,7 +63,7 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     typer.echo(f"store: {bill.store}")
 
 
-def _sums(works: dict[str, Work]) -> list[str]:
+def _sums(works: dict[str, StepCost]) -> list[str]:
     named = {
         "read": "to read",
         "ask": "to ask for",
@@ -73,13 +73,13 @@ def _sums(works: dict[str, Work]) -> list[str]:
     }
     lines: list[str] = []
     for kind, what in named.items():
-        whole = total(list(works.values()), kind)
+        whole = sum_costs(list(works.values()), kind)
         if whole.rows:
             lines.append(f"{what}: {_work_line(whole)}{_uncounted(works) if kind == 'ask' and whole.money else ''}")
     return lines
 
 
-def _uncounted(works: dict[str, Work]) -> str:
+def _uncounted(works: dict[str, StepCost]) -> str:
     """Whom a sum of money leaves out, and why."""
     paid = {StepName.of(step).label: work for step, work in works.items() if work.kind == "ask" and work.rows != 0}
     unpriced = [name for name, work in paid.items() if work.money is None and work.tokens is not None]
@@ -89,7 +89,7 @@ def _uncounted(works: dict[str, Work]) -> str:
     return f" ({'; '.join(parts)}: not counted)" if parts else ""
 
 
-def _funds_line(funds: Funds) -> str:
+def _funds_line(funds: BudgetLine) -> str:
     """`budget: 1,200 of 50 million tokens ... left; what is owed is about 60 million: it does not fit`."""
     if funds.unit == "tokens":
         spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
@@ -119,7 +119,7 @@ def _pilot_line(pilot: Any) -> str:
     return f"pilot of {pilot.teacher}: {', '.join(parts)}"
 
 
-def _work_line(work: Work) -> str:
+def _work_line(work: StepCost) -> str:
     """What a step will take, in one line. All of it is a bound where its rows are one: samples that stop at the first
     correct one are mostly fewer."""
     unit = _UNITS.get(work.kind, "trace")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lakon.cli.options import JsonOpt, ReportsOpt, SetOpt, StoreOpt, StudyArg, changes, pasteable
+from lakon.cli.options import JsonOpt, ReportsOpt, SetOpt, StoreOpt, StudyArg, complete_command, parse_changes
 from lakon.cli.output import print_run
 
 
@@ -40,11 +40,11 @@ def run(
         mode=mode,
         steps=tuple(step or ()),
         until=until,
-        overrides=changes(overrides),
+        overrides=parse_changes(overrides),
         reports=reports,
         quiet=quiet or as_json,
     )
-    print_run(done, as_json, pasteable("lakon show STUDY funnel"))
+    print_run(done, as_json, complete_command("lakon show STUDY funnel"))
 
 
 def report(
@@ -57,5 +57,5 @@ def report(
     """Put the report of a finished study at reports/STUDY/."""
     from lakon import api
 
-    done = api.report(study, store=store, reports=reports, overrides=changes(overrides))
-    print_run(done, as_json, pasteable("lakon show STUDY funnel"))
+    done = api.report(study, store=store, reports=reports, overrides=parse_changes(overrides))
+    print_run(done, as_json, complete_command("lakon show STUDY funnel"))

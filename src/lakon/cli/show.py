@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, changes
-from lakon.cli.output import cell, print_json, print_look, print_side_by_side
+from lakon.cli.options import JsonOpt, SetOpt, StoreOpt, StudyArg, parse_changes
+from lakon.cli.output import format_cell, print_json, print_look, print_side_by_side
 
 
 def show(
@@ -33,7 +33,7 @@ def show(
     from lakon import api
     from lakon.core.score_text import pluralise
 
-    changed = changes(overrides)
+    changed = parse_changes(overrides)
     if view is not None:
         found = api.look(study, view, store=store, step=step, limit=limit, overrides=changed)
         print_json(found) if as_json else print_look(found)
@@ -47,5 +47,5 @@ def show(
         print_json(rows)
         return
     for row in rows:
-        typer.echo("  ".join(f"{k}={cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
+        typer.echo("  ".join(f"{k}={format_cell(v)}" for k, v in row.items() if v not in (None, "", [], ())))
     typer.echo(pluralise(len(rows), "row") + (" (--limit for more)" if len(rows) == limit else ""))

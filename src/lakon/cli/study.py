@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lakon.cli.options import JsonOpt, SetOpt, StudyArg, changes, pasteable
+from lakon.cli.options import JsonOpt, SetOpt, StudyArg, complete_command, parse_changes
 from lakon.cli.output import print_faults, print_json, print_unseen
 
 if TYPE_CHECKING:
@@ -42,13 +42,15 @@ def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -
     """Say everything that is wrong with a study, before anything is paid for."""
     from lakon import api
 
-    changed = changes(overrides)
+    changed = parse_changes(overrides)
     faults = api.check(study, overrides=changed)
     if as_json:
         print_json([fault._asdict() for fault in faults])
     else:
         print_faults(study, faults)
-        print_unseen([row._replace(how=pasteable(row.how)) for row in api.unchecked(study, overrides=changed)])
+        print_unseen(
+            [row._replace(how=complete_command(row.how)) for row in api.list_unchecked(study, overrides=changed)]
+        )
     if any(fault.level == "fault" for fault in faults):
         raise typer.Exit(1)
 
@@ -59,9 +61,9 @@ def fields(
     as_json: JsonOpt = False,
 ) -> None:
     """Say what may stand in a study file: every field, its type, its default and what it means."""
-    from lakon.study.reference import as_markdown, as_text, sections
+    from lakon.study.reference import as_markdown, as_text, list_sections
 
-    found = sections(section)
+    found = list_sections(section)
     if as_json:
         print_json([_as_json(each) for each in found])
     else:

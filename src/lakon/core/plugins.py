@@ -9,7 +9,7 @@ from typing import Any
 from lakon.core.errors import InputError, near_miss
 
 
-def lookup(name: str, table: Mapping[str, Any], what: str) -> Any:
+def find_plugin(name: str, table: Mapping[str, Any], what: str) -> Any:
     """The entry `name` of `table`, or the object at `package.module:name`. Raises `InputError` when there is none."""
     if name in table:
         return table[name]

@@ -6,7 +6,7 @@ A study may also name a `Domain` of its own as `package.module:name`. Rooms are 
 from __future__ import annotations
 
 from lakon.core.errors import InputError
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.core.protocols import Domain
 
 DOMAINS = {
@@ -17,9 +17,9 @@ DOMAINS = {
 def domain(name: str) -> Domain:
     """The domain of a name in the table, or of a `package.module:name`. Raises `InputError` for what is not there or is
     no `Domain`."""
-    found = lookup(name, DOMAINS, "domain")
+    found = find_plugin(name, DOMAINS, "domain")
     if isinstance(found, str):
-        found = lookup(found, {}, "domain")
+        found = find_plugin(found, {}, "domain")
     if not isinstance(found, Domain):
         raise InputError(
             f"{name!r} is a {type(found).__name__}", "a lakon.core.protocols.Domain", "name one, or a domain of Lakon's"

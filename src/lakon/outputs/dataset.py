@@ -251,7 +251,7 @@ def _licences(study: Study) -> str:
     return "\n".join(lines)
 
 
-def upload(folder: Path, repository: str, *, public: bool) -> None:
+def upload_export(folder: Path, repository: str, *, public: bool) -> None:
     """Put a written export on the Hugging Face hub, private unless `public`. Raises `InputError`."""
     try:
         import huggingface_hub

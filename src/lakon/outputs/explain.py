@@ -22,7 +22,7 @@ class Explanation:
     reasons: tuple[str, ...]
 
 
-def reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
+def list_reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     """Where the step lies and which verdicts moved in it; or else what is not as it was in the nearest artifact."""
     step = state.step
     if state.artifact is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lakon.backends.checkpoint.author import CheckpointAuthor
 from lakon.core.errors import Fault
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.core.protocols import Author, Engine, Progress, ReplayingAuthor
 from lakon.core.spec import Sampling
 from lakon.core.spending import Account
@@ -26,7 +26,7 @@ from lakon.stages.generate.specs import (
     RecordedTeacher,
     Teacher,
 )
-from lakon.stages.problems.rows import dig
+from lakon.stages.problems.rows import read_path
 from lakon.stages.problems.sources import ProblemSource
 from lakon.study.schema import Endpoint
 
@@ -82,7 +82,7 @@ class Authors:
     def _procedural(self, teacher: ProceduralTeacher, seed: int) -> Author:
         from lakon.backends.procedural import ProceduralAuthor
 
-        procedure = lookup(PROCEDURES.get(teacher.procedure, teacher.procedure), {}, "procedure")
+        procedure = find_plugin(PROCEDURES.get(teacher.procedure, teacher.procedure), {}, "procedure")
         return ProceduralAuthor(procedure, teacher.procedure, error_rate=teacher.error_rate, seed=seed)
 
     def _recorded(
@@ -110,7 +110,7 @@ class Authors:
             fields,
             split=functools.partial(split_reasoning, prefills_think=teacher.prefills_think),
             split_message=functools.partial(split_message, prefills_think=teacher.prefills_think),
-            dig=dig,
+            read_path=read_path,
             digest=who,
         )
 

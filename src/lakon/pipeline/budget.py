@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lakon.core.spending import Rate, Spent
-from lakon.pipeline.cost import Work
+from lakon.pipeline.cost import StepCost
 from lakon.study.names import StepName
 from lakon.study.schema import JUDGE, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Funds:
+class BudgetLine:
     """One limit of `run.budget`, and how far it goes."""
 
     unit: str
@@ -41,9 +41,9 @@ class Funds:
         return self.owed <= self.left
 
 
-def funds(study: Study, works: Mapping[str, Work], spent: Mapping[str, Spent]) -> list[Funds]:
+def list_budget_lines(study: Study, works: Mapping[str, StepCost], spent: Mapping[str, Spent]) -> list[BudgetLine]:
     """Each limit that the study's budget states; `spent` is what each endpoint took, by its name."""
-    budget, out = study.run.budget, list[Funds]()
+    budget, out = study.run.budget, list[BudgetLine]()
     paid = [
         (StepName.of(step).label if work.kind == "ask" else JUDGE, work)
         for step, work in works.items()
@@ -53,16 +53,20 @@ def funds(study: Study, works: Mapping[str, Work], spent: Mapping[str, Spent]) -
     if budget.tokens is not None:
         took, owed = sum(each.tokens for each in spent.values()), sum(_tokens(work) or 0 for _, work in paid)
         unknown = tuple(dict.fromkeys(name for name, work in paid if _tokens(work) is None))
-        out.append(Funds(unit="tokens", limit=budget.tokens, spent=took, owed=owed, unknown=unknown, at_most=at_most))
+        out.append(
+            BudgetLine(unit="tokens", limit=budget.tokens, spent=took, owed=owed, unknown=unknown, at_most=at_most)
+        )
     if budget.money is not None:
         cost = sum(_rate(study, name).cost(each) for name, each in spent.items())
         owing = sum(work.money or 0.0 for _, work in paid)
         unknown = tuple(dict.fromkeys(name for name, work in paid if work.money is None))
-        out.append(Funds(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most))
+        out.append(
+            BudgetLine(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most)
+        )
     return out
 
 
-def _tokens(work: Work) -> int | None:
+def _tokens(work: StepCost) -> int | None:
     return None if work.tokens is None else work.tokens + (work.prompt_tokens or 0)
 
 

@@ -48,10 +48,10 @@ from lakon.stages.curate.arms import EFFORT
 from lakon.stages.train.train import Student
 from lakon.store.step import AnyStep, Step
 from lakon.study.names import FIRST_RULE, OWN, MatchedArm, model_name, traces_label, training_label
-from lakon.study.schema import Study, asking_order, resolved
+from lakon.study.schema import Study, asking_order, resolve_defaults
 
 
-def build(study: Study) -> Plan:
+def build_plan(study: Study) -> Plan:
     """The steps of a study."""
     return _Builder(study).plan()
 
@@ -293,7 +293,7 @@ class _Builder:
             title=study.title,
             description=study.description,
             caveats=study.caveats,
-            resolved=resolved(study),
+            resolved=resolve_defaults(study),
             is_decontaminated=study.decontaminate.enabled or not evaluate.benchmarks,
             teachers=tuple(teachers_in_report(study.teachers, study.arms)),
             models=tuple(model.id for model in models),

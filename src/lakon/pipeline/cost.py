@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lakon.core.spending import Spent
 from lakon.pipeline.plan import Plan
-from lakon.pipeline.spent import Kept
+from lakon.pipeline.spent import LedgerState
 from lakon.stages.problems.sources import ProblemSource
 from lakon.stats.distributions import t_quantile
 from lakon.store.facts import RetryFacts
@@ -29,7 +29,7 @@ LEAST_FOR_AN_INTERVAL = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class StepCost:
     """What one step takes; None is unknown. `money` is in the currency of the stated prices."""
 
     kind: str
@@ -56,7 +56,9 @@ class Work:
     money_high: float | None = None
 
 
-def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept] | None = None) -> dict[str, Work]:
+def estimate_costs(
+    plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, LedgerState] | None = None
+) -> dict[str, StepCost]:
     """Step name to its work, for generate, train and judged verify steps that are not in the store or owe rows.
 
     `ledgers`: what is kept of each endpoint whose problems are known.
@@ -66,7 +68,7 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
     made = {state.step: state.artifact.manifest.rows for state in states if state.artifact is not None}
     sizes = {OWN: _size(plan.study, OWN, made.get(plan.problems))}
     sizes |= {name: _size(plan.study, name, made.get(step)) for name, step in plan.benchmarks.items()}
-    found: dict[str, Work] = {}
+    found: dict[str, StepCost] = {}
     for name, graded in plan.teachers.items():
         if (traces := graded.traces) in owed:
             found[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
@@ -78,7 +80,7 @@ def estimate(plan: Plan, states: Sequence[StepState], ledgers: Mapping[str, Kept
         if model.checkpoint is not None and model.checkpoint in owed and arm is not None:
             built = None if model.examples is None else made.get(model.examples)
             unknown = model.id.match != FIRST_RULE and built is None  # repeats are known once the arms are built
-            work = Work(kind="train", rows=None, tokens=None)
+            work = StepCost(kind="train", rows=None, tokens=None)
             if not unknown:
                 work = _training(plan.study, arm, model.id.student, built, sizes)
             found[model.checkpoint.name] = work
@@ -105,7 +107,7 @@ def _most(problems: int | None, samples: int) -> int | None:
 # -- teachers --------------------------------------------------------------------------------------------------
 
 
-def _teacher(study: Study, name: str, problems: int | None, kept: Kept | None) -> Work:
+def _teacher(study: Study, name: str, problems: int | None, kept: LedgerState | None) -> StepCost:
     teacher = study.teachers[name]
     rows = None if problems is None else problems * teacher.samples
     at_most = teacher.if_correct is not None or teacher.stops_when_correct
@@ -113,15 +115,15 @@ def _teacher(study: Study, name: str, problems: int | None, kept: Kept | None) -
     stated = None if price is None or rows is None else _times(rows, price.tokens_per_trace)
     if not teacher.is_served:
         kind = "sample" if teacher.model_folder is not None else "read"
-        return Work(kind=kind, rows=rows, tokens=stated, at_most=at_most)
+        return StepCost(kind=kind, rows=rows, tokens=stated, at_most=at_most)
     if kept is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
-        return _priced(Work(kind="ask", rows=rows, tokens=stated, at_most=True), price)
+        return _priced(StepCost(kind="ask", rows=rows, tokens=stated, at_most=True), price)
     spent = Spent(sum(s.prompt for s in kept.answers), sum(s.completion for s in kept.answers))
-    work = Work(kind="ask", rows=kept.owed, tokens=None, kept=len(kept.answers), spent=spent, at_most=at_most)
+    work = StepCost(kind="ask", rows=kept.owed, tokens=None, kept=len(kept.answers), spent=spent, at_most=at_most)
     return _priced(_extrapolated(work, kept, price), price)
 
 
-def _extrapolated(work: Work, kept: Kept, price: Price | None) -> Work:
+def _extrapolated(work: StepCost, kept: LedgerState, price: Price | None) -> StepCost:
     """Tokens of the owed requests from those that were answered: their mean, and Student's interval around it."""
     owed, n = kept.owed, len(kept.answers)
     if n < LEAST_FOR_AN_INTERVAL:
@@ -141,7 +143,7 @@ def _extrapolated(work: Work, kept: Kept, price: Price | None) -> Work:
     )
 
 
-def _priced(work: Work, price: Price | None) -> Work:
+def _priced(work: StepCost, price: Price | None) -> StepCost:
     if price is None or not price.states_money or work.tokens is None:
         return work
 
@@ -157,7 +159,7 @@ def _times(rows: int, each: float | None) -> int | None:
     return None if each is None else round(rows * each)
 
 
-def _judging(study: Study, rows: int | None, state: StepState, traces: Mapping[str, int] | None) -> Work:
+def _judging(study: Study, rows: int | None, state: StepState, traces: Mapping[str, int] | None) -> StepCost:
     """The most judgements about so many answers; what rules will leave open is not known before they have run, and what
     the judge's ledger holds is known only then. Of a step that is in the store, the calls that failed."""
     spec, price = study.verify, study.run.prices.get(JUDGE)
@@ -171,24 +173,26 @@ def _judging(study: Study, rows: int | None, state: StepState, traces: Mapping[s
         most = min(most, 2 * spec.audit * votes)
     each = price.tokens_per_trace if price else None
     return _priced(
-        Work(kind="judge", rows=most, tokens=None if most is None else _times(most, each), at_most=True), price
+        StepCost(kind="judge", rows=most, tokens=None if most is None else _times(most, each), at_most=True), price
     )
 
 
 # -- students --------------------------------------------------------------------------------------------------
 
 
-def _student(study: Study, arm: str | None, problems: int | None) -> Work:
+def _student(study: Study, arm: str | None, problems: int | None) -> StepCost:
     """A student writes about as much as the teachers of its arm; a base's length is unknown."""
     rows = None if problems is None else problems * study.evaluate.samples
     each = _tokens_each(study, arm) if arm is not None else None
     tokens = None if rows is None else _times(rows, each)
     rate = study.run.compute.sampled_tokens_per_s if study.run.compute else None
     hours = None if rate is None or tokens is None else tokens / rate / 3600
-    return _gpu(study, Work(kind="sample", rows=rows, tokens=tokens), hours)
+    return _gpu(study, StepCost(kind="sample", rows=rows, tokens=tokens), hours)
 
 
-def _training(study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]) -> Work:
+def _training(
+    study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]
+) -> StepCost:
     """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
     count = study.curate.count
     bound = min((n for n in (count, sizes[OWN]) if n is not None), default=None)
@@ -197,7 +201,7 @@ def _training(study: Study, arm: str, student: str, made: dict[str, int] | None,
     rows = made["examples"] if made is not None else bound
     each = _tokens_each(study, arm)
     tokens = None if rows is None or each is None else round(rows * each * study.training.epochs)
-    work = Work(kind="train", rows=rows, tokens=tokens, at_most=made is None)
+    work = StepCost(kind="train", rows=rows, tokens=tokens, at_most=made is None)
     return _gpu(study, work, _training_hours(study, student, tokens))
 
 
@@ -209,7 +213,7 @@ def _training_hours(study: Study, student: str, tokens: int | None) -> float | N
     return 6 * size * tokens / (compute.peak_tflops * 1e12 * compute.utilisation) / 3600
 
 
-def _gpu(study: Study, work: Work, hours: float | None) -> Work:
+def _gpu(study: Study, work: StepCost, hours: float | None) -> StepCost:
     if hours is None or study.run.compute is None:
         return work
     return replace(work, gpu_hours=hours, money=hours * study.run.compute.money_per_hour)
@@ -237,17 +241,17 @@ def _size(study: Study, name: str, made: dict[str, int] | None) -> int | None:
 # -- sums ------------------------------------------------------------------------------------------------------
 
 
-def total(works: Sequence[Work], kind: str) -> Work:
+def sum_costs(works: Sequence[StepCost], kind: str) -> StepCost:
     """The sum over works of one kind; a sum with an unknown part counts the known ones only. Bounds add up as if all
     estimates were off in the same direction: never too narrow."""
-    whole = Work(kind=kind, rows=0, tokens=0, money=0.0)
+    whole = StepCost(kind=kind, rows=0, tokens=0, money=0.0)
     for work in works:
         if work.kind == kind:
             whole = _sum(whole, work)
     return whole
 
 
-def _sum(a: Work, b: Work) -> Work:
+def _sum(a: StepCost, b: StepCost) -> StepCost:
     bounded = b.low is not None or a.low is not None
     return replace(
         a,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from lakon.core.spending import Spent
 from lakon.pipeline.plan import Plan
 from lakon.pipeline.resources import RunResources
-from lakon.pipeline.spent import lacking
+from lakon.pipeline.spent import count_missing_replies
 from lakon.store.artifacts import Store
 from lakon.store.facts import AskedFacts, RetryFacts
 from lakon.store.runner import Mode, StepState
@@ -18,11 +18,11 @@ from lakon.store.step import AnyStep
 from lakon.study.schema import JUDGE
 
 
-def asking(
+def list_endpoints(
     plan: Plan, states: Sequence[StepState], store: Store, mode: Mode = "cached", forced: frozenset[str] = frozenset()
 ) -> list[str]:
     """The endpoints that a run may ask: those of steps that are missing and, in the other modes, of steps that ask
-    again and all that stands on them. What a cached run asks again may be left as it is: see `left_alone`."""
+    again and all that stands on them. What a cached run asks again may be left as it is: see `steps_not_retried`."""
     steps = {state.step for state in states if state.artifact is None}
     for state in states:
         if mode != "cached" and state.artifact is not None and _again(plan, state, states, store, mode, forced):
@@ -59,7 +59,7 @@ def _with_users(step: AnyStep, states: Sequence[StepState]) -> set[AnyStep]:
     return found
 
 
-def left_alone(plan: Plan, states: Sequence[StepState], resources: RunResources, store: Store) -> dict[str, str]:
+def steps_not_retried(plan: Plan, states: Sequence[StepState], resources: RunResources, store: Store) -> dict[str, str]:
     """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
     endpoint that this would come to cannot be asked, or would be paid again for what is made."""
     left: dict[str, str] = {}
@@ -89,7 +89,7 @@ def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: 
     for name in names:
         steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in made if s.stage == "verify"]
         held = [made[step] for step in steps if step in made]
-        if n := lacking(plan.study, name, held, store):
+        if n := count_missing_replies(plan.study, name, held, store):
             return f"the ledger of {name} lacks {n} of the replies that are in use"
     return ""
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lakon.backends.tokenizers import counter
+from lakon.backends.tokenizers import load_counter
 from lakon.core.digest import digest
 from lakon.core.errors import Fault, StoreError
 from lakon.core.protocols import TokenCounter, Verifier, VerifierOptions
@@ -70,7 +70,7 @@ class RunResources:
         """The tokenizer of a reference, loaded once."""
         with self._opening:
             if tokenizer not in self._counters:
-                self._counters[tokenizer] = counter(self.places.path(tokenizer))
+                self._counters[tokenizer] = load_counter(self.places.path(tokenizer))
             return self._counters[tokenizer]
 
     @contextlib.contextmanager

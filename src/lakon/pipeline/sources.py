@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lakon.core.digest import digest
 from lakon.core.errors import LakonError
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.core.records import Exclusion, Problem
 from lakon.pipeline.places import files_digest
 from lakon.stages.generate.specs import RecordedTeacher
@@ -22,8 +22,8 @@ from lakon.stages.problems.sources import (
     ParquetProblems,
     ProblemSource,
     SyntheticProblems,
+    generate_problems,
     problems_of_rows,
-    synthetic,
 )
 
 WORD_PROBLEMS = {"word-problems": "lakon.miniature.problems:generate"}
@@ -35,14 +35,14 @@ def revision_of(source: ProblemSource) -> str | None:
         return None
     from lakon.backends.datasets import huggingface
 
-    return huggingface.commit(source.path, source.revision)
+    return huggingface.resolve_commit(source.path, source.revision)
 
 
 def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Problem | Exclusion]:
     """A source's rows as problems; those that are none are exclusions."""
     if isinstance(source, SyntheticProblems):
         path = WORD_PROBLEMS.get(source.generator, source.generator)
-        return synthetic(source, lookup(path, {}, "generator"))
+        return generate_problems(source, find_plugin(path, {}, "generator"))
     return problems_of_rows(_rows(source, source.fields, revision), source)
 
 
@@ -70,7 +70,7 @@ def _rows(
         return _of_path(Path(source.path), fields, kind=source.kind)
     from lakon.backends.datasets import huggingface
 
-    return huggingface.rows(
+    return huggingface.read_rows(
         source.path, config=source.config, split=source.split, revision=revision or source.revision, fields=fields
     )
 
@@ -81,4 +81,4 @@ def _of_path(path: Path, fields: Sequence[str], kind: str | None = None) -> Rows
         return read_jsonl(path)
     from lakon.backends.datasets import parquet
 
-    return parquet.rows(path, fields)
+    return parquet.read_rows(path, fields)

@@ -24,7 +24,7 @@ from lakon.study.schema import JUDGE, Study
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LedgerState:
     """What is in the ledger of one teacher for a study's problems."""
 
     owed: int
@@ -35,7 +35,7 @@ class Kept:
     """Of those owed: requests whose record in the ledger is damaged."""
 
 
-def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> Kept:
+def read_ledger_state(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> LedgerState:
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
     teacher = study.served[name]
     who = teacher.identity()
@@ -49,14 +49,14 @@ def kept(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> 
     )
     path = store.ledger_path(name, digest(who))
     if not path.exists():
-        return Kept(len(asked), ())
+        return LedgerState(len(asked), ())
     reader = _Reader(teacher.prefills_think)
     with Ledger.open(path, create=False, readonly=True) as ledger:
         owed = [request for request in asked if is_owed(request, reader, ledger)]
         notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
         lost = ledger.lost_among([request.key for request in asked])
     answers = tuple(took for note in notes if (took := CallNote.unpack(note).spent).completion)
-    return Kept(len(owed), answers, lost)
+    return LedgerState(len(owed), answers, lost)
 
 
 def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> dict[str, Spent]:
@@ -69,7 +69,7 @@ def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> d
     return spent
 
 
-def lacking(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
+def count_missing_replies(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
     """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
     of a teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
     path = store.ledger_path(name, digest(study.served[name].identity()))

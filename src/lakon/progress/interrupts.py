@@ -24,7 +24,7 @@ class Stoppable(Protocol):
 
 
 @contextlib.contextmanager
-def interruptible(run: Stoppable, watch: Watch) -> Iterator[None]:
+def handle_interrupts(run: Stoppable, watch: Watch) -> Iterator[None]:
     """Ctrl-C (and a polite kill) once: finish what is in flight; twice: drop it. Both keep every finished row."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -39,7 +39,7 @@ class Extent:
     """Other steps of the study that are not in the store."""
 
 
-def extent(what: str, targets: Sequence[AnyStep], whole: Sequence[StepState]) -> Extent:
+def measure_extent(what: str, targets: Sequence[AnyStep], whole: Sequence[StepState]) -> Extent:
     """The extent of a run that ends at `targets`; `whole` is where all steps of the study stand."""
     steps = in_order(list(targets))
     mine = set(steps)

@@ -150,7 +150,7 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def metered(name: str, *, stream: TextIO | None = None, quiet: bool = False) -> Iterator[Meter]:
+def show_meter(name: str, *, stream: TextIO | None = None, quiet: bool = False) -> Iterator[Meter]:
     """One meter, shown as a bar or in lines: for work that belongs to no study and has no status file."""
     meter, place = Meter(name), sys.stderr if stream is None else stream
     if quiet:

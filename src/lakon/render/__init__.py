@@ -4,7 +4,7 @@ Everything that a model wrote is hostile until it has been escaped, and a finish
 network.
 """
 
-from lakon.render.markdown import markdown, summary_lines
-from lakon.render.page import html_page
+from lakon.render.markdown import render_markdown, summary_lines
+from lakon.render.page import render_page
 
-__all__ = ["html_page", "markdown", "summary_lines"]
+__all__ = ["render_markdown", "render_page", "summary_lines"]

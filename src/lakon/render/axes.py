@@ -12,7 +12,7 @@ from typing import Any
 
 from lakon.core.records import Score
 from lakon.core.report_data import ModelCard
-from lakon.render.blocks import visible
+from lakon.render.blocks import escape_invisible
 
 SYMBOLS = {"problems": "circle", "tokens": "square", "steps": "triangle-up"}
 DASHES = {"problems": "solid", "tokens": "dash", "steps": "dot"}
@@ -61,7 +61,7 @@ def finite_or_none(value: float | None) -> float | None:
 
 def escape_text(text: str) -> str:
     """Text without anything that plotly interprets as markup."""
-    return escape(visible(text), quote=False).replace("%{", "%\u200b{").replace("\n", " ")
+    return escape(escape_invisible(text), quote=False).replace("%{", "%\u200b{").replace("\n", " ")
 
 
 def make_plot(traces: list[PlotSpec], layout: PlotSpec) -> PlotSpec:

@@ -17,13 +17,13 @@ _INVISIBLE = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """The text with every control and direction-changing character spelled out, as in `\\u{202E}`."""
     plain = text.replace("\r\n", "\n")
     return _INVISIBLE.sub(lambda match: f"\\u{{{ord(match[0]):04X}}}", plain)
 
 
-def unbroken(text: str) -> str:
+def keep_unbroken(text: str) -> str:
     """The text with no line break inside an interval or a p value."""
     return re.sub(r"\[[^\[\]\s]+, [^\[\]\s]+\]|p [=<] [\d.]+", lambda match: match[0].replace(" ", "\u00a0"), text)
 

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 from lakon.core import score_text as wording
 from lakon.core.report_data import ModelCard, ReportData, Sentence
-from lakon.render.blocks import Figure, RowGroup, ShowcasedProblem, Table, TableRow, make_table, unbroken, visible
+from lakon.render.blocks import (
+    Figure,
+    RowGroup,
+    ShowcasedProblem,
+    Table,
+    TableRow,
+    escape_invisible,
+    keep_unbroken,
+    make_table,
+)
 from lakon.render.lookup import find_score, find_token_ratio, group_heading, list_benchmarks, list_cards
 from lakon.render.outline import IN_WORDS, build_sections, describe_scope
 
@@ -16,7 +25,7 @@ EXCERPT = 1_500
 """Characters of one trace in the Markdown report; the page shows more."""
 
 
-def markdown(data: ReportData) -> str:
+def render_markdown(data: ReportData) -> str:
     """The report as Markdown: the same sections, every figure as its table, traces as fenced excerpts."""
     return "\n\n".join(block for block in _blocks(data) if block) + "\n"
 
@@ -91,7 +100,7 @@ def _excerpt(text: str) -> str:
 
 def _inline(text: str) -> str:
     """One line of Markdown in which nothing is markup."""
-    line = " ".join(visible(text).split())
+    line = " ".join(escape_invisible(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_|~])", r"\\\1", line)
     line = re.sub(r"\](?=[(\[:])", r"\]", line)  # no link can form, while the brackets of intervals stay readable
@@ -100,7 +109,7 @@ def _inline(text: str) -> str:
 
 
 def _fenced(text: str, language: str = "") -> str:
-    shown = visible(text)
+    shown = escape_invisible(text)
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{shown}\n{fence}"
@@ -116,7 +125,7 @@ def summary_lines(data: ReportData) -> list[str]:
 
 
 def _bullet(text: str) -> list[str]:
-    held = unbroken(_plain(text))
+    held = keep_unbroken(_plain(text))
     lines = textwrap.wrap(held, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]
 
@@ -162,4 +171,4 @@ def _aligned_line(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(visible(text).split())
+    return " ".join(escape_invisible(text).split())

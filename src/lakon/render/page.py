@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lakon.core.report_data import ReportData
-from lakon.render.blocks import Figure, ShowcasedProblem, Table, unbroken, visible
+from lakon.render.blocks import Figure, ShowcasedProblem, Table, escape_invisible, keep_unbroken
 from lakon.render.outline import IN_WORDS, build_sections, describe_scope
 
 POLICY = (
@@ -30,7 +30,7 @@ POLICY = (
 """`style-src` has to allow inline styles because plotly writes its own; no model text reaches a style."""
 
 
-def html_page(data: ReportData) -> str:
+def render_page(data: ReportData) -> str:
     """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
     report_sections = build_sections(data)
     drawn = any(isinstance(part, Figure) for section in report_sections for part in section.parts)
@@ -60,8 +60,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = visible
-    environment.filters["unbroken"] = unbroken
+    environment.filters["shown"] = escape_invisible
+    environment.filters["unbroken"] = keep_unbroken
     environment.filters["inert_json"] = inert_json
     environment.filters["slug"] = slug
     environment.tests["table"] = lambda part: isinstance(part, Table)

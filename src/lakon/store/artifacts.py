@@ -129,7 +129,7 @@ class ArtifactWriter:
         # Read back, so that a step sees the same artifact, down to the order of its facts, whoever ran before it.
         made = read_artifact(self.folder)
         assert made is not None
-        remove(self._earlier)
+        remove_artifact(self._earlier)
         return made
 
 
@@ -172,11 +172,11 @@ class Store:
         """
         places = self.folder(stage, label, key), self.folder(stage, f"{label}{_AGAIN}", key)
         folder, other = places if read_artifact(places[0]) is None else places[::-1]
-        remove(folder)
+        remove_artifact(folder)
         try:
             filesystem.make_folder(folder)
         except OSError as error:
-            raise unwritable(self.root, error) from error
+            raise unwritable_error(self.root, error) from error
         return ArtifactWriter(folder, other)
 
     def work_folder(self, stage: str, key: str) -> Path:
@@ -256,13 +256,13 @@ def read_artifact(folder: Path) -> Artifact | None:
     return Artifact(folder, manifest) if present else None
 
 
-def remove(folder: Path) -> None:
+def remove_artifact(folder: Path) -> None:
     """Remove an artifact, its manifest first, so that a half-removed one is not there."""
     filesystem.remove_file(folder / MANIFEST)
     filesystem.remove_folder(folder)
 
 
-def unwritable(root: Path, error: OSError) -> StoreError:
+def unwritable_error(root: Path, error: OSError) -> StoreError:
     """The error for a store that cannot be written."""
     return StoreError(
         f"{error.strerror or error} ({type(error).__name__})",

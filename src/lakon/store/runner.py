@@ -19,7 +19,7 @@ from lakon.core import memory
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
 from lakon.core.protocols import Progress
 from lakon.store import filesystem
-from lakon.store.artifacts import Artifact, Store, unwritable
+from lakon.store.artifacts import Artifact, Store, unwritable_error
 from lakon.store.facts import RetryFacts
 from lakon.store.step import AnyStep, Step, StepContext, in_order, replace_leaves
 
@@ -65,7 +65,7 @@ class StepState:
     artifact: Artifact | None
 
 
-def inspect(store: Store, targets: Sequence[AnyStep]) -> list[StepState]:
+def inspect_steps(store: Store, targets: Sequence[AnyStep]) -> list[StepState]:
     """Where every step stands, without running anything."""
     states: dict[AnyStep, StepState] = {}
     for step in in_order(list(targets)):
@@ -92,7 +92,7 @@ def _contents(step: AnyStep, done: dict[AnyStep, Artifact]) -> dict[str, str] | 
     return {name: done[source].content for name, source in sources.items()}
 
 
-def run(
+def run_steps(
     store: Store,
     targets: Sequence[AnyStep],
     watcher: Watcher,
@@ -110,14 +110,14 @@ def run(
     `skip_retry` the failed rows are left as they are, and so are those that the author or the budget refuses.
     """
     result, began = RunResult(), time.perf_counter()
-    states = inspect(store, targets)
+    states = inspect_steps(store, targets)
     if mode == "cached" and all(state.state == "cached" for state in states):
         for state in states:
             assert state.artifact is not None
             result.artifacts[state.step] = state.artifact
             watcher.finished(state.step, state.artifact, cached=True, seconds=0.0)
     else:
-        with locked(store):
+        with hold_store(store):
             _Run(store, watcher, resources, mode, forced, skip_retry, stop or threading.Event(), result).walk(
                 [state.step for state in states]
             )
@@ -126,7 +126,7 @@ def run(
 
 
 @contextlib.contextmanager
-def locked(store: Store) -> Generator[None]:
+def hold_store(store: Store) -> Generator[None]:
     """Hold the store: one run, or one clean-up, at a time. Raises `StoreError` naming who has it."""
     lock = store.lock()
     try:
@@ -231,7 +231,7 @@ class _Run:
             return made
         except OSError as error:
             if error.errno in _STORE_FAULTS:
-                raise unwritable(self._store.root, error) from error
+                raise unwritable_error(self._store.root, error) from error
             raise
         finally:
             memory.release_free()

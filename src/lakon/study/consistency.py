@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lakon.core.errors import Fault, InputError, near_miss
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.domains import registry
 from lakon.stages.curate.styles import STYLES
 from lakon.stages.verify.overrides import find_override_faults
@@ -189,7 +189,7 @@ def _template_faults(study: Study) -> list[Fault]:
 
 def _plugin_fault(where: str, name: str, table: Mapping[str, Any], what: str) -> list[Fault]:
     try:
-        lookup(name, table, what)
+        find_plugin(name, table, what)
     except InputError as error:
         return [error.fault._replace(where=where)]
     return []
@@ -207,7 +207,7 @@ def _style_fault(where: str, name: str) -> list[Fault]:
     faults = _plugin_fault(where, name, STYLES, "style")
     if faults or name in STYLES:
         return faults
-    style = lookup(name, STYLES, "style")
+    style = find_plugin(name, STYLES, "style")
     try:
         inspect.signature(style).bind("", "", None)
     except (TypeError, ValueError) as error:

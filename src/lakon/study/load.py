@@ -24,13 +24,13 @@ from lakon.study.schema import SHIPPED, Run, Study
 
 def load_study(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> Study:
     """Read, validate and check a study: a path, or the name of a shipped one. Raises `StudyError` with every fault."""
-    study, faults = survey(path, overrides=overrides)
+    study, faults = survey_study(path, overrides=overrides)
     if faults or study is None:
         raise StudyError(faults, study=find_study(path).name)
     return study
 
 
-def survey(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> tuple[Study | None, list[Fault]]:
+def survey_study(path: str | Path, *, overrides: Mapping[str, str] | None = None) -> tuple[Study | None, list[Fault]]:
     """A study with everything that is wrong with it: where something is, only its sound parts, so that they can be
     looked at as well. None when there are none. Raises `LakonError` for a file that cannot be read.
     """

@@ -89,7 +89,7 @@ _NOTES = {
 }
 
 
-def sections(named: str | None = None) -> list[Section]:
+def list_sections(named: str | None = None) -> list[Section]:
     """All tables, or those that `named` names: `curate` has `curate.filters` too, `teachers` every kind of teacher.
 
     Raises `InputError` for a name that no table has.

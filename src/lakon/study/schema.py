@@ -226,7 +226,7 @@ def asking_order(teachers: Mapping[str, Teacher]) -> list[str]:
     return order
 
 
-def resolved(study: Study) -> dict[str, Any]:
+def resolve_defaults(study: Study) -> dict[str, Any]:
     """The whole study with its defaults, as plain values: what stands beside every artifact."""
     return cast("dict[str, Any]", _without_folders(study.model_dump(mode="json", exclude={"run"})))
 

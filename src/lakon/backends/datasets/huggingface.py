@@ -13,7 +13,7 @@ from lakon.core.errors import InputError, near_miss
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def commit(path: str, revision: str | None) -> str | None:
+def resolve_commit(path: str, revision: str | None) -> str | None:
     """The commit that `revision` (or the main branch) is now; None for a local folder. Raises `InputError`."""
     if Path(path).exists():
         return None
@@ -26,7 +26,7 @@ def commit(path: str, revision: str | None) -> str | None:
     return found
 
 
-def rows(
+def read_rows(
     path: str, *, config: str | None, split: str, revision: str | None, fields: Sequence[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     """`(path/split:index, row)` for each row, with the columns of `fields` (dotted paths) only, or with all.

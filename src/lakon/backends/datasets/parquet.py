@@ -14,7 +14,7 @@ _BATCH = 256
 """Rows in memory at a time: recorded traces have tens of thousands of characters each."""
 
 
-def rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+def read_rows(path: Path, fields: Sequence[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     """`(file:row, row)` for each row of a file or of a folder's shards; only the columns of `fields` (dotted paths).
 
     Raises `InputError` for a folder without shards, a file that is no Parquet and a column that is not there.
@@ -38,7 +38,7 @@ def _unreadable(shard: Path, error: Exception) -> InputError:
     return InputError(f"{type(error).__name__}: {str(error)[:200]}", "a readable Parquet file", todo, where=str(shard))
 
 
-def columns(path: Path) -> list[str]:
+def read_columns(path: Path) -> list[str]:
     """The columns of a file, or of a folder's first shard. Raises `InputError` for what is no Parquet."""
     shard = shards(path)[0]
     try:

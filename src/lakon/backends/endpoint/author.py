@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from lakon.backends.endpoint.connection import Connection
-from lakon.backends.endpoint.http import loads
+from lakon.backends.endpoint.http import parse_json
 from lakon.backends.endpoint.replies import reply_of
 from lakon.backends.endpoint.window import RequestWindow
 from lakon.backends.reasoning_formats import as_mapping
@@ -149,7 +149,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _listed(raw: bytes) -> list[str]:
-    body = loads(raw)
+    body = parse_json(raw)
     rows = as_mapping(body).get("data") if isinstance(body, dict) else body
     names = [as_mapping(row).get("id") for row in rows] if isinstance(rows, list) else []
     return [name for name in names if isinstance(name, str)]

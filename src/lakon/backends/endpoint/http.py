@@ -1,6 +1,6 @@
 """One HTTP exchange with an OpenAI-compatible server: a usable body, or a failure with its category.
 
-Invariant: `exchange` never raises for anything that a server or a network does; it returns a `Failure`. What
+Invariant: `send_request` never raises for anything that a server or a network does; it returns a `Failure`. What
 a category means for the queue is decided in `window.py`.
 """
 
@@ -82,7 +82,7 @@ MESSAGE_CHARS = 500
 WAIT_MAX_S = 3600.0
 
 
-async def exchange(
+async def send_request(
     session: aiohttp.ClientSession,
     url: str,
     data: bytes,
@@ -99,14 +99,14 @@ async def exchange(
                 streamed = await read_stream(response.content, began, idle_s=idle_s, clean=clean)
                 return _judged(200, response.headers, streamed.body, streamed.problem, began, streamed.ttft_s)
             raw = clean(await response.read())
-            body = loads(raw)
+            body = parse_json(raw)
             problem = None if body is not None else _unreadable(response, raw)
             return _judged(response.status, response.headers, body, problem, began, None)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError, EOFError) as error:
         return _network_failure(error, clean)
 
 
-def loads(raw: bytes) -> object:
+def parse_json(raw: bytes) -> object:
     """JSON, or None; the slower parser takes what the faster refuses: NaN, lone surrogates, huge integers."""
     try:
         return orjson.loads(raw)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from lakon.backends.endpoint.connection import AskProgress, Connection
 from lakon.backends.endpoint.flow_control import Route, Routes, Window, backoff_s
-from lakon.backends.endpoint.http import Failure, FailureCategory, Success, exchange
+from lakon.backends.endpoint.http import Failure, FailureCategory, Success, send_request
 from lakon.backends.endpoint.replies import Usage, usage_of
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError
 from lakon.core.protocols import Payload, Request
@@ -213,7 +213,7 @@ class RequestWindow:
         try:
             url = f"{route.url}{self._connection.path}"
             idle_s, clean = self._connection.idle_timeout_s, self._connection.clean
-            result = await exchange(self._session, url, data, proxy=route.proxy, idle_s=idle_s, clean=clean)
+            result = await send_request(self._session, url, data, proxy=route.proxy, idle_s=idle_s, clean=clean)
         finally:
             route.in_flight -= 1
         if isinstance(result, Success):

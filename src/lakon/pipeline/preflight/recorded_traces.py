@@ -14,7 +14,7 @@ from pathlib import Path
 from lakon.core.errors import Fault, InputError, near_miss
 from lakon.pipeline import sources
 from lakon.stages.generate.specs import RecordedTeacher
-from lakon.stages.problems.rows import dig, fits, need
+from lakon.stages.problems.rows import matches_values, read_path, require_path
 from lakon.study.pydantic_errors import is_broken
 from lakon.study.schema import Study
 
@@ -89,15 +89,17 @@ def _look(where: str, teacher: RecordedTeacher, study: Study) -> _Look:
         look.n_read += 1
         look.keys.update(map(str, row))
         for name, values in look.values.items():
-            value = dig(row, name)
+            value = read_path(row, name)
             values.update(() if value is None else [str(value)])
-        if not fits(row, teacher.where):
+        if not matches_values(row, teacher.where):
             continue
         for name in _NEEDED:
             if (path := teacher.named_fields.get(name)) is not None:
-                need(row, path, at, field=f"{where}.{name}")
-        look.found |= {name for name in _OPTIONAL if (p := teacher.named_fields.get(name)) and dig(row, p) is not None}
-        look.texts[_squeezed(dig(row, teacher.problem_field))] = None
+                require_path(row, path, at, field=f"{where}.{name}")
+        look.found |= {
+            name for name in _OPTIONAL if (p := teacher.named_fields.get(name)) and read_path(row, p) is not None
+        }
+        look.texts[_squeezed(read_path(row, teacher.problem_field))] = None
         look.n_rows += 1
         if look.n_rows == LOOKED_AT:
             break
@@ -126,7 +128,7 @@ def _missing_columns(where: str, teacher: RecordedTeacher, study: Study) -> list
         return []
     from lakon.backends.datasets import parquet
 
-    columns = parquet.columns(path)
+    columns = parquet.read_columns(path)
     named: list[tuple[str, str | None]] = [(name, teacher.named_fields.get(name)) for name in (*_NEEDED, *_OPTIONAL)]
     named += [("where", name) for name in teacher.where]
     return [

@@ -18,7 +18,7 @@ from lakon.core.errors import Fault, InputError, LakonError, StudyError
 from lakon.core.protocols import Answered, Domain, Grading, Verifier, VerifierOptions
 from lakon.core.records import UNGRADED, Outcome, Problem
 from lakon.domains import registry
-from lakon.stages.problems.rows import Rows, fits, need, read_jsonl
+from lakon.stages.problems.rows import Rows, matches_values, read_jsonl, require_path
 from lakon.stages.problems.sources import FileProblems, JsonlProblems, problems_of_rows
 from lakon.study.pydantic_errors import is_broken
 from lakon.study.schema import Study
@@ -83,7 +83,7 @@ def _whole(rows: Rows, source: FileProblems, where: str) -> Rows:
     named = [("prompt_field", source.prompt_field), ("reference_field", source.reference_field)]
     named += [("tag_fields", name) for name in source.tag_fields]
     for at, row in rows:
-        lacking = _lacking(row, named, at, where) if fits(row, source.where) else []
+        lacking = _lacking(row, named, at, where) if matches_values(row, source.where) else []
         if lacking:
             raise StudyError(lacking)
         yield at, row
@@ -93,7 +93,7 @@ def _lacking(row: Mapping[str, object], named: Iterable[tuple[str, str]], at: st
     faults: list[Fault] = []
     for field, path in named:
         try:
-            need(row, path, at, field=f"{where}.{field}")
+            require_path(row, path, at, field=f"{where}.{field}")
         except InputError as error:
             faults.append(error.fault)
     return faults

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from lakon.backends import chat_format
 from lakon.core.columns import PackedStrings, pair_rows
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.core.records import Example, ExampleLengths, Exclusion, Problem, ProblemTags, Trace, VerdictOutcome
 from lakon.core.spec import MatchRule, Spec
 from lakon.pipeline.places import Places
@@ -244,7 +244,7 @@ def build_arm(ctx: Context[ArmInputs[Artifact]], args: ArmArgs) -> None:
         chosen,
         inputs.problems.read("problems", Problem),
         {teacher: _traces_with_answers(inputs, teacher, arm) for teacher in arm.teachers},
-        style=lookup(arm.style, STYLES, "style"),
+        style=find_plugin(arm.style, STYLES, "style"),
         style_name=arm.style,
         template=args.prompt,
         complete=chat_format.render_completion,

@@ -17,7 +17,7 @@ from lakon.pipeline import sources
 from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context
 from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
-from lakon.stages.problems.near_duplicates import grouped
+from lakon.stages.problems.near_duplicates import mark_groups
 from lakon.stages.problems.sample import ProblemSampler
 from lakon.stages.problems.sources import ProblemSource
 from lakon.store.artifacts import Artifact
@@ -56,7 +56,7 @@ def read_problems(ctx: Context[NoInputs], args: ReadArgs) -> None:
         sampler = ProblemSampler(sources.problem_rows(source, revision), count=count, seed=args.seed, waiting=waiting)
         ctx.out.write("exclusions", sampler.exclusions())
         # A generator's problems are independent draws from its templates; only written ones are copied.
-        ctx.out.write("problems", sampler.problems() if is_generated else grouped(sampler.problems, ctx.out.folder))
+        ctx.out.write("problems", sampler.problems() if is_generated else mark_groups(sampler.problems, ctx.out.folder))
     ReadFacts(rows_read=sampler.n_rows, revision=revision).write(ctx.out)
 
 

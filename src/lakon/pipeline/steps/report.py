@@ -16,9 +16,9 @@ from lakon.pipeline.steps.report_sections import (
     account_of_verification,
     cards_of_authors,
     funnel_of_study,
+    list_showcases,
     losses_of_students,
     profiles_of_teachers,
-    showcases,
 )
 from lakon.pipeline.steps.scores import OUTCOMES
 from lakon.stages.report import funnel as report_stage
@@ -49,8 +49,8 @@ def write_report(ctx: Context[ReportInputs[Artifact]], args: ReportArgs) -> None
     from lakon import render
 
     data = gather_report(args, ctx.inputs)
-    ctx.out.write_text("report.html", render.html_page(data))
-    ctx.out.write_text("report.md", render.markdown(data))
+    ctx.out.write_text("report.html", render.render_page(data))
+    ctx.out.write_text("report.md", render.render_markdown(data))
     ctx.out.write_text("summary.txt", "\n".join(render.summary_lines(data)) + "\n")
 
 
@@ -75,7 +75,7 @@ def gather_report(args: ReportArgs, inputs: ReportInputs[Artifact]) -> ReportDat
         funnel=funnel_of_study(args, inputs),
         outcomes=outcomes,
         verification=account_of_verification(args, inputs),
-        showcases=tuple(showcases(args, inputs)),
+        showcases=tuple(list_showcases(args, inputs)),
         tokenizer=args.tokenizer,
         margin=args.margin,
         margin_stated=args.margin_stated,

@@ -171,7 +171,7 @@ def _too_long(args: ReportArgs, matched: MatchedArm, inputs: ReportInputs[Artifa
     return []
 
 
-def showcases(args: ReportArgs, inputs: ReportInputs[Artifact]) -> Iterator[Showcase]:
+def list_showcases(args: ReportArgs, inputs: ReportInputs[Artifact]) -> Iterator[Showcase]:
     """One problem of the corpus with the teachers' traces, and one of the first benchmark with the students'."""
     shown = [(inputs.problems, {teacher.label: inputs.teachers[teacher.name] for teacher in args.teachers})]
     if args.benchmarks and args.models:

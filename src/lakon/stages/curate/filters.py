@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from lakon.core.boxes import find_boxes
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.core.protocols import Progress, TokenCounter
 from lakon.core.records import Exclusion, Outcome, Profile, Trace, VerdictOutcome
 from lakon.core.spec import PluginPath, Spec
@@ -122,7 +122,7 @@ def _checks(filters: Filters, counters: Sequence[TokenCounter]) -> Iterator[tupl
         if setting not in (None, False):
             yield name, make(setting, counters)
     for path in filters.custom:
-        yield path.rpartition(":")[2], lookup(path, {}, "filter")
+        yield path.rpartition(":")[2], find_plugin(path, {}, "filter")
 
 
 def _left_out(trace: Trace, extracted: str | None, checks: Sequence[tuple[str, Check]]) -> Exclusion | None:

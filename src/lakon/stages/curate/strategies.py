@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakon.core.digest import derive_seed
-from lakon.core.plugins import lookup
+from lakon.core.plugins import find_plugin
 from lakon.stages.curate.arms import EFFORT, Arm, Route
 from lakon.stages.curate.candidates import Candidate, Pick, Picks
 
@@ -117,7 +117,7 @@ def _unverified(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick
 
 
 def _custom(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterable[Pick]:
-    return lookup(arm.strategy or "", {}, "strategy")(pool, arm, seed)
+    return find_plugin(arm.strategy or "", {}, "strategy")(pool, arm, seed)
 
 
 def _picks_of(pool: Sequence[Candidate], teachers: Iterable[str]) -> Iterator[Pick]:

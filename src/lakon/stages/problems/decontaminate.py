@@ -35,7 +35,7 @@ from pydantic import Field
 from lakon.core.records import Exclusion, Problem
 from lakon.core.spec import Spec
 from lakon.stages.problems.overlap import BenchmarkText, Match, OverlapRule, RunCounts
-from lakon.stages.problems.text_runs import NUMBER, Tokens, givens, grams, skeleton, tokens
+from lakon.stages.problems.text_runs import NUMBER, Tokens, find_numbers, list_ngrams, mask_numbers, tokenize_text
 
 LONG = 22
 """Words, numbers aside, from which a text is its own. Shorter ones are forms that unrelated problems share ("Compute
@@ -82,11 +82,13 @@ class _Known(NamedTuple):
     @classmethod
     def of(cls, benchmark: str, problem: Problem, n: int) -> _Known:
         text = _unlabelled(problem.prompt)
-        words = tokens(text)
+        words = tokenize_text(text)
         size = min(n, max(2, (len(words) + 1) // 2))  # "Evaluate $\\log_2 64$" asked in another word keeps its half
-        runs = _within(text, size) or frozenset(grams(words, size))
+        runs = _within(text, size) or frozenset(list_ngrams(words, size))
         prose = _within(_FIGURE.sub(" ", text), size) & runs
-        return cls(benchmark, problem, words, givens(words), tokens(problem.reference), runs, prose or runs)
+        return cls(
+            benchmark, problem, words, find_numbers(words), tokenize_text(problem.reference), runs, prose or runs
+        )
 
 
 def decontaminate(
@@ -119,7 +121,7 @@ class _Index:
         self._skeletons: defaultdict[Tokens, list[int]] = defaultdict(list)
         for number, known in enumerate(self._known):
             self._exact.setdefault(known.words, number)
-            self._skeletons[skeleton(known.words)].append(number)
+            self._skeletons[mask_numbers(known.words)].append(number)
         self._runs = _numbered({run for known in self._known for run in known.runs})
         self._sizes = sorted({len(run) for run in self._runs})
         self._answers = _numbered({(), *(known.answer for known in self._known)})
@@ -142,13 +144,13 @@ class _Index:
         problem wait in a file, because long texts share a hundred with a benchmark."""
         found, counts = _Matches(), RunCounts(self._texts)
         for problem in problems:
-            words, reference = tokens(_unlabelled(problem.prompt)), tokens(problem.reference)
+            words, reference = tokenize_text(_unlabelled(problem.prompt)), tokenize_text(problem.reference)
             answer = self._answers.get(reference, len(self._answers))
             match = self._whole(words, answer)
             runs = frozenset[int]() if match else self._shared(words)
             found.add(match)
             counts.add(runs, answer, reference)
-            given = self._givens.get(givens(words), 0) if runs and answer < len(self._answers) else 0
+            given = self._givens.get(find_numbers(words), 0) if runs and answer < len(self._answers) else 0
             array("I", (answer, given, len(runs), *runs)).tofile(waiting)
         overlaps = OverlapRule(self._texts, counts, overlap=self._spec.overlap, same_answer=self._spec.same_answer)
         waiting.seek(0)
@@ -164,7 +166,7 @@ class _Index:
             return Match("exact", self._exact[words])
         if not self._spec.renumbered:
             return None
-        form = skeleton(words)
+        form = mask_numbers(words)
         alike = self._skeletons.get(form)
         if not alike:
             return None
@@ -173,7 +175,7 @@ class _Index:
         return Match("renumbered", same[0]) if same else None
 
     def _shared(self, words: Tokens) -> frozenset[int]:
-        return self._numbers(run for size in self._sizes if size <= len(words) for run in grams(words, size))
+        return self._numbers(run for size in self._sizes if size <= len(words) for run in list_ngrams(words, size))
 
     def _numbers(self, runs: Iterable[Tokens]) -> frozenset[int]:
         """The numbers of those that a benchmark has."""
@@ -222,8 +224,8 @@ def _unlabelled(text: str) -> str:
 
 def _within(text: str, size: int) -> frozenset[Tokens]:
     """The runs of its sentences that are long enough to have one."""
-    sentences = (tokens(sentence) for sentence in _END.split(text))
-    return frozenset(run for words in sentences if len(words) >= size for run in grams(words, size))
+    sentences = (tokenize_text(sentence) for sentence in _END.split(text))
+    return frozenset(run for words in sentences if len(words) >= size for run in list_ngrams(words, size))
 
 
 def _numbered(values: Iterable[Any]) -> dict[Any, int]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lakon.core.records import Problem
-from lakon.stages.problems.text_runs import Tokens, grams, skeleton, tokens
+from lakon.stages.problems.text_runs import Tokens, list_ngrams, mask_numbers, tokenize_text
 
 ALIKE = 0.8
 """Estimated Jaccard similarity of the runs from which two problems are near-duplicates."""
@@ -41,12 +41,12 @@ Rows = NDArray[np.uint32]
 """Numbers of rows."""
 
 
-def grouped(problems: Callable[[], Iterable[Problem]], scratch: Path) -> Iterator[Problem]:
+def mark_groups(problems: Callable[[], Iterable[Problem]], scratch: Path) -> Iterator[Problem]:
     """The problems, those in a group of at least two marked with its name: the id of its first problem.
 
     `problems` is called, and what it gives is read, twice; files without a name lie in the folder `scratch` meanwhile.
     """
-    first = groups((tokens(problem.prompt) for problem in problems()), scratch)
+    first = groups((tokenize_text(problem.prompt) for problem in problems()), scratch)
     several = set(first[first != np.arange(len(first))].tolist())
     names: dict[int, str] = {}
     for at, problem in zip(map(int, first), problems(), strict=True):
@@ -64,7 +64,7 @@ def groups(texts: Iterable[Tokens], scratch: Path) -> NDArray[np.uint32]:
         for n, words in enumerate(texts, 1):
             if len(words) >= _SHORTEST:
                 signed.append(n - 1)
-                signatures.add(skeleton(words))
+                signatures.add(mask_numbers(words))
         first = np.arange(n, dtype=np.uint32)
         places = np.asarray(signed)
         first[places] = places[_connected(signatures)]
@@ -236,7 +236,7 @@ class _Signatures:
     def add(self, words: Tokens) -> None:
         """The signature of one text more."""
         mine = self._empty.copy()
-        mine.update_batch([" ".join(run).encode() for run in set(grams(words, _RUN))])
+        mine.update_batch([" ".join(run).encode() for run in set(list_ngrams(words, _RUN))])
         self._block.append(mine.hashvalues)
         if len(self._block) == _BLOCK:
             self._write()

@@ -49,7 +49,7 @@ def _object(line: str, where: str) -> dict[str, object]:
     return cast("dict[str, object]", row)
 
 
-def dig(row: object, path: str) -> object:
+def read_path(row: object, path: str) -> object:
     """The value at a dotted path (`messages.0.content`); text on the way is read as JSON. None when absent."""
     value = row
     if isinstance(row, Mapping) and path in cast("Mapping[str, object]", row):
@@ -78,15 +78,15 @@ def _maybe_json(text: str) -> object:
         return None
 
 
-def fits(row: Mapping[str, object], where: Mapping[str, str]) -> bool:
+def matches_values(row: Mapping[str, object], where: Mapping[str, str]) -> bool:
     """Whether the row has these values at these dotted paths; values that are no text compare as they print."""
-    return all(str(dig(row, path)) == value for path, value in where.items())
+    return all(str(read_path(row, path)) == value for path, value in where.items())
 
 
-def need(row: Mapping[str, object], path: str, at: str, *, field: str) -> None:
+def require_path(row: Mapping[str, object], path: str, at: str, *, field: str) -> None:
     """Raises `InputError` at `field`, the study's, for a row that does not have what stands at `path`; null is had."""
     head = path.split(".")[0]
-    if dig(row, path) is None and head not in row:
+    if read_path(row, path) is None and head not in row:
         known = [str(key) for key in row]
         raise InputError(f"{at} has no field {path!r}", near_miss(head, known), f"correct {field}", where=field)
 

@@ -18,7 +18,7 @@ from lakon.core.errors import InputError, near_miss
 from lakon.core.records import Exclusion, Problem
 from lakon.core.spec import Name, PluginPath, Spec
 from lakon.stages.problems import presets
-from lakon.stages.problems.rows import Rows, broken_json, dig, fits
+from lakon.stages.problems.rows import Rows, broken_json, matches_values, read_path
 
 
 class SourceSpec(Spec):
@@ -191,7 +191,7 @@ def problems_of_rows(rows: Rows, spec: FileProblems) -> Iterator[Problem | Exclu
     an exclusion. Raises `InputError` for a field that a row does not have, and when no row fits `where`."""
     fitting = False
     for where, row in rows:
-        if not fits(row, spec.where):
+        if not matches_values(row, spec.where):
             continue
         fitting = True
         broken = next((name for path in spec.fields if (name := broken_json(row, path))), None)
@@ -227,7 +227,7 @@ def _short(where: str) -> str:
 
 
 def _text(row: Mapping[str, object], name: str, where: str) -> str:
-    value = dig(row, name)
+    value = read_path(row, name)
     if value is None and name.split(".")[0] in row:
         return ""  # there, but null: the row is left out under its rule
     if value is None:
@@ -236,7 +236,7 @@ def _text(row: Mapping[str, object], name: str, where: str) -> str:
     return value if isinstance(value, str) else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
 
 
-def synthetic(spec: SyntheticProblems, generator: Callable[..., Iterable[Any]]) -> Iterator[Problem]:
+def generate_problems(spec: SyntheticProblems, generator: Callable[..., Iterable[Any]]) -> Iterator[Problem]:
     """Problems of a generator whose items have `prompt`, `answer` and `steps`."""
     items = generator(spec.count, seed=spec.seed, min_steps=spec.min_steps, max_steps=spec.max_steps, split=spec.split)
     for index, item in enumerate(items):

@@ -43,7 +43,7 @@ _THOUSANDS = re.compile(r"(?<=\d)(?:,|\{,\}|\\,|\\!,?)(?=\d{3}(?!\d))")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[+\-*/=<>!|%]")
 
 
-def tokens(text: str) -> Tokens:
+def tokenize_text(text: str) -> Tokens:
     """Words, numbers and operators of a problem, without case, spacing and LaTeX formatting."""
     plain = unicodedata.normalize("NFKC", text).lower()
     plain = _SIGNS.sub(lambda found: f" {_SAME[found[0]]} ", plain)
@@ -56,12 +56,12 @@ def _slashed(found: re.Match[str]) -> str:
     return f" {above} / {below} "
 
 
-def givens(words: Sequence[str]) -> Tokens:
+def find_numbers(words: Sequence[str]) -> Tokens:
     """The numbers among tokens, in digits or spelled, in their order."""
     return tuple(word for word in words if word[0].isdigit() or word in _SPELLED)
 
 
-def skeleton(words: Sequence[str]) -> Tokens:
+def mask_numbers(words: Sequence[str]) -> Tokens:
     """Tokens with every number, in digits or spelled, as one and the same, and a fraction of two as a number, too."""
     masked: list[str] = []
     for word in words:
@@ -73,6 +73,6 @@ def skeleton(words: Sequence[str]) -> Tokens:
     return tuple(masked)
 
 
-def grams(words: Sequence[str], n: int) -> Iterator[Tokens]:
+def list_ngrams(words: Sequence[str], n: int) -> Iterator[Tokens]:
     """Runs of `n` tokens in order; of a shorter text the whole of it."""
     return zip(*(words[at:] for at in range(min(n, len(words)))), strict=False)

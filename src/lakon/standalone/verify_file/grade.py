@@ -25,7 +25,7 @@ from lakon.core.errors import InputError, RunStopped
 from lakon.core.protocols import Answered, Progress, Verifier
 from lakon.core.records import UNGRADED
 from lakon.standalone.verify_file.resume import REMOVE, Tally, kept_rows
-from lakon.standalone.verify_file.rows import Fields, Row, check_head, dumps, row_of, verdict_of
+from lakon.standalone.verify_file.rows import Fields, Row, check_head, format_line, row_of, verdict_of
 from lakon.store.filesystem import lock_file
 
 __all__ = ["Fields", "FileSummary", "grade_file"]
@@ -119,7 +119,7 @@ def _grade(
     for grading in verifier.grade(answers()):
         row = ahead.popleft()
         verdict = verdict_of(row, grading, verifier.version)
-        sink.write(row.start + dumps(fields.own(verdict))[1:] + b"\n")
+        sink.write(row.start + format_line(fields.own(verdict))[1:] + b"\n")
         tally.add(verdict)
         progress.advance(1)
         if time.monotonic() - flushed > FLUSH_S:

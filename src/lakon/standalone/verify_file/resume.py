@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from lakon.core.errors import InputError
 from lakon.core.protocols import Answered, Grading, Progress, Verifier
-from lakon.standalone.verify_file.rows import NO_ROW, UNSTEADY, VERDICT, Fields, Row, dumps, parse_line
+from lakon.standalone.verify_file.rows import NO_ROW, UNSTEADY, VERDICT, Fields, Row, format_line, parse_line
 
 REGRADED_FIRST = 100
 REGRADED_EARLY, EARLY_EVERY = 10_000, 10
@@ -135,7 +135,7 @@ class _Earlier:
 
     def _check_torn(self, index: int, line: bytes, row: Row) -> None:
         """A last line that a kill cut short is done again; anything else without a newline is somebody's data."""
-        begins = dumps({next(iter(self.names)): 0})[1:-2]  # as in `"outcome":`
+        begins = format_line({next(iter(self.names)): 0})[1:-2]  # as in `"outcome":`
         whole = row.start + begins
         if not (whole.startswith(line) or line.startswith(whole)):
             raise self._foreign(index, f"is not line {row.number} of the input")

@@ -17,7 +17,7 @@ import orjson
 from lakon.core.errors import InputError, near_miss
 from lakon.core.protocols import Answered, Grading
 from lakon.core.records import Outcome
-from lakon.stages.problems.rows import dig
+from lakon.stages.problems.rows import read_path
 
 NO_ROW = "no-row"
 """The method of a row that has nothing to grade."""
@@ -90,12 +90,12 @@ _NOTHING = Answered(reference="", answer="")
 
 
 def _no_object(number: int, line: bytes, fields: Fields, fault: str) -> Row:
-    kept = dumps(fields.own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
+    kept = format_line(fields.own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
     return Row(number, kept[:-1] + b",", _NOTHING, fault)
 
 
 def _answered(values: dict[str, Any], line: bytes, fields: Fields) -> Answered:
-    finish = dig(values, fields.finish) if fields.finish else None
+    finish = read_path(values, fields.finish) if fields.finish else None
     return Answered(
         reference=_text(values, line, fields.gold),
         answer=_text(values, line, fields.prediction),
@@ -105,9 +105,9 @@ def _answered(values: dict[str, Any], line: bytes, fields: Fields) -> Answered:
 
 def _text(values: dict[str, Any], line: bytes, path: str) -> str:
     """The text at `path`; a number is its digits, null is empty. Raises `ValueError` saying what stands there."""
-    value = dig(values, path)
+    value = read_path(values, path)
     if isinstance(value, float):  # orjson makes floats of numbers too long for 64 bits
-        value = dig(_as_written(line), path)
+        value = read_path(_as_written(line), path)
     if isinstance(value, str):
         return value
     if value is None and _is_there(values, path):
@@ -121,12 +121,12 @@ def _text(values: dict[str, Any], line: bytes, path: str) -> str:
 
 def _is_there(values: object, path: str) -> bool:
     """Whether `path` leads to anything, if only to a null on the way."""
-    if dig(values, path) is not None or (isinstance(values, Mapping) and path in values):
+    if read_path(values, path) is not None or (isinstance(values, Mapping) and path in values):
         return True
     above, dot, last = path.rpartition(".")
     if not dot:
         return False
-    parent = dig(values, above)
+    parent = read_path(values, above)
     if isinstance(parent, str):
         with contextlib.suppress(ValueError):
             parent = json.loads(parent)
@@ -183,7 +183,7 @@ def verdict_of(row: Row, grading: Grading, version: str) -> dict[str, Any]:
     return {**verdict, "fault": grading.explanation} if grading.outcome in UNSTEADY else verdict
 
 
-def dumps(value: dict[str, Any]) -> bytes:
+def format_line(value: dict[str, Any]) -> bytes:
     """JSON on one line; a lone surrogate, which no UTF-8 can hold, is escaped."""
     try:
         return orjson.dumps(value)

@@ -52,11 +52,11 @@ class Header(NamedTuple):
         return self.body.offset + self.body.length
 
 
-def headers(fd: int, size: int) -> Iterator[Header]:
+def scan_headers(fd: int, size: int) -> Iterator[Header]:
     """Every sound header whose record ends within the file, in order; damage is stepped over."""
     offset = len(MAGIC)
     while offset + HEADER_BYTES <= size:
-        found = header(read_at(fd, HEADER_BYTES, offset), offset)
+        found = parse_header(read_at(fd, HEADER_BYTES, offset), offset)
         if found and found.end <= size:
             yield found
             offset = found.end
@@ -74,7 +74,7 @@ def _next_sync(fd: int, offset: int, size: int) -> int:
     return size
 
 
-def header(front: bytes, offset: int) -> Header | None:
+def parse_header(front: bytes, offset: int) -> Header | None:
     """The header that `front` begins with, if it is sound; `offset` is where it lies in the file."""
     if len(front) < HEADER_BYTES or front[:4] != SYNC:
         return None
@@ -85,17 +85,17 @@ def header(front: bytes, offset: int) -> Header | None:
     return Header(key, body_crc, Place(offset + HEADER_BYTES, length, note))
 
 
-def sound(fd: int, found: Header) -> bool:
+def is_sound(fd: int, found: Header) -> bool:
     """Whether the body behind a header is what was written."""
     return zlib.crc32(read_at(fd, found.body.length, found.body.offset)) == found.crc
 
 
-def record(key: bytes, note: int, body: bytes) -> bytes:
+def frame_record(key: bytes, note: int, body: bytes) -> bytes:
     """One framed record."""
     return _framed(key, note, body, zlib.crc32(body))
 
 
-def remains(key: bytes, note: int) -> bytes:
+def frame_remains(key: bytes, note: int) -> bytes:
     """What is kept of a record whose body was damaged: a header with the note, whose body is found to be bad again."""
     return _framed(key, note, b"", ~zlib.crc32(b"") & 0xFFFFFFFF)
 
@@ -105,7 +105,7 @@ def _framed(key: bytes, note: int, body: bytes, crc: int) -> bytes:
     return b"".join((front, struct.pack("<I", zlib.crc32(front)), body))
 
 
-def encoded(payload: Mapping[str, object]) -> bytes:
+def encode_payload(payload: Mapping[str, object]) -> bytes:
     """A payload as JSON. Raises `TypeError` for what JSON cannot say."""
     try:
         return orjson.dumps(payload)
@@ -113,7 +113,7 @@ def encoded(payload: Mapping[str, object]) -> bytes:
         return json.dumps(payload).encode()
 
 
-def decoded(body: bytes) -> dict[str, object]:
+def decode_payload(body: bytes) -> dict[str, object]:
     """The payload in a body, compressed or not."""
     text = body if body[:1] == b"{" else zlib.decompress(body)
     try:
@@ -122,7 +122,7 @@ def decoded(body: bytes) -> dict[str, object]:
         return cast("dict[str, object]", json.loads(text))
 
 
-def deflated(body: bytes) -> bytes:
+def deflate_body(body: bytes) -> bytes:
     """The body as it goes into the file: compressed when that pays and has not been done."""
     if len(body) < COMPRESS_FROM or body[:1] != b"{":
         return body

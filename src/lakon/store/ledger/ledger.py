@@ -23,14 +23,14 @@ from lakon.store.ledger.frames import (
     MAGIC,
     NOTE_MAX,
     Place,
-    decoded,
-    deflated,
-    encoded,
-    header,
-    headers,
-    record,
-    remains,
-    sound,
+    decode_payload,
+    deflate_body,
+    encode_payload,
+    frame_record,
+    frame_remains,
+    is_sound,
+    parse_header,
+    scan_headers,
 )
 from lakon.store.ledger.index import Index
 from lakon.store.ledger.writer import Writer
@@ -127,7 +127,7 @@ class Ledger:
         with self._changed:
             waiting = self._writer.get(raw)
             body = waiting.body if waiting else self._read(raw)
-        return None if body is None else decoded(body)
+        return None if body is None else decode_payload(body)
 
     def note(self, key: str) -> int | None:
         """The note that `put` was given with the newest payload, which is not read and may have turned out to be
@@ -151,7 +151,7 @@ class Ledger:
         if place is None:
             return None
         data = filesystem.read_at(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
-        found, body = header(data, 0), data[HEADER_BYTES:]
+        found, body = parse_header(data, 0), data[HEADER_BYTES:]
         if found is None or found.key != raw or zlib.crc32(body) != found.crc:
             self._index.drop(raw)
             self._bad.add(raw)
@@ -167,7 +167,7 @@ class Ledger:
 
         `note` is a number of the caller's (64 bits) that can be read back without reading the payload.
         """
-        raw, body = bytes.fromhex(key), encoded(payload)
+        raw, body = bytes.fromhex(key), encode_payload(payload)
         if len(raw) != 16 or not 0 <= note <= NOTE_MAX:
             raise ValueError(f"key {key!r}, note {note}; a key has 32 hexadecimal digits, a note 64 bits")
         with self._changed:
@@ -238,12 +238,12 @@ class Ledger:
             places = [(place, raw) for raw in self._index if (place := self._index.get(raw))]
             for place, raw in sorted(places):
                 if (body := self._read(raw)) is not None:
-                    body = deflated(body)
+                    body = deflate_body(body)
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
-                    end = filesystem.write_at(fd, record(raw, place.note, body), end)
+                    end = filesystem.write_at(fd, frame_record(raw, place.note, body), end)
             for raw, note in self._index.dropped():
                 _file_lost(index, raw, Place(end + HEADER_BYTES, 0, note))
-                end = filesystem.write_at(fd, remains(raw, note), end)
+                end = filesystem.write_at(fd, frame_remains(raw, note), end)
             filesystem.sync_file(fd)
             filesystem.replace_file(self.path, scratch)
         except BaseException:
@@ -272,13 +272,13 @@ class Ledger:
             return len(MAGIC)
         self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
         end = len(MAGIC)
-        for found in headers(self._fd, size):
+        for found in scan_headers(self._fd, size):
             gap = found.body.offset - HEADER_BYTES - end
             self._n_gaps += gap > 0
             self.damaged += gap
             end = found.end
             unchecked = found.body.offset < self._checked_from and found.body.length
-            if unchecked or sound(self._fd, found):
+            if unchecked or is_sound(self._fd, found):
                 self._index.put(found.key, found.body)
                 continue
             self.damaged += found.body.length

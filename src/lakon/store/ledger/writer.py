@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from lakon.store.filesystem import cut_file, sync_file, write_at
-from lakon.store.ledger.frames import CHUNK, HEADER_BYTES, Place, deflated, record
+from lakon.store.ledger.frames import CHUNK, HEADER_BYTES, Place, deflate_body, frame_record
 
 COMMIT_WINDOW_S = 0.02
 """How long the oldest record waits before one write takes all that have gathered."""
@@ -181,9 +181,9 @@ class Writer:
         chunk = bytearray()
         end = self.end
         for key, waiting in records.items():
-            body = deflated(waiting.body) if self._durable and not self._behind else waiting.body
+            body = deflate_body(waiting.body) if self._durable and not self._behind else waiting.body
             places[key] = Place(end + len(chunk) + HEADER_BYTES, len(body), waiting.note)
-            chunk += record(key, waiting.note, body)
+            chunk += frame_record(key, waiting.note, body)
             if len(chunk) >= CHUNK:
                 end = write_at(self.fd, chunk, end)
                 chunk = bytearray()
