@@ -72,22 +72,22 @@ def test_a_refusing_route_is_probed_by_one_request_and_lost_when_all_refuse() ->
     routes = Routes([Route("a"), Route("b")], began=0.0)
     a, b = routes.all
     for _ in range(20):
-        a.refused(began=0.0, now=0.1, base_s=1.0)
+        a.count_refusal(began=0.0, now=0.1, base_s=1.0)
     assert a.refusals == 1
-    assert not a.free(0.2)
-    assert a.free(1.2)
+    assert not a.is_free(0.2)
+    assert a.is_free(1.2)
     a.in_flight = 1
-    assert not a.free(1.2)
-    assert not routes.lost(1.2, outage_s=60), "b has not been tried"
+    assert not a.is_free(1.2)
+    assert not routes.are_lost(1.2, outage_s=60), "b has not been tried"
     assert routes.silent_s(1.2) == 0.0
-    b.refused(began=0.0, now=0.1, base_s=1.0)
-    assert routes.lost(1.2, outage_s=60), "nothing ever answered"
-    routes.answered(a, 2.0)
-    b.refused(began=3.0, now=3.0, base_s=1.0)
-    a.refused(began=3.0, now=3.0, base_s=1.0)
-    assert not routes.lost(50.0, outage_s=60)
+    b.count_refusal(began=0.0, now=0.1, base_s=1.0)
+    assert routes.are_lost(1.2, outage_s=60), "nothing ever answered"
+    routes.count_answer(a, 2.0)
+    b.count_refusal(began=3.0, now=3.0, base_s=1.0)
+    a.count_refusal(began=3.0, now=3.0, base_s=1.0)
+    assert not routes.are_lost(50.0, outage_s=60)
     assert routes.silent_s(42.0) == 40.0
-    assert routes.lost(63.0, outage_s=60)
+    assert routes.are_lost(63.0, outage_s=60)
 
 
 def test_backoff_doubles_up_to_a_minute() -> None:
@@ -147,7 +147,7 @@ def test_a_thought_grows_in_place_whatever_it_is_made_of() -> None:
     parts.add({"type": "thinking", "thinking": first})
     for i in range(1, 5):
         parts.add({"type": "thinking", "thinking": Piece([{"type": "text", "text": f"w{i}"}])})
-    (thought,) = parts.whole()
+    (thought,) = parts.all_parts()
     assert thought["thinking"] is first
     assert [piece["text"] for piece in thought["thinking"]] == [f"w{i}" for i in range(5)]
     parts, said = Parts(), {"type": "text", "text": "It"}
@@ -158,9 +158,9 @@ def test_a_thought_grows_in_place_whatever_it_is_made_of() -> None:
     parts.add({"type": "thinking", "thinking": "Hm"})
     parts.add({"type": "thinking", "thinking": "."})
     whole = [{"type": "text", "text": "It is 4."}, {"type": "thinking", "thinking": "Hm."}]
-    assert parts.whole() == whole
+    assert parts.all_parts() == whole
     parts.add({"type": "thinking", "thinking": ".."})
-    assert parts.whole() == [whole[0], {"type": "thinking", "thinking": "Hm..."}]
+    assert parts.all_parts() == [whole[0], {"type": "thinking", "thinking": "Hm..."}]
 
 
 def test_a_stream_that_ends_in_an_error_is_no_short_reply() -> None:

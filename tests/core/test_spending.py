@@ -53,7 +53,7 @@ def test_room_that_is_held_comes_back_and_a_full_budget_says_never():
 
 def test_a_budget_without_limits_admits_everything_and_counts():
     account = Account(rate=Rate(1.0, 2.0))
-    account.earlier(Spent(1_000_000, 0))
+    account.add_earlier(Spent(1_000_000, 0))
     assert account.admit(build_messages("x" * 10_000), 10**9)[0] is Admission.YES
     assert (account.budget.spent, account.budget.cost) == (Spent(1_000_000, 0), 1.0)
 

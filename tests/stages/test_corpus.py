@@ -73,7 +73,7 @@ ROWS = {
 )
 def test_the_pool_asks_for_as_many_teachers_as_the_study_says(require: object, kept: list[int]):
     spec = Curate(require=require)  # type: ignore[arg-type]
-    made = build_pool(IDS, ROWS, count=None, seed=0, needed=spec.needed(3))
+    made = build_pool(IDS, ROWS, count=None, seed=0, needed=spec.count_needed(3))
     rows = list(made.rows())
     assert [row.problem_id for row in rows if row.teacher == "a"] == [IDS[i] for i in kept]
     assert len(list(made.exclusions())) == 4 - len(kept)

@@ -221,17 +221,17 @@ def test_the_note_of_a_damaged_record_outlives_compacting(
     for _ in range(2):  # what is left of the record is kept by the next compaction, too
         with Ledger.open(path) as ledger:
             ledger.compact()
-            assert ledger.lost() == {key(which)}
+            assert ledger.lost_keys() == {key(which)}
     assert path.stat().st_size < len(data)
     with Ledger.open(path) as ledger:
         assert [ledger.note(key(i)) for i in range(4)] == [100, 101, 102, 103]
-        assert not ledger.sound(key(which))
+        assert not ledger.has_payload(key(which))
         assert {int(k, 16) for k in ledger.keys()} == others  # noqa: SIM118
-        assert ledger.lost() == {key(which)}
+        assert ledger.lost_keys() == {key(which)}
         ledger.put(key(which), payload(which), note=200)
         ledger.compact()
     with Ledger.open(path, readonly=True) as reader:
-        assert (reader.note(key(which)), reader.lost(), reader.damaged) == (200, set(), 0)
+        assert (reader.note(key(which)), reader.lost_keys(), reader.damaged) == (200, set(), 0)
     assert held(path) == {0, 1, 2, 3}
 
 
@@ -243,7 +243,7 @@ def test_the_note_of_a_body_that_a_power_cut_tore_is_not_cut_off_with_it(tmp_pat
     path.write_bytes(data[:-10] + bytes(10))
     Ledger.open(path).close()
     with Ledger.open(path, readonly=True) as reader:
-        assert (reader.note(key(0)), reader.lost(), reader.get(key(0))) == (7, {key(0)}, None)
+        assert (reader.note(key(0)), reader.lost_keys(), reader.get(key(0))) == (7, {key(0)}, None)
 
 
 @pytest.mark.parametrize("junk", [b"\0" * 300, b"\xf5LR\xff" * 50, b'{"i": 1}\n'])

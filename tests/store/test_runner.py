@@ -258,7 +258,7 @@ def test_failed_rows_that_are_asked_in_vain_cost_nothing_that_was_there(store: S
         assert (done.executed, text_of(store, last)) == ([], "half")
         assert ("left", "s/asks") in diary.events
     assert [state.state for state in inspect_steps(store, [last])] == ["owed", "cached"]
-    assert [folder.name.split("-")[0] for folder in store.torn()] == ["asks.again"]
+    assert [folder.name.split("-")[0] for folder in store.list_torn()] == ["asks.again"]
 
 
 def test_what_takes_the_place_of_an_artifact_leaves_one_of_them(store: Store, diary):
@@ -271,9 +271,9 @@ def test_what_takes_the_place_of_an_artifact_leaves_one_of_them(store: Store, di
     for owed in (2, 1, 0):
         run_steps(store, [step("asks", body=flaky)], diary)
         assert text_of(store, step("asks", body=flaky)) == f"{owed} to go"
-        assert len(list(store.artifacts())) == 1
+        assert len(list(store.list_artifacts())) == 1
     assert run_steps(store, [step("asks", body=flaky)], diary).executed == []
-    assert not list(store.torn())
+    assert not list(store.list_torn())
 
 
 def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):
@@ -282,7 +282,7 @@ def test_a_folder_without_its_manifest_is_not_there(store: Store, diary):
     for cut in (0, 1, len(manifest) // 2, len(manifest) - 2):
         (artifact.folder / MANIFEST).write_bytes(manifest[:cut])
         assert read_artifact(artifact.folder) is None
-        assert list(store.torn()) == [artifact.folder]
+        assert list(store.list_torn()) == [artifact.folder]
     assert run_steps(store, [step("a", {"text": "t"})], diary).executed == ["s/a"]
 
 

@@ -24,5 +24,5 @@ def explain(
     if step is not None:
         check_steps((step,), states)
         states = [state for state in states if is_named(step, state)]
-    earlier = list(place.artifacts())
+    earlier = list(place.list_artifacts())
     return [Explanation(s.step.name, s.state, tuple(list_reasons(s, earlier))) for s in states]

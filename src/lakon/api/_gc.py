@@ -24,7 +24,7 @@ def gc(*, store: str | Path | None = None, keep: tuple[StudyLike, ...] = (), dry
     if not (place.root / "run.lock").is_file():
         raise InputError(f"no store at {str(place.root)!r}", "a store that a run has made", "check --store")
     with hold_store(place):
-        torn = list(place.torn())
+        torn = list(place.list_torn())
         unused = list(_unused(place, keep)) if keep else []
         freed = sum(_size(folder) for folder in [*torn, *unused])
         if not dry_run:
@@ -58,7 +58,7 @@ def _unused(store: Store, keep: tuple[StudyLike, ...]) -> Iterator[Path]:
     used = {state.artifact.folder for state in states if state.artifact is not None}
     # A step that waits for another has no key yet: what it made earlier may be what it is going to need.
     unknown = {(state.step.stage, state.step.label) for state in states if state.artifact is None}
-    for artifact in store.artifacts():
+    for artifact in store.list_artifacts():
         named = (artifact.manifest.stage, artifact.manifest.label)
         if artifact.folder not in used and named not in unknown:
             yield artifact.folder

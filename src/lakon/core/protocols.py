@@ -151,7 +151,7 @@ class CallLog(Protocol):
         """The newest payload under `key`, or None."""
         ...
 
-    def sound(self, key: str) -> bool:
+    def has_payload(self, key: str) -> bool:
         """Whether there is a payload under `key` that can be read, found as cheaply as the log can."""
         ...
 

@@ -122,7 +122,7 @@ class Account:
     def __init__(self, budget: Budget | None = None, rate: Rate | None = None) -> None:
         self.budget, self.rate = budget or Budget(), rate or Rate()
 
-    def earlier(self, spent: Spent) -> None:
+    def add_earlier(self, spent: Spent) -> None:
         """File what earlier runs spent on this author's calls."""
         self.budget.add(spent, self.rate.cost(spent))
 

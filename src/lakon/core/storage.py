@@ -39,15 +39,15 @@ class ArtifactStore(Protocol[A_co, W_co]):
         """An empty artifact to write. Raises `StoreError` where nothing can be written."""
         ...
 
-    def artifacts(self) -> Iterator[A_co]:
+    def list_artifacts(self) -> Iterator[A_co]:
         """Every committed artifact."""
         ...
 
-    def earlier(self, stage: str, label: str, but: Path) -> Sequence[A_co]:
+    def find_earlier(self, stage: str, label: str, but: Path) -> Sequence[A_co]:
         """Committed artifacts of a stage and label other than the one in the folder `but`, the newest first."""
         ...
 
-    def torn(self) -> Iterator[Path]:
+    def list_torn(self) -> Iterator[Path]:
         """Folders that an interrupted step left without a readable manifest."""
         ...
 

@@ -57,7 +57,7 @@ class Authors:
         self._shared: dict[str, SharedEndpoint] = {}
         self._lock = threading.Lock()
 
-    def teacher(
+    def make_teacher(
         self,
         name: str,
         teacher: Teacher,
@@ -75,9 +75,9 @@ class Authors:
             case RecordedTeacher():
                 return self._recorded(self._places.locate(teacher), source, revision)
             case EndpointTeacher():
-                return self.endpoint(name, teacher, progress)
+                return self.make_endpoint(name, teacher, progress)
             case CheckpointTeacher():
-                return self.sampler(teacher.path, seed, teacher.sampling)
+                return self.make_sampler(teacher.path, seed, teacher.sampling)
 
     def _procedural(self, teacher: ProceduralTeacher, seed: int) -> Author:
         from lakon.backends.procedural import ProceduralAuthor
@@ -114,7 +114,7 @@ class Authors:
             digest=who,
         )
 
-    def endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress | None) -> EndpointAuthor:
+    def make_endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress | None) -> EndpointAuthor:
         """Whoever is served under a name of `run.endpoints`."""
         from lakon.backends.endpoint.author import EndpointAuthor
 
@@ -147,18 +147,18 @@ class Authors:
 
         with self._lock:
             if (shared := self._shared.get(name)) is None:
-                shared = self._shared[name] = SharedEndpoint(self.endpoint(name, teacher, None))
+                shared = self._shared[name] = SharedEndpoint(self.make_endpoint(name, teacher, None))
         return shared.join(functools.partial(_show, progress))
 
-    def faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:
+    def find_faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:
         """What would keep these of the endpoints from working, found without a paid request."""
         return [
             fault._replace(where=f"run.endpoints.{name}: {fault.where}")
             for name in names
-            for fault in self.endpoint(name, served[name], None).check()
+            for fault in self.make_endpoint(name, served[name], None).check()
         ]
 
-    def sampler(self, model: str, seed: int, sampling: Sampling, *, checkpoint: str | None = None) -> Author:
+    def make_sampler(self, model: str, seed: int, sampling: Sampling, *, checkpoint: str | None = None) -> Author:
         """A model that is sampled in worker processes: by a reference, or a student in a folder whose `checkpoint` is
         known by its content."""
         identity = {"checkpoint": checkpoint or self._places.identity(model), "seed": seed}

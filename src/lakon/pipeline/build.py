@@ -76,7 +76,7 @@ class _Builder:
         pool = self.pool(problems, teachers, screens) if study.arms else None
         arms = self.arms(problems, pool, teachers, screens) if pool is not None else {}
         models = list(self.models(arms, benchmarks))
-        answers = {model.id.on(name): graded for model in models for name, graded in model.answers.items()}
+        answers = {model.id.label_on(name): graded for model in models for name, graded in model.answers.items()}
         scored = ScoreInputs(problems, benchmarks, teachers, answers)
         scores = score_step(self.score_args(models), scored)
         report = report_step(

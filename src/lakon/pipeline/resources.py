@@ -116,8 +116,8 @@ class RunResources:
     def count_earlier(self, spent: Mapping[str, Spent]) -> None:
         """File what endpoints took before this run, by name: once, and before anything is asked."""
         for name, earlier in spent.items():
-            self.account(name).earlier(earlier)
+            self.account(name).add_earlier(earlier)
 
     def endpoint_faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:
         """What would keep these of the endpoints from working, found without a paid request."""
-        return self.authors.faults(served, names)
+        return self.authors.find_faults(served, names)

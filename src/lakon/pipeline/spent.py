@@ -87,7 +87,7 @@ def _in_ledger(path: Path) -> Spent:
     if not path.exists():
         return NOTHING
     with Ledger.open(path, create=False, readonly=True) as ledger:
-        return sum_spent_of_keys((*ledger.keys(), *ledger.lost()), ledger)
+        return sum_spent_of_keys((*ledger.keys(), *ledger.lost_keys()), ledger)
 
 
 class _Reader:

@@ -118,12 +118,12 @@ class StatusFile:
         self._thread.join()
         self._write(state, why)
 
-    def meter(self, step: AnyStep) -> Meter:
+    def start_meter(self, step: AnyStep) -> Meter:
         """The meter of a step that starts."""
         with self._lock:
             return self._meters.setdefault(step.name, Meter(step.name))
 
-    def done(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None:
+    def add_finished(self, step: AnyStep, artifact: Artifact, *, cached: bool, seconds: float) -> None:
         """File a finished step."""
         with self._lock:
             self._meters.pop(step.name, None)

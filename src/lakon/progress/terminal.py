@@ -50,11 +50,11 @@ class Watch:
 
     def progress(self, step: AnyStep) -> Meter:
         """The meter that the step advances."""
-        return self._status.meter(step)
+        return self._status.start_meter(step)
 
     def started(self, step: AnyStep) -> None:
         """A step starts."""
-        self._status.meter(step)
+        self._status.start_meter(step)
         if self._bars is None:
             self._say(f"start  {step.name}")
 
@@ -62,7 +62,7 @@ class Watch:
         """A step is done, or was found done."""
         meter = next((m for m in self._status.meters if m.name == step.name), None)
         figures = f"  ({meter.describe()})" if meter is not None and meter.total and not cached else ""
-        self._status.done(step, artifact, cached=cached, seconds=seconds)
+        self._status.add_finished(step, artifact, cached=cached, seconds=seconds)
         if not cached:
             self._say(f"done   {step.name}  {_rows(artifact.manifest.rows)}  {seconds:.1f} s{figures}")
 

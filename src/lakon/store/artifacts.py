@@ -188,21 +188,21 @@ class Store:
         """Every such folder."""
         return filesystem.find_paths(self.root / WORK, "*.*")
 
-    def artifacts(self) -> Iterator[Artifact]:
+    def list_artifacts(self) -> Iterator[Artifact]:
         """Every committed artifact."""
         for path in filesystem.find_paths(self.root, f"*/*/{MANIFEST}"):
             artifact = read_artifact(path.parent)
             if artifact is not None:
                 yield artifact
 
-    def earlier(self, stage: str, label: str, but: Path) -> list[Artifact]:
+    def find_earlier(self, stage: str, label: str, but: Path) -> list[Artifact]:
         """Committed artifacts of a stage and label other than the one in the folder `but`, the newest first."""
         manifests = filesystem.find_paths(self.root, f"{stage}/{glob.escape(label)}*-*/{MANIFEST}")
         artifacts = [read_artifact(path.parent) for path in manifests]
         others = [a for a in artifacts if a is not None and a.manifest.label == label and a.folder != but]
         return sorted(others, key=lambda a: filesystem.modified_at(a.folder / MANIFEST), reverse=True)
 
-    def torn(self) -> Iterator[Path]:
+    def list_torn(self) -> Iterator[Path]:
         """Folders that an interrupted step left without a readable manifest: named as artifacts are, and no others.
 
         An artifact of another schema is not torn: another version of Lakon may still read it.

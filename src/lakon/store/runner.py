@@ -219,7 +219,7 @@ class _Run:
                 resources=self._resources,
                 progress=self._watcher.progress(step),
                 stop=self._stop,
-                earlier=lambda: iter(self._store.earlier(step.stage, step.label, but=out.folder)),
+                earlier=lambda: iter(self._store.find_earlier(step.stage, step.label, but=out.folder)),
                 work=work,
                 retry=self._mode == "retry",
             )

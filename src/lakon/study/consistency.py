@@ -36,8 +36,8 @@ def faults_of(study: Study) -> list[Fault]:
             faults.append(_unknown(f"arms.{name}.route.of", "teacher", arm.route.of, study.teachers))
     for path in study.curate.filters.custom:
         faults.extend(_plugin_fault("curate.filters.custom", path, {}, "filter"))
-    if study.curate.needed(len(study.teachers)) > len(study.teachers):
-        found = f"at_least = {study.curate.needed(0)} of {len(study.teachers)} teachers"
+    if study.curate.count_needed(len(study.teachers)) > len(study.teachers):
+        found = f"at_least = {study.curate.count_needed(0)} of {len(study.teachers)} teachers"
         faults.append(Fault("curate.require", found, "a number of teachers that there are", "make it smaller"))
     known = {**BENCHMARKS, **study.benchmarks}
     faults.extend(

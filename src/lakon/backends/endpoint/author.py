@@ -37,7 +37,7 @@ class EndpointAuthor(Connection):
     """Whether the chat template writes the opening think tag, so that a reply begins inside of it."""
 
     def __repr__(self) -> str:
-        return f"EndpointAuthor(model={self.model!r}, urls={[self.shown(url) for url in self.urls]!r})"
+        return f"EndpointAuthor(model={self.model!r}, urls={[self.show_url(url) for url in self.urls]!r})"
 
     def __getstate__(self) -> object:
         raise TypeError("an EndpointAuthor holds a key and a live stop event; build it where it is used")
@@ -86,8 +86,8 @@ class EndpointAuthor(Connection):
         found: list[Fault] = []
 
         async def all_urls() -> None:
-            async with self.session() as session:
-                checks = [self._check(session, url, proxy) for url, proxy in self.addresses()]
+            async with self.open_session() as session:
+                checks = [self._check(session, url, proxy) for url, proxy in self.list_addresses()]
                 found.extend(fault for fault in await asyncio.gather(*checks) if fault)
 
         _run(all_urls())
@@ -97,11 +97,11 @@ class EndpointAuthor(Connection):
         limit = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
         try:
             async with session.get(f"{url}/models", timeout=limit, **proxy) as response:
-                status, raw = response.status, self.clean(await response.read())
+                status, raw = response.status, self.remove_key(await response.read())
         except aiohttp.ClientConnectorCertificateError as error:
-            found = self.cleaned(f"{type(error).__name__}: {error}")
+            found = self.remove_key_from_text(f"{type(error).__name__}: {error}")
             remedy = "name the authority that signed it in the variable SSL_CERT_FILE, or correct the url"
-            return Fault(self.shown(url), found, "a certificate that this machine trusts", remedy)
+            return Fault(self.show_url(url), found, "a certificate that this machine trusts", remedy)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             return self._unreachable_fault(url, f"{type(error).__name__}: {error}")
         if status in {401, 403}:
@@ -116,14 +116,16 @@ class EndpointAuthor(Connection):
 
     def _unreachable_fault(self, url: str, found: str) -> Fault:
         expected = "a running OpenAI-compatible server"
-        return Fault(self.shown(url), self.cleaned(found), expected, "start the server, or correct the url")
+        return Fault(
+            self.show_url(url), self.remove_key_from_text(found), expected, "start the server, or correct the url"
+        )
 
     def _model_fault(self, url: str, listed: Sequence[str]) -> Fault | None:
         plain = self.model.partition(":")[0]
         if not listed or any(name in {self.model, plain} or name.endswith(f"/{plain}") for name in listed):
             return None
         found = f"no model {self.model!r} here"
-        return Fault(self.shown(url), found, near_miss(self.model, listed), "correct the model's name")
+        return Fault(self.show_url(url), found, near_miss(self.model, listed), "correct the model's name")
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

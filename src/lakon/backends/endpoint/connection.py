@@ -106,7 +106,7 @@ class Connection:
         """What follows the base URL."""
         return PATHS[self.api]
 
-    def session(self) -> aiohttp.ClientSession:
+    def open_session(self) -> aiohttp.ClientSession:
         """Connections that are kept alive, as many as the window wants."""
         headers = {"Content-Type": "application/json", "User-Agent": "lakon"}
         if self.api_key:
@@ -119,7 +119,7 @@ class Connection:
             timeout=timeout,
         )
 
-    def addresses(self) -> list[tuple[str, dict[str, Any]]]:
+    def list_addresses(self) -> list[tuple[str, dict[str, Any]]]:
         """Each base URL with the proxy that the environment names for it.
 
         Looked up once: aiohttp's `trust_env` would do it for each request, and take logins from ~/.netrc.
@@ -164,46 +164,46 @@ class Connection:
 
     # -- messages without secrets --------------------------------------------------------------------------
 
-    def clean(self, raw: bytes) -> bytes:
+    def remove_key(self, raw: bytes) -> bytes:
         """`raw` without the key, should the server have repeated it."""
         for secret in self._secrets:
             if secret in raw:
                 raw = raw.replace(secret, b"***")
         return raw
 
-    def cleaned(self, text: str) -> str:
-        return self.clean(text.encode(errors="replace")).decode(errors="replace")
+    def remove_key_from_text(self, text: str) -> str:
+        return self.remove_key(text.encode(errors="replace")).decode(errors="replace")
 
-    def shown(self, url: str) -> str:
+    def show_url(self, url: str) -> str:
         """A URL as messages show it: no login, no query."""
         parts = urllib.parse.urlsplit(url)
-        return self.cleaned(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+        return self.remove_key_from_text(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
-    def refused(self, failure: Failure, url: str) -> AuthorError:
+    def refusal_fault(self, failure: Failure, url: str) -> AuthorError:
         """The fault of the whole that a response speaks of."""
         found = f"HTTP {failure.status}: {failure.message}" if failure.status else failure.message
         if failure.kind in {"unauthorized", "forbidden"}:
             fault = self.key_fault(url, found)
             return AuthorError(fault.found, fault.expected, fault.remedy, where=fault.where)
         if failure.kind in {"payment_required", "quota"}:
-            return AuthorError(found, "an account with credit", "top it up and run again", where=self.shown(url))
+            return AuthorError(found, "an account with credit", "top it up and run again", where=self.show_url(url))
         expected = f"the model {self.model!r} at {self.path}"
         remedy = "correct the model or the url"
         if failure.status == 404 and not re.search(r"/v\d+\w*(/|$)", urllib.parse.urlsplit(url).path):
-            remedy = f"most servers are at /v1: try {self.shown(url)}/v1, or else {remedy}"
-        return AuthorError(found, expected, remedy, where=self.shown(url))
+            remedy = f"most servers are at /v1: try {self.show_url(url)}/v1, or else {remedy}"
+        return AuthorError(found, expected, remedy, where=self.show_url(url))
 
-    def unreachable(self, failure: Failure, succeeded: bool) -> AuthorError:
+    def unreachable_fault(self, failure: Failure, succeeded: bool) -> AuthorError:
         """No URL accepts connections."""
         since = f"no connection for {self.outage_s:.0f} s" if succeeded else "no connection"
         remedy = "start the server or correct the url, then run again: every reply so far is kept"
-        where = ", ".join(self.shown(url) for url in self.urls)
+        where = ", ".join(self.show_url(url) for url in self.urls)
         return AuthorError(f"{since}: {failure.message}", "a running server", remedy, where=where)
 
     def key_fault(self, url: str, found: str) -> Fault:
         have = "the key was not accepted" if self.api_key else "there is no key"
         remedy = "set api_key_env to the variable that holds a valid key, and check what the key may use"
-        return Fault(self.shown(url), f"{found}: {have}", "a key that this server accepts", remedy)
+        return Fault(self.show_url(url), f"{found}: {have}", "a key that this server accepts", remedy)
 
 
 def _proxy(url: str) -> dict[str, Any]:

@@ -56,11 +56,11 @@ class Route:
     open_at: float = 0.0
     """Not before this time."""
 
-    def free(self, now: float) -> bool:
+    def is_free(self, now: float) -> bool:
         """Whether a request may be sent here."""
         return now >= self.open_at and not (self.refusals and self.in_flight)
 
-    def refused(self, began: float, now: float, base_s: float) -> None:
+    def count_refusal(self, began: float, now: float, base_s: float) -> None:
         """A connection could not be made; refusals of requests that began together count once."""
         if began >= self.open_at:
             self.refusals += 1
@@ -81,7 +81,7 @@ class Routes:
 
     def choose(self, now: float) -> Route | None:
         """The free route with the fewest requests in flight, in turn when several have."""
-        free = [route for route in self.all if route.free(now)]
+        free = [route for route in self.all if route.is_free(now)]
         if not free:
             return None
         self._turn += 1
@@ -94,7 +94,7 @@ class Routes:
         waits = [route.open_at - now for route in self.all if route.open_at > now]
         return min(waits, default=None)
 
-    def answered(self, route: Route, now: float) -> None:
+    def count_answer(self, route: Route, now: float) -> None:
         """An HTTP response of any kind came from `route`."""
         route.answered, route.refusals = True, 0
         self._answered_at = now
@@ -103,7 +103,7 @@ class Routes:
         """For how long every route has refused connections; 0 while one of them accepts."""
         return now - self._answered_at if all(route.refusals for route in self.all) else 0.0
 
-    def lost(self, now: float, outage_s: float) -> bool:
+    def are_lost(self, now: float, outage_s: float) -> bool:
         """Whether all are refusing: from the start, or for longer than an outage may last."""
         if not all(route.refusals for route in self.all):
             return False

@@ -67,7 +67,7 @@ class Parts:
             self._settle()
             self._parts.append(part)
 
-    def whole(self) -> list[Any]:
+    def all_parts(self) -> list[Any]:
         """All parts so far."""
         self._settle()
         return self._parts
@@ -163,7 +163,7 @@ class Assembly:
             return Streamed(self._body, self._problem, self._ttft_s)  # half a reply is none
         ended = self._done or self._finish is not None
         problem = self._problem or (None if ended else "the stream broke off")
-        self._message |= {name: parts.whole() for name, parts in self._parts.items()}
+        self._message |= {name: parts.all_parts() for name, parts in self._parts.items()}
         if "output" not in self._body and (self._message or self._texts or self._finish):
             message = {"role": "assistant", "content": None, **self._message, **self._joined()}
             self._body["choices"] = [{"index": 0, "message": message, "finish_reason": self._finish}]

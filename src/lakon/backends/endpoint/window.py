@@ -37,7 +37,7 @@ RECENT = 200
 """Finished requests over which the error rate is taken."""
 _PASSING = {FailureCategory.RETRY, FailureCategory.THROTTLED}
 """What may pass when the same request is made again."""
-ALIKE = 3
+FIRST_NOT_FOUND = 3
 """First answers that must all be "not found" before the model or the path is taken to be wrong."""
 
 
@@ -67,7 +67,7 @@ class RequestWindow:
         self._retries: list[tuple[float, int, Attempt]] = []
         self._order = itertools.count()
         self._window = Window(connection.concurrency)
-        self._routes = Routes([Route(url, proxy) for url, proxy in connection.addresses()], now)
+        self._routes = Routes([Route(url, proxy) for url, proxy in connection.list_addresses()], now)
         self._pace = connection.pace
         self._flying: set[asyncio.Task[None]] = set()
         self._recent: collections.deque[bool] = collections.deque(maxlen=max(RECENT, connection.stop_after_errors))
@@ -83,7 +83,7 @@ class RequestWindow:
         """Ask everything. Raises `AuthorError` for a fault of the whole, `RunStopped` when the budget has no room for
         another request, and whatever `put` raises."""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        async with self._connection.session() as self._session:
+        async with self._connection.open_session() as self._session:
             ticker = asyncio.create_task(self._tick())
             try:
                 self._fill()
@@ -212,12 +212,12 @@ class RequestWindow:
         data = self._connection.encode(attempt.request)
         try:
             url = f"{route.url}{self._connection.path}"
-            idle_s, clean = self._connection.idle_timeout_s, self._connection.clean
+            idle_s, clean = self._connection.idle_timeout_s, self._connection.remove_key
             result = await send_request(self._session, url, data, proxy=route.proxy, idle_s=idle_s, clean=clean)
         finally:
             route.in_flight -= 1
         if isinstance(result, Success):
-            self._routes.answered(route, time.monotonic())
+            self._routes.count_answer(route, time.monotonic())
             self._keep(attempt, result, tokens)
         else:
             self._connection.account.settle(attempt.held, None)
@@ -251,7 +251,7 @@ class RequestWindow:
             self._unreachable(attempt, route, failure, began)
             return
         if failure.status is not None:
-            self._routes.answered(route, now)
+            self._routes.count_answer(route, now)
         if failure.congested:
             self._window.shrink(began, now)
         if failure.retry_after_s:
@@ -268,10 +268,10 @@ class RequestWindow:
     def _unreachable(self, attempt: Attempt, route: Route, failure: Failure, began: float) -> None:
         """The request is not to blame: it waits, and only an endpoint that stays away ends the run."""
         now = time.monotonic()
-        route.refused(began, now, self._connection.backoff_s)
+        route.count_refusal(began, now, self._connection.backoff_s)
         self._again(attempt, now)
-        if self._routes.lost(now, self._connection.outage_s):
-            self._stopping = self._stopping or self._connection.unreachable(failure, self._succeeded)
+        if self._routes.are_lost(now, self._connection.outage_s):
+            self._stopping = self._stopping or self._connection.unreachable_fault(failure, self._succeeded)
 
     def _requeue(self, attempt: Attempt, failure: Failure, now: float) -> bool:
         """Back into the queue, unless the retries are used up or nothing new is to be asked."""
@@ -320,14 +320,14 @@ class RequestWindow:
         return self._connection.answered
 
     def _stop_because(self, failure: Failure, route: Route) -> None:
-        self._stopping = self._stopping or self._connection.refused(failure, route.url)
+        self._stopping = self._stopping or self._connection.refusal_fault(failure, route.url)
         if not self._succeeded:
             # Nothing in flight can fare better, so there is nothing to wait for.
             self._end(self._stopping)
 
     def _check_held(self, failure: Failure, route: Route) -> None:
         """Not-found answers wait: a success makes them faults of their rows; without any, all are wrong."""
-        if len(self._held) >= min(ALIKE, self.progress.total):
+        if len(self._held) >= min(FIRST_NOT_FOUND, self.progress.total):
             self._held.clear()
             self._stop_because(failure, route)
 
@@ -353,7 +353,7 @@ class RequestWindow:
                 f"{sum(self._recent)} of the last {n} requests failed; most often ({count}) {kind}: {self._said[kind]}",
                 f"an error rate of at most {self._connection.stop_after_error_rate:.0%}",
                 "mend what the message says and run again: every reply so far is kept",
-                where=self._connection.shown(route.url),
+                where=self._connection.show_url(route.url),
             )
 
 

@@ -128,7 +128,7 @@ def pool_args(spec: Curate, *, teachers: Iterable[str], asked_after: Mapping[str
     names = tuple(teachers)
     return PoolArgs(
         teachers=names,
-        needed=spec.needed(len(names)),
+        needed=spec.count_needed(len(names)),
         count=spec.count,
         seed=seed if spec.count is not None else None,
         asked_after=dict(asked_after),

@@ -47,7 +47,7 @@ def account_of_verification(args: ReportArgs, inputs: ReportInputs[Artifact]) ->
     for model in args.models:
         who = str(model.run) if model.kind == "student" and args.has_several_seeds else model.label
         for name in args.benchmarks:
-            labelled.append((f"{who} / {name}", inputs.models[model.on(name)].verdicts))
+            labelled.append((f"{who} / {name}", inputs.models[model.label_on(name)].verdicts))
     tables = {table.folder: (label, table) for label, table in reversed(labelled)}
     return verification_stage.summarise_verification(
         args.verify,
@@ -178,7 +178,7 @@ def list_showcases(args: ReportArgs, inputs: ReportInputs[Artifact]) -> Iterator
         benchmark = args.benchmarks[0]
         first = {model.label: model for model in reversed(args.models)}
         labels = dict.fromkeys(model.label for model in args.models)
-        graded = {label: inputs.models[first[label].on(benchmark)] for label in labels}
+        graded = {label: inputs.models[first[label].label_on(benchmark)] for label in labels}
         shown.append((inputs.benchmarks[benchmark], graded))
     for problems, authors in shown:
         ids = (problem.problem_id for problem in problems.read("problems", ProblemTags))

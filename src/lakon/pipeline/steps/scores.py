@@ -51,7 +51,7 @@ class EvaluatedModelId(Spec):
         """What its training run is called."""
         return RunKey(self.label, self.seed)
 
-    def on(self, benchmark: str) -> RunOnBenchmark:
+    def label_on(self, benchmark: str) -> RunOnBenchmark:
         """What its work on a benchmark is called."""
         return RunOnBenchmark(self.label, self.seed, benchmark)
 
@@ -195,7 +195,7 @@ def _results(
 
 def _rows_of_runs(runs: Sequence[EvaluatedModelId], benchmark: str, inputs: ScoreInputs[Artifact]) -> Iterator[Row]:
     for run in runs:
-        yield from graded_traces(inputs.models[run.on(benchmark)], run.seed)
+        yield from graded_traces(inputs.models[run.label_on(benchmark)], run.seed)
 
 
 def graded_traces(graded: Graded[Artifact], seed: int) -> Iterator[Row]:

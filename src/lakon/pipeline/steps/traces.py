@@ -122,7 +122,7 @@ def write_teacher_traces(ctx: Context[TeacherInputs[Artifact]], args: TeacherArg
         rows = source.read("problems", Problem)
         return rows if right is None else (problem for problem in rows if problem.problem_id in right)
 
-    author = ctx.resources.authors.teacher(
+    author = ctx.resources.authors.make_teacher(
         args.author,
         teacher,
         seed=args.seed or 0,
@@ -291,10 +291,10 @@ def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> Non
     checkpoint, authors = ctx.inputs.checkpoint, ctx.resources.authors
     if checkpoint is not None:
         folder = str(checkpoint.folder / "model")
-        author = authors.sampler(folder, args.seed, args.sampling, checkpoint=checkpoint.content)
+        author = authors.make_sampler(folder, args.seed, args.sampling, checkpoint=checkpoint.content)
     else:
         assert args.base is not None, "a base's step names it, a student's has a checkpoint"
-        author = authors.sampler(args.base, args.seed, args.sampling)
+        author = authors.make_sampler(args.base, args.seed, args.sampling)
     asked = list_requests(
         ctx.inputs.problems.read("problems", Problem),
         author.identity,
@@ -335,7 +335,7 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
     if ctx.inputs.asked_before is not None:
         right = _problems_right(ctx.inputs.asked_before)
         problems = [problem for problem in problems if problem.problem_id in right]
-    author = ctx.resources.authors.endpoint(name, teacher, ctx.progress)
+    author = ctx.resources.authors.make_endpoint(name, teacher, ctx.progress)
     asked = list_requests(
         problems,
         author.identity,

@@ -52,7 +52,7 @@ class Curate(Spec):
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
-    def needed(self, teachers: int) -> int:
+    def count_needed(self, teachers: int) -> int:
         """How many of so many teachers must have a correct trace."""
         return self.require.at_least if isinstance(self.require, AtLeast) else teachers if self.require == "all" else 1
 

@@ -71,7 +71,7 @@ def any_answered(log: CallLog) -> bool:
 def is_owed(request: Request, reader: Reader, log: CallLog, *, retry: bool = False) -> bool:
     """Whether a request must be asked (again); reads the reply only when its note does not say. A note is worth
     something only beside a reply that can be read: otherwise the call would be owed for ever and never asked."""
-    if is_settled(CallNote.unpack(log.note(request.key)), request) and log.sound(request.key):
+    if is_settled(CallNote.unpack(log.note(request.key)), request) and log.has_payload(request.key):
         return False
     return owes(log.get(request.key), request, reader, retry=retry)
 

@@ -85,13 +85,13 @@ def _ask_until(
 
     def keep(key: str, payload: Payload) -> None:
         put(key, payload)
-        chains.came(key)
+        chains.mark_arrived(key)
 
     with SampleChains(asked, author, log, correct, retry=retry, ended=progress.advance) as chains:
         if isinstance(author, LiveAuthor):
-            author.ask_live(chains.more, keep, has_answered=lambda: any_answered(log))
+            author.ask_live(chains.take_ready, keep, has_answered=lambda: any_answered(log))
         else:
-            for batch in chains.rounds():
+            for batch in chains.list_rounds():
                 author.ask(batch, keep, all_requests=asked, has_answered=lambda: any_answered(log))
     return [request for request in asked if chains.is_drawn(request)]
 

@@ -66,13 +66,13 @@ class SampleChains:
         """Whether this sample was needed."""
         return request.key in self._drawn
 
-    def came(self, key: str) -> None:
+    def mark_arrived(self, key: str) -> None:
         """The reply under `key` is in the log: it is graded next."""
         with self._changed:
             self._grading += 1
         self._to_grade.put(self._drawn[key])
 
-    def more(self) -> list[Request] | None:
+    def take_ready(self) -> list[Request] | None:
         """What may be asked now, without waiting; None when only a reply that is still to come can bring more."""
         with self._changed:
             self._check()
@@ -80,7 +80,7 @@ class SampleChains:
                 return self._take()
             return None
 
-    def rounds(self) -> Iterator[list[Request]]:
+    def list_rounds(self) -> Iterator[list[Request]]:
         """For authors that work in batches: all that may be asked, again and again until nothing is left."""
         while True:
             with self._changed:

@@ -119,7 +119,7 @@ def _grade(
     for grading in verifier.grade(answers()):
         row = ahead.popleft()
         verdict = verdict_of(row, grading, verifier.version)
-        sink.write(row.start + format_line(fields.own(verdict))[1:] + b"\n")
+        sink.write(row.start + format_line(fields.rename_own(verdict))[1:] + b"\n")
         tally.add(verdict)
         progress.advance(1)
         if time.monotonic() - flushed > FLUSH_S:

@@ -57,7 +57,7 @@ def kept_rows(
 ) -> Iterator[Row]:
     """Check what an earlier run left in OUT, cut off its torn end, and return the rows that are owed."""
     progress.start(0, unit="earlier rows checked")
-    names = dict(zip(fields.own(dict.fromkeys(_ALL)), _ALL, strict=True))
+    names = dict(zip(fields.rename_own(dict.fromkeys(_ALL)), _ALL, strict=True))
     earlier = _Earlier(sink, rows, names, verifier.version, tally, progress, target)
     for grading in verifier.grade(earlier.samples()):
         earlier.compare(grading)

@@ -40,7 +40,7 @@ class Fields:
     prefix: str = ""
     """What stands before the names of our own fields, for rows that have fields called so."""
 
-    def own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def rename_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Our fields as they are named in OUT."""
         return {f"{self.prefix}{name}": value for name, value in values.items()}
 
@@ -75,7 +75,7 @@ def row_of(number: int, line: bytes, fields: Fields) -> Row:
         return _no_object(number, line, fields, f"no JSON: {error}")
     if not isinstance(values, dict):
         return _no_object(number, line, fields, f"a JSON {type(values).__name__}, not an object")
-    taken = [name for name in fields.own(dict.fromkeys(OURS)) if name in values]
+    taken = [name for name in fields.rename_own(dict.fromkeys(OURS)) if name in values]
     if taken:
         return _no_object(number, line, fields, f"has a field {taken[0]!r} already: a --prefix keeps the two apart")
     start = line[:-1].rstrip() + b"," if values else b"{"
@@ -90,7 +90,7 @@ _NOTHING = Answered(reference="", answer="")
 
 
 def _no_object(number: int, line: bytes, fields: Fields, fault: str) -> Row:
-    kept = format_line(fields.own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
+    kept = format_line(fields.rename_own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
     return Row(number, kept[:-1] + b",", _NOTHING, fault)
 
 
@@ -147,7 +147,7 @@ def check_head(head: list[tuple[int, bytes]], fields: Fields, file: str) -> None
         if path is not None and not any(_is_there(row, path) for row in objects):
             expected, todo = near_miss(path, _paths(objects)), f"name the right field with {option}"
             raise InputError(f"no field {path!r} in the first {len(head)} rows", expected, todo, where=file)
-    taken = sorted({name for row in objects for name in fields.own(dict.fromkeys(OURS)) if name in row})
+    taken = sorted({name for row in objects for name in fields.rename_own(dict.fromkeys(OURS)) if name in row})
     if taken:
         todo = (
             "give the verdict's fields other names, as in --prefix graded_; for a file that was graded before, give "

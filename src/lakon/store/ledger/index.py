@@ -39,7 +39,7 @@ class Index:
             if offset:
                 yield key
 
-    def dropped(self) -> Iterator[tuple[bytes, int]]:
+    def dropped_notes(self) -> Iterator[tuple[bytes, int]]:
         """Keys whose record turned out to be damaged, with its note."""
         for key, offset, note, _ in ROW.iter_unpack(self._rows):
             if not offset:

@@ -108,7 +108,7 @@ class Ledger:
             new = (raw for raw in self._writer.unwritten() if raw not in self._index)
             return [raw.hex() for raw in (*self._index, *new)]
 
-    def lost(self) -> set[str]:
+    def lost_keys(self) -> set[str]:
         """Keys whose record failed its checksum and that no sound record has: paid for, and owed again."""
         with self._changed:
             return {raw.hex() for raw in self._bad if raw not in self._index and self._writer.get(raw) is None}
@@ -116,7 +116,7 @@ class Ledger:
     def lost_among(self, keys: Collection[str]) -> int:
         """How many of these calls were paid for and cannot be read any more. A record whose header is damaged is taken
         for one of those that no record has."""
-        gone = self.lost()
+        gone = self.lost_keys()
         n_gone = sum(key in gone for key in keys) if gone else 0
         n_without = sum(key not in self for key in keys) - n_gone if self._n_gaps else 0
         return n_gone + min(self._n_gaps, n_without)
@@ -137,7 +137,7 @@ class Ledger:
             waiting = self._writer.get(raw)
             return waiting.note if waiting else self._index.note(raw)
 
-    def sound(self, key: str) -> bool:
+    def has_payload(self, key: str) -> bool:
         """Whether there is a payload under `key` that can be read; only what opening left unchecked is read for it."""
         raw = bytes.fromhex(key)
         with self._changed:
@@ -219,7 +219,7 @@ class Ledger:
                 raise _io_error(self.path, error) from error
             filesystem.close_file(self._fd)
             self._fd, self._index, self._checked_from = fd, index, 0
-            self._writer.moved(fd, end, index.put)
+            self._writer.continue_in(fd, end, index.put)
             try:
                 filesystem.sync_folder(self.path.parent)
             except OSError as error:
@@ -241,7 +241,7 @@ class Ledger:
                     body = deflate_body(body)
                     index.put(raw, Place(end + HEADER_BYTES, len(body), place.note))
                     end = filesystem.write_at(fd, frame_record(raw, place.note, body), end)
-            for raw, note in self._index.dropped():
+            for raw, note in self._index.dropped_notes():
                 _file_lost(index, raw, Place(end + HEADER_BYTES, 0, note))
                 end = filesystem.write_at(fd, frame_remains(raw, note), end)
             filesystem.sync_file(fd)

@@ -118,7 +118,7 @@ class Writer:
         self.changed.wait_for(lambda: self.failure or reached())
         self._drainers -= 1
 
-    def moved(self, fd: int, end: int, filed: Callable[[bytes, Place], None]) -> None:
+    def continue_in(self, fd: int, end: int, filed: Callable[[bytes, Place], None]) -> None:
         """Go on in another file, everything before `end` being on the disk."""
         self.fd, self.end, self._synced, self._filed = fd, end, end, filed
 
