@@ -92,7 +92,7 @@ class Log(dict[str, Payload]):
     def note(self, key: str) -> int | None:
         return self.notes.get(key)
 
-    def sound(self, key: str) -> bool:
+    def has_payload(self, key: str) -> bool:
         return key in self
 
     def put(self, key: str, payload: Payload, *, note: int = 0) -> None:
