@@ -295,7 +295,7 @@ def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: P
             complete=lambda r, a: r + a,
             count=lambda texts: [len(t) for t in texts],
             scratch=tmp_path / "scratch",
-            left=[],
+            without_target=[],
         )
     )
     assert [(e.prompt, e.completion, e.n_tokens) for e in made] == [
@@ -332,7 +332,7 @@ def test_a_style_of_the_users_that_fails_is_theirs_to_mend(tmp_path: Path, style
                 complete=lambda r, a: r + a,
                 count=lambda texts: [len(t) for t in texts],
                 scratch=tmp_path / "s",
-                left=[],
+                without_target=[],
             )
         )
     assert "'mine:style'" in str(caught.value)

@@ -183,7 +183,7 @@ def test_examples_show_the_prompt_and_are_trained_on_the_styled_trace(tmp_path: 
         complete=lambda r, a: f"<{r}>{a}",
         count=lambda texts: [len(t) for t in texts],
         scratch=tmp_path / "scratch",
-        left=left,
+        without_target=left,
     )
     assert [(e.prompt, e.completion, e.n_tokens, e.phase, e.trace_id) for e in rows] == [
         ("Q p0", "<r0>0", 5, 0, "a0.0"),
@@ -237,7 +237,7 @@ def test_a_trace_that_a_style_makes_no_target_of_is_left_out_by_name_and_the_oth
         complete=lambda r, a: r + a,
         count=lambda texts: [len(t) for t in texts],
         scratch=tmp_path / "scratch",
-        left=left,
+        without_target=left,
     )
     assert [(e.prompt, e.completion) for e in made] == [("p2", r"\boxed{2}"), ("p0", r"\boxed{0}")]
     assert [(e.subject, e.arm, e.rule, e.detail) for e in left] == [

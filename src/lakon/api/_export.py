@@ -34,13 +34,13 @@ def export(
     if missing:
         raise InputError(f"{', '.join(missing)}: not built", "every arm in the store", "lakon run STUDY")
     built = {name: state.artifact for name, state in arms.items() if state.artifact is not None}
-    found = {state.step.name: state.artifact for state in states.values() if state.artifact is not None}
+    finished = {state.step.name: state.artifact for state in states.values() if state.artifact is not None}
     problems = states[graph.problems].artifact
     assert problems is not None, "arms are made of it, and are there"
-    funnel, name = summarise_funnel(loaded, found), str(to)
+    funnel, name = summarise_funnel(loaded, finished), str(to)
     if not name.startswith(HUB):
         return write_export(loaded, built, problems, funnel, Path(to))
     with tempfile.TemporaryDirectory() as folder:
-        written = write_export(loaded, built, problems, funnel, Path(folder))
+        summary = write_export(loaded, built, problems, funnel, Path(folder))
         upload_export(Path(folder), name.removeprefix(HUB), public=public)
-    return replace(written, place=name)
+    return replace(summary, place=name)

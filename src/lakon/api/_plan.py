@@ -46,29 +46,29 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
     place = open_store(loaded, store)
     graph = build_plan(loaded)
     states = inspect_steps(place, [graph.report])
-    ledgers = _kept(graph, states, place)
+    ledgers = _read_ledgers(graph, states, place)
     works = estimate_costs(graph, states, ledgers)
     spent = spent_before(loaded, spent_in(graph, states), place)
     # Where a step is done, its replies are in use as they are: a run does not pay for them again.
     undone = {state.step for state in states if state.artifact is None}
-    lost = {n: kept.lost for n, kept in ledgers.items() if kept.lost and graph.teachers[n].traces in undone}
+    lost = {n: ledger.lost for n, ledger in ledgers.items() if ledger.lost and graph.teachers[n].traces in undone}
     return Bill(states, works, list_budget_lines(loaded, works, spent), lost, place.root)
 
 
-def _kept(graph: Plan, states: list[StepState], place: Store) -> dict[str, LedgerState]:
+def _read_ledgers(graph: Plan, states: list[StepState], place: Store) -> dict[str, LedgerState]:
     """What the ledgers of endpoints hold, once the problems are known."""
-    made = {state.step: state.artifact for state in states}
-    artifact = made[graph.problems]
+    artifacts = {state.step: state.artifact for state in states}
+    artifact = artifacts[graph.problems]
     if artifact is None:
         return {}
     problems = list(artifact.read("problems", Problem))
     cached = {state.step for state in states if state.state == "cached"}
     owed = [name for name, graded in graph.teachers.items() if graded.traces not in cached]
-    asked = {name: problems for name in owed if graph.study.teachers[name].is_served}
-    for name in asked:
+    problems_of = {name: problems for name in owed if graph.study.teachers[name].is_served}
+    for name in problems_of:
         before = graph.study.teachers[name].if_correct
-        verdicts = made[graph.teachers[before].verdicts] if before is not None else None
+        verdicts = artifacts[graph.teachers[before].verdicts] if before is not None else None
         if verdicts is not None:
             right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
-            asked[name] = [problem for problem in problems if problem.problem_id in right]
-    return {name: read_ledger_state(graph.study, name, place, rows) for name, rows in asked.items()}
+            problems_of[name] = [problem for problem in problems if problem.problem_id in right]
+    return {name: read_ledger_state(graph.study, name, place, rows) for name, rows in problems_of.items()}

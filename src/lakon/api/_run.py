@@ -83,9 +83,9 @@ def run(
         resources.count_earlier(spent_before(loaded, spent_in(graph, states), place))
         part = measure_extent(_asked_for(mode, steps, until), targets, whole)
         watch = Watch(StatusFile(status_path(place.root, loaded), loaded.name, part), quiet=quiet)
-        left = steps_not_retried(graph, states, resources, place) if mode == "cached" else {}
+        not_retried = steps_not_retried(graph, states, resources, place) if mode == "cached" else {}
         with handle_interrupts(resources, watch), watch:
-            for step, why in left.items():
+            for step, why in not_retried.items():
                 watch.retry_skipped(step, why)
             result = run_steps(
                 place,
@@ -94,7 +94,7 @@ def run(
                 resources=resources,
                 mode=mode,
                 forced=frozenset(steps),
-                skip_retry=frozenset(left),
+                skip_retry=frozenset(not_retried),
                 stop=stop,
             )
     return _summary(loaded, result, graph.report, len(states), place, Path(reports))
@@ -127,9 +127,9 @@ def raise_faults(study: Study, resources: RunResources, asking: list[str]) -> No
 
 def _summary(study: Study, result: RunResult, last: AnyStep, steps: int, place: Store, reports: Path) -> RunSummary:
     artifact = result.artifacts.get(last)
-    done = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result))
+    summary = RunSummary(study.name, None, result.executed, steps, result.seconds, place.root, notes=run_notes(result))
     if artifact is None:
-        return done
+        return summary
     folder = reports / study.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _summary(study: Study, result: RunResult, last: AnyStep, steps: int, place: 
             f"choose another with --reports; the report itself is {artifact.folder}",
         ) from error
     lines = (artifact.folder / "summary.txt").read_text(encoding="utf-8").splitlines()
-    return replace(done, report=folder / "report.html", summary=lines)
+    return replace(summary, report=folder / "report.html", summary=lines)
 
 
 def report(
@@ -168,5 +168,5 @@ def report(
         )
     if (last := states[-1]).artifact is None:
         return run(loaded, store=store, reports=reports)
-    made = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
-    return _summary(loaded, made, last.step, len(states), place, Path(reports))
+    result = RunResult({state.step: state.artifact for state in states if state.artifact is not None})
+    return _summary(loaded, result, last.step, len(states), place, Path(reports))

@@ -72,14 +72,14 @@ def side_by_side(
         raise InputError(
             f"no problem {problem!r}", "the beginning of a problem's id", "see `lakon show STUDY --table problems`"
         )
-    found = next(iter(matches.values()))
+    first = next(iter(matches.values()))
     return {
-        "problem": asdict(found),
+        "problem": asdict(first),
         "matches": len(matches),
         "traces": [
             {"author": label, **asdict(t), "outcome": _outcome(verdicts.get((label, t.trace_id)))}
             for label, t in works
-            if t.problem_id == found.problem_id
+            if t.problem_id == first.problem_id
         ],
     }
 
@@ -115,12 +115,12 @@ def look(
     states = inspect_steps(open_store(loaded, store), [graph.report])
     if step is not None:
         check_steps((step,), states)
-    found: dict[str, Artifact] = {}
+    artifacts: dict[str, Artifact] = {}
     for state in states:
-        wanted = step is None or is_named(step, state) or (view == "examples" and state.step is graph.problems)
-        if wanted and state.artifact is not None:
-            found[state.step.name] = state.artifact
-    rows = LOOKS[view](loaded, found)[:limit]
+        is_shown = step is None or is_named(step, state) or (view == "examples" and state.step is graph.problems)
+        if is_shown and state.artifact is not None:
+            artifacts[state.step.name] = state.artifact
+    rows = LOOKS[view](loaded, artifacts)[:limit]
     if not rows:
         whose = f" of {step}" if step else ""
         until = (

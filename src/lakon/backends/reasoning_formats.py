@@ -103,9 +103,9 @@ def _later_blocks(rest: str, opening: str, closing: str) -> tuple[list[str], str
     reasoning: list[str] = []
     outside: list[str] = []
     position = 0
-    while found := tag.search(rest, position):
-        before, position = rest[position : found.start()], found.end()
-        if found.group(1) == closing:
+    while match := tag.search(rest, position):
+        before, position = rest[position : match.start()], match.end()
+        if match.group(1) == closing:
             reasoning.append(before)
             continue
         outside.append(before)

@@ -75,37 +75,37 @@ class RecordedAuthor:
     def replies(self, prompts: Iterable[str], samples: int) -> Iterator[tuple[int, int, Payload]]:
         """Which of the prompts, which of its samples, and the recorded row, in the order of the rows; prompts of one
         text (problems with two references) share them. Raises `InputError` when no row fits."""
-        asked = _Prompts(prompts)
-        met = array("I", bytes(4 * len(asked)))
+        index = _Prompts(prompts)
+        counts = array("I", bytes(4 * len(index)))
         self.unused = unused = {BEYOND: 0, ELSEWHERE: 0, WITHOUT: 0}
         for where, row in self._fitting():
-            alike = asked.alike(self._need(row, self._fields.problem, where))
+            alike = index.alike(self._need(row, self._fields.problem, where))
             if not alike:
                 unused[ELSEWHERE] += 1
                 continue
-            sample = met[alike[0]]
+            sample = counts[alike[0]]
             for number in alike:
-                met[number] += 1
+                counts[number] += 1
             if sample >= samples:
                 unused[BEYOND] += 1
                 continue
             payload = self._payload(row, where)
             yield from ((number, sample, payload) for number in alike)
-        unused[WITHOUT] = met.count(0)
+        unused[WITHOUT] = counts.count(0)
 
     def _fitting(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The rows that `where` names. Raises `InputError` when there are none."""
-        fields, fitting, seen = self._fields, False, set[str]()
+        fields, fitting, values = self._fields, False, set[str]()
         for where, row in self._rows():
-            if len(seen) < _SEEN:
-                seen.update(
+            if len(values) < _SEEN:
+                values.update(
                     str(value) for name in list(fields.where)[:1] if (value := self._read_path(row, name)) is not None
                 )
             if all(str(self._read_path(row, name)) == value for name, value in fields.where.items()):
                 fitting = True
                 yield where, row
         if not fitting:
-            self._nothing_matches(seen)
+            self._nothing_matches(values)
 
     def parse(self, payload: Payload) -> Reply:
         """The recorded parts in the common schema; one text is taken apart by its reasoning tags."""
@@ -156,9 +156,9 @@ class RecordedAuthor:
                 listed = json.loads(listed)
         messages = cast("list[object]", listed) if isinstance(listed, list) else []
         for message in reversed(messages):
-            said = cast("Mapping[str, object]", message) if isinstance(message, dict) else {}
-            if str(said.get("role", said.get("from"))) in _ASSISTANTS:
-                return {**said, "content": said.get("content", said.get("value"))}
+            fields = cast("Mapping[str, object]", message) if isinstance(message, dict) else {}
+            if str(fields.get("role", fields.get("from"))) in _ASSISTANTS:
+                return {**fields, "content": fields.get("content", fields.get("value"))}
         return {"content": ""}  # nobody answered: an empty answer, to be graded as one
 
     def _need(self, row: Mapping[str, object], name: str, where: str) -> str:
@@ -174,10 +174,12 @@ class RecordedAuthor:
             )
         return str(value)
 
-    def _nothing_matches(self, seen: set[str]) -> NoReturn:
+    def _nothing_matches(self, values: set[str]) -> NoReturn:
         name, value = next(iter(self._fields.where.items()), ("", ""))
         found = f"no row with {name} = {value!r}" if name else "no row at all"
-        raise InputError(found, near_miss(value, seen) if seen else "at least one row", "check `where` and the path")
+        raise InputError(
+            found, near_miss(value, values) if values else "at least one row", "check `where` and the path"
+        )
 
 
 _MOST = 2**53

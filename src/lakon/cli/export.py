@@ -34,10 +34,10 @@ def export(
             found = f"--public for {to}, and no terminal to ask at"
             raise InputError(found, "a confirmation", "add --yes, or leave out --public and it is private")
         typer.confirm(f"make {to} public?", abort=True)
-    done = api.export(study, to, store=store, public=public, overrides=parse_changes(overrides))
+    summary = api.export(study, to, store=store, public=public, overrides=parse_changes(overrides))
     if as_json:
-        print_json(asdict(done))
+        print_json(asdict(summary))
         return
-    for name, n in done.rows.items():
+    for name, n in summary.rows.items():
         typer.echo(f"{n:>10,} examples  {name}")
-    typer.echo(f"written to {done.place}")
+    typer.echo(f"written to {summary.place}")

@@ -16,10 +16,10 @@ def version(as_json: JsonOpt = False) -> None:
 
     from lakon import __version__
 
-    found = {"lakon": __version__, "python": platform.python_version()}
+    versions = {"lakon": __version__, "python": platform.python_version()}
     for name in ("pyarrow", "pydantic", "math-verify", "torch", "transformers", "trl"):
         try:
-            found[name] = version_of(name)
+            versions[name] = version_of(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    print_json(found) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in found.items()))
+            versions[name] = "not installed"
+    print_json(versions) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in versions.items()))

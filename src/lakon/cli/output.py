@@ -25,10 +25,10 @@ def print_faults(study: str, faults: list[Any]) -> None:
     if all(fault.level == "warning" for fault in faults):
         typer.echo(f"{study}: no fault found")
     for level in ("fault", "warning"):
-        found = [fault for fault in faults if fault.level == level]
-        if found:
-            typer.echo(f"{study} has {len(found)} {level}{'s' if len(found) != 1 else ''}:", err=True)
-        for number, fault in enumerate(found, 1):
+        of_level = [fault for fault in faults if fault.level == level]
+        if of_level:
+            typer.echo(f"{study} has {len(of_level)} {level}{'s' if len(of_level) != 1 else ''}:", err=True)
+        for number, fault in enumerate(of_level, 1):
             typer.echo(escape_controls(f"  {number}. {fault.render()}"), err=True)
 
 
@@ -40,23 +40,23 @@ def print_unseen(rows: list[Any]) -> None:
         typer.echo(escape_controls(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
 
 
-def print_run(done: Any, as_json: bool, look: str) -> None:
+def print_run(summary: Any, as_json: bool, look: str) -> None:
     """The verdict of a run, what it did, and where report and store lie; without a report, the command `look`."""
     if as_json:
-        kept = ("study", "report", "executed", "steps", "seconds", "store", "notes")
-        print_json({name: getattr(done, name) for name in kept})
+        names = ("study", "report", "executed", "steps", "seconds", "store", "notes")
+        print_json({name: getattr(summary, name) for name in names})
         return
-    for line in done.summary:
+    for line in summary.summary:
         typer.echo(line)
-    for note in done.notes:
+    for note in summary.notes:
         typer.echo(f"warning: {escape_controls(note)}", err=True)
     did = (
-        f"executed {len(done.executed)} of {done.steps} steps in {done.seconds:.1f} s"
-        if done.executed
-        else f"nothing to do: all {done.steps} steps are in the store"
+        f"executed {len(summary.executed)} of {summary.steps} steps in {summary.seconds:.1f} s"
+        if summary.executed
+        else f"nothing to do: all {summary.steps} steps are in the store"
     )
-    where = f"report: {done.report}" if done.report else f"a look at it: {look}"
-    typer.echo(f"\n{did}\nstore: {done.store}\n{where}")
+    where = f"report: {summary.report}" if summary.report else f"a look at it: {look}"
+    typer.echo(f"\n{did}\nstore: {summary.store}\n{where}")
 
 
 def print_status(facts: dict[str, Any]) -> None:
@@ -73,8 +73,8 @@ def print_status(facts: dict[str, Any]) -> None:
 
 def _print_standing(facts: dict[str, Any]) -> None:
     of = "" if facts["what"] == "run" else f" of `{facts['what']}`"
-    done, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
-    typer.echo(f"{facts['study']}: {facts['state']}, {done}, {format_duration(spent)}")
+    progress, spent = f"{len(facts['finished'])} of {facts['steps']} steps{of} done", facts["now"] - facts["began"]
+    typer.echo(f"{facts['study']}: {facts['state']}, {progress}, {format_duration(spent)}")
     if facts["why"]:
         typer.echo(f"  why: {escape_controls(facts['why'])}")
     for row in facts["running"]:
@@ -143,16 +143,18 @@ def print_side_by_side(value: dict[str, Any]) -> None:
     console.print(Columns(panels))
 
 
-def print_verified(done: Any) -> None:
+def print_verified(summary: Any) -> None:
     """Outcomes and methods of a graded file, as tables."""
-    width = max(map(len, ("outcome", *done.outcomes, *done.methods)))
-    for title, counts in (("outcome", done.outcomes), ("method", done.methods)):
+    width = max(map(len, ("outcome", *summary.outcomes, *summary.methods)))
+    for title, counts in (("outcome", summary.outcomes), ("method", summary.methods)):
         typer.echo(f"{title:<{width}}  {'rows':>12}   share")
         for name, n in counts.items():
-            typer.echo(f"{name:<{width}}  {n:>12,}  {n / done.rows:>6.1%}")
+            typer.echo(f"{name:<{width}}  {n:>12,}  {n / summary.rows:>6.1%}")
         typer.echo("")
-    new = done.rows - done.kept
-    before = f", {done.kept:,} were graded before" if done.kept else ""
-    typer.echo(f"{done.rows:,} rows: {new:,} graded in {done.seconds:.1f} s, {done.rows_per_s:,.0f} rows/s{before}")
-    typer.echo(f"{done.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
-    typer.echo(f"written to {done.out}")
+    new = summary.rows - summary.kept
+    before = f", {summary.kept:,} were graded before" if summary.kept else ""
+    typer.echo(
+        f"{summary.rows:,} rows: {new:,} graded in {summary.seconds:.1f} s, {summary.rows_per_s:,.0f} rows/s{before}"
+    )
+    typer.echo(f"{summary.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
+    typer.echo(f"written to {summary.out}")

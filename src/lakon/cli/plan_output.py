@@ -97,14 +97,14 @@ def _funds_line(funds: BudgetLine) -> str:
     else:
         spent, limit, left, owed = map(format_money, (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " in the stated currency"
-    said = f"budget: {spent} of {limit}{unit} spent, {left} left"
+    text = f"budget: {spent} of {limit}{unit} spent, {left} left"
     if not funds.owed and not funds.unknown:
-        return said
+        return text
     if not funds.owed:
-        return f"{said}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
+        return f"{text}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
     fits = "it fits" if funds.fits else "it does not fit" if not funds.at_most else "it may not fit"
     without = f", {', '.join(funds.unknown)} not counted" if funds.unknown else ""
-    return f"{said}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
+    return f"{text}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
 
 
 def _pilot_line(pilot: Any) -> str:

@@ -34,7 +34,7 @@ def run(
 
     if mode not in ("cached", "force", "retry"):
         raise InputError(f"--mode {mode}", near_miss(mode, ("cached", "force", "retry")), "use one of the three")
-    done = api.run(
+    summary = api.run(
         study,
         store=store,
         mode=mode,
@@ -44,7 +44,7 @@ def run(
         reports=reports,
         quiet=quiet or as_json,
     )
-    print_run(done, as_json, complete_command("lakon show STUDY funnel"))
+    print_run(summary, as_json, complete_command("lakon show STUDY funnel"))
 
 
 def report(
@@ -57,5 +57,5 @@ def report(
     """Put the report of a finished study at reports/STUDY/."""
     from lakon import api
 
-    done = api.report(study, store=store, reports=reports, overrides=parse_changes(overrides))
-    print_run(done, as_json, complete_command("lakon show STUDY funnel"))
+    summary = api.report(study, store=store, reports=reports, overrides=parse_changes(overrides))
+    print_run(summary, as_json, complete_command("lakon show STUDY funnel"))

@@ -35,8 +35,8 @@ def show(
 
     changed = parse_changes(overrides)
     if view is not None:
-        found = api.look(study, view, store=store, step=step, limit=limit, overrides=changed)
-        print_json(found) if as_json else print_look(found)
+        summaries = api.look(study, view, store=store, step=step, limit=limit, overrides=changed)
+        print_json(summaries) if as_json else print_look(summaries)
         return
     if problem is not None and table == "scores":
         value: Any = api.side_by_side(study, problem, store=store, overrides=changed)

@@ -18,12 +18,12 @@ def studies(as_json: JsonOpt = False) -> None:
     """List the shipped studies."""
     from lakon import api
 
-    found = api.studies()
+    titles = api.studies()
     if as_json:
-        print_json(found)
+        print_json(titles)
         return
-    width = max(map(len, found))
-    for name, title in found.items():
+    width = max(map(len, titles))
+    for name, title in titles.items():
         typer.echo(f"{name:<{width}}  {title}")
 
 
@@ -63,11 +63,11 @@ def fields(
     """Say what may stand in a study file: every field, its type, its default and what it means."""
     from lakon.study.reference import as_markdown, as_text, list_sections
 
-    found = list_sections(section)
+    sections = list_sections(section)
     if as_json:
-        print_json([_as_json(each) for each in found])
+        print_json([_as_json(each) for each in sections])
     else:
-        typer.echo(as_markdown(found) if markdown else "\n".join(as_text(found)), nl=False)
+        typer.echo(as_markdown(sections) if markdown else "\n".join(as_text(sections)), nl=False)
 
 
 def _as_json(section: Section) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def verify(
 
     from lakon import api
 
-    done = api.verify_file(
+    summary = api.verify_file(
         file,
         out=out,
         gold=gold,
@@ -57,4 +57,4 @@ def verify(
         limit_s=limit,
         quiet=as_json,
     )
-    print_json(asdict(done)) if as_json else print_verified(done)
+    print_json(asdict(summary)) if as_json else print_verified(summary)

@@ -30,13 +30,13 @@ def find_boxes(text: str) -> list[Box]:
     r"""Every box of `text`, in order; a box in a box is a part of the outer one. `\boxed 5` without braces counts."""
     commands = list(_BOX.finditer(text))
     closing = _closing_braces(text) if commands else {}
-    found: list[Box] = []
+    boxes: list[Box] = []
     for command in commands:
-        if found and found[-1].content is not None and command.start() < found[-1].end:
+        if boxes and boxes[-1].content is not None and command.start() < boxes[-1].end:
             continue
         end, content = _argument(text, command.end(), closing)
-        found.append(Box(command.start(), end, content if content is None else _without_inner_box(content)))
-    return found
+        boxes.append(Box(command.start(), end, content if content is None else _without_inner_box(content)))
+    return boxes
 
 
 def last_box(text: str) -> str | None:

@@ -1,6 +1,6 @@
 """What stages need from the outside, typed: authors, verifiers, trainers, tokenizers, engines, ledgers.
 
-Stages take these as arguments; only `plan/` chooses implementations. So a stage's test passes a few lines of
+Stages take these as arguments; only `pipeline/` chooses implementations. So a stage's test passes a few lines of
 its own instead of patching.
 """
 

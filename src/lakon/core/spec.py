@@ -32,20 +32,22 @@ class Spec(BaseModel):
         would be."""
         if not isinstance(raw, dict):
             return raw
-        given = cast("dict[str, object]", raw)
-        numbers = [name for name, told in cls.model_fields.items() if name in given and _has_numbers(told.annotation)]
-        return {**given, **{name: _worded(given[name]) for name in numbers}}
+        fields = cast("dict[str, object]", raw)
+        numbers = [
+            name for name, field in cls.model_fields.items() if name in fields and _has_numbers(field.annotation)
+        ]
+        return {**fields, **{name: _worded(fields[name]) for name in numbers}}
 
     def payload(self, *, exclude: frozenset[str] = frozenset()) -> dict[str, Any]:
         """Plain values for a fingerprint: the fields that differ from their defaults, and the `kind` of what has one.
         `model_validate` of a whole payload gives an equal spec."""
-        kept: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             is_default = not field.is_required() and value == field.get_default(call_default_factory=True)
             if name not in exclude and not field.exclude and (name == "kind" or not is_default):
-                kept[name] = _plain(value)
-        return kept
+                values[name] = _plain(value)
+        return values
 
 
 def _plain(value: object) -> object:

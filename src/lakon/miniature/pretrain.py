@@ -184,24 +184,24 @@ def _measure(base: Path, *, n_problems: int = 64, n_samples: int = 8) -> dict[st
     from lakon.backends.checkpoint.sampling import load, sample
 
     problems = list(generate(n_problems, seed=1, min_steps=2, max_steps=6, split="held-out"))
-    asked = [problem for problem in problems for _ in range(n_samples)]
+    repeated = [problem for problem in problems for _ in range(n_samples)]
     sampled = sample(
         load(str(base)),
-        [build_messages(problem.prompt) for problem in asked],
-        list(range(len(asked))),
+        [build_messages(problem.prompt) for problem in repeated],
+        list(range(len(repeated))),
         temperature=0.6,
         top_p=0.95,
         max_tokens=320,
     )
     right = sum(
         split_completion(one.text)[1].endswith(f"\\boxed{{{problem.answer}}}")
-        for problem, one in zip(asked, sampled, strict=True)
+        for problem, one in zip(repeated, sampled, strict=True)
     )
     return {
         "n_problems": n_problems,
         "n_samples": n_samples,
-        "avg_accuracy": round(right / len(asked), 4),
-        "mean_tokens": round(sum(one.n_tokens for one in sampled) / len(asked), 1),
+        "avg_accuracy": round(right / len(repeated), 4),
+        "mean_tokens": round(sum(one.n_tokens for one in sampled) / len(repeated), 1),
     }
 
 

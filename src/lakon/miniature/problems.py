@@ -92,7 +92,7 @@ def generate(count: int, *, seed: int, min_steps: int, max_steps: int, split: Sp
 def parse(prompt: str) -> Story:
     """Read a prompt back into its numbers and events; raises ValueError for any other text."""
     match = _PROMPT.fullmatch(prompt)
-    events = [] if match is None else [_event(found) for found in _EVENT.finditer(match["events"])]
+    events = [] if match is None else [_event(event) for event in _EVENT.finditer(match["events"])]
     if match is None or "".join(found[0] for found in _EVENT.finditer(match["events"])) != match["events"]:
         raise ValueError(f"found a prompt that is not one of the miniature's word problems: {prompt!r}")
     return Story(match["name"], match["thing"], int(match["start"]), tuple(events))
@@ -109,8 +109,8 @@ def split_of(story: Story) -> Split:
 
 def render(story: Story) -> str:
     """The prompt that tells a story; the inverse of `parse`."""
-    told = "".join(f"{story.name} {_tell(event)}. " for event in story.events)
-    return f"{story.name} has {story.start} {story.thing}. {told}How many {story.thing}?"
+    events = "".join(f"{story.name} {_tell(event)}. " for event in story.events)
+    return f"{story.name} has {story.start} {story.thing}. {events}How many {story.thing}?"
 
 
 def _fresh(rng: random.Random, steps: int, split: Split, seen: set[str]) -> WordProblem:
@@ -149,10 +149,10 @@ def _tell(event: Event) -> str:
     return f"{event.verb} them" if event.operator == "*" else f"{event.verb} {event.amount}"
 
 
-def _event(found: re.Match[str]) -> Event:
-    if found["factor"]:
-        return Event(found["factor"], "*", _FACTORS[found["factor"]])
-    operator = _OPERATORS.get(found["verb"])
+def _event(match: re.Match[str]) -> Event:
+    if match["factor"]:
+        return Event(match["factor"], "*", _FACTORS[match["factor"]])
+    operator = _OPERATORS.get(match["verb"])
     if operator not in ("+", "-"):
-        raise ValueError(f"found the verb {found['verb']!r}, expected one of {', '.join(sorted(_OPERATORS))}")
-    return Event(found["verb"], operator, int(found["amount"]))
+        raise ValueError(f"found the verb {match['verb']!r}, expected one of {', '.join(sorted(_OPERATORS))}")
+    return Event(match["verb"], operator, int(match["amount"]))

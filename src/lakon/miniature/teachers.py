@@ -85,18 +85,18 @@ def _stays_positive(value: int, rest: tuple[Event, ...]) -> bool:
 
 
 def _restate(story: Story) -> str:
-    told = ", ".join(f"{event.operator}{event.amount}" for event in story.events)
-    return f"{story.name} has {story.start} {story.thing}, then {told}. "
+    events = ", ".join(f"{event.operator}{event.amount}" for event in story.events)
+    return f"{story.name} has {story.start} {story.thing}, then {events}. "
 
 
 def _think(line: _Line, rng: random.Random) -> str:
     event, before, after = line
-    told = f"{event.verb} them" if event.operator == "*" else f"{event.verb} {event.amount}"
-    text = f"Then {told}: {_equation(line)}. "
+    action = f"{event.verb} them" if event.operator == "*" else f"{event.verb} {event.amount}"
+    text = f"Then {action}: {_equation(line)}. "
     if rng.random() < _STUMBLE_RATE:
         slip = rng.choice(_SLIPS)
         wrong = after + (slip if after + slip >= 0 else -slip)
-        text = f"Then {told}: {before}{event.operator}{event.amount}={wrong}. Wait, {_equation(line)}. "
+        text = f"Then {action}: {before}{event.operator}{event.amount}={wrong}. Wait, {_equation(line)}. "
     if rng.random() < _INVERSE_RATE:
         inverse = {"+": "-", "-": "+", "*": "/"}[event.operator]
         text += f"Check {after}{inverse}{event.amount}={before}. "

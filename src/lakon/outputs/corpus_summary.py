@@ -28,7 +28,7 @@ from lakon.store.facts import PoolFacts
 from lakon.study.names import OWN, POOL, StepName
 from lakon.study.schema import Study
 
-Found = Mapping[str, Artifact]
+Artifacts = Mapping[str, Artifact]
 """Step name to artifact, for the steps that are done."""
 Rows = list[dict[str, Any]]
 
@@ -44,22 +44,22 @@ def find_needed_stage(study: Study, view: str) -> str:
     return "screen" if view == "profile" or not study.arms else "curate"
 
 
-def summarise_funnel(study: Study, found: Found) -> Rows:
+def summarise_funnel(study: Study, artifacts: Artifacts) -> Rows:
     """Rows of every step on the way to examples, what each left out by rule, and what verification said of traces."""
     rows: Rows = []
-    for name, artifact in found.items():
+    for name, artifact in artifacts.items():
         stage, label = StepName.of(name)
         if stage == "verify" and label in study.teachers:
             rows.append({"step": name, **_verified(artifact)})
         of_corpus = label == OWN or label in study.teachers or stage == "curate"
         if stage in _COUNTED and of_corpus:
-            left = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
+            excluded = dict(Counter(e.rule for e in artifact.read("exclusions", Exclusion)).most_common())
             n = artifact.manifest.rows.get(_COUNTED[stage])
             if n is None:
                 n = PoolFacts.of(artifact.manifest).problems
-            if stage == "screen" and (traces := found.get(f"generate/{label}")) is not None:
-                n = traces.manifest.rows["traces"] - sum(left.values())  # its own rows are profiles, of a sample
-            rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **left}})
+            if stage == "screen" and (traces := artifacts.get(f"generate/{label}")) is not None:
+                n = traces.manifest.rows["traces"] - sum(excluded.values())  # its own rows are profiles, of a sample
+            rows.append({"step": name, "rows": n, "left_out": {**_of_recordings(study, label, artifact), **excluded}})
     return rows
 
 
@@ -77,10 +77,10 @@ def _of_recordings(study: Study, label: str, traces: Artifact) -> dict[str, int]
     return count_unused_recordings(traces.manifest.facts, teacher.samples) if teacher is not None else {}
 
 
-def summarise_lengths(study: Study, found: Found) -> Rows:
+def summarise_lengths(study: Study, artifacts: Artifacts) -> Rows:
     """Tokens of every teacher's traces and every arm's examples: mean, quantiles, sum."""
     rows: Rows = []
-    for name, artifact in found.items():
+    for name, artifact in artifacts.items():
         stage, label = StepName.of(name)
         if stage == "generate" and label in study.teachers:
             tokens = [t.n_tokens for t in artifact.read("traces", TraceCounts)]
@@ -106,11 +106,11 @@ def _lengths(name: str, tokens: list[int]) -> dict[str, Any]:
     }
 
 
-def summarise_teachers(study: Study, found: Found) -> Rows:
+def summarise_teachers(study: Study, artifacts: Artifacts) -> Rows:
     """The teachers' profiles: mean, low and high of each pattern."""
     rows: Rows = []
     for name in study.teachers:
-        artifact = found.get(f"screen/{name}")
+        artifact = artifacts.get(f"screen/{name}")
         row = (
             summarise_profiles(name, artifact.read("profiles", Profile), study.evaluate.confidence)
             if artifact
@@ -121,18 +121,18 @@ def summarise_teachers(study: Study, found: Found) -> Rows:
     return rows
 
 
-def show_examples(study: Study, found: Found) -> Rows:
+def show_examples(study: Study, artifacts: Artifacts) -> Rows:
     """The first example of every arm, cut to what a terminal can hold, with the row that its problem was read from and
     the fields that are kept of it."""
-    arms = {name: step for name, step in found.items() if _is_arm(StepName.of(name))}
+    arms = {name: step for name, step in artifacts.items() if _is_arm(StepName.of(name))}
     firsts = {name: first for name, step in arms.items() if (first := next(step.read("examples", Example), None))}
-    problems = _problems(found, {first.problem_id for first in firsts.values()})
+    problems = _problems(artifacts, {first.problem_id for first in firsts.values()})
     rows: Rows = []
     for name, first in firsts.items():
         problem = problems[first.problem_id]
         about = {"source": problem.source, "tags": ", ".join(problem.tags)}
-        said = {"system": first.system, "prompt": _cut(first.prompt), "completion": _cut(first.completion)}
-        rows.append({"step": name, "teacher": first.teacher, "tokens": first.n_tokens, **about, **said})
+        texts = {"system": first.system, "prompt": _cut(first.prompt), "completion": _cut(first.completion)}
+        rows.append({"step": name, "teacher": first.teacher, "tokens": first.n_tokens, **about, **texts})
     return rows
 
 
@@ -140,8 +140,8 @@ def _is_arm(name: StepName) -> bool:
     return name.stage == "curate" and name.label != POOL
 
 
-def _problems(found: Found, ids: set[str]) -> dict[str, ProblemOrigin]:
-    table = found.get("decontaminate/problems") or found.get("problems/problems")
+def _problems(artifacts: Artifacts, ids: set[str]) -> dict[str, ProblemOrigin]:
+    table = artifacts.get("decontaminate/problems") or artifacts.get("problems/problems")
     assert table is not None or not ids, "examples are made of problems"
     rows = table.read("problems", ProblemOrigin) if table is not None and ids else ()
     return {problem.problem_id: problem for problem in rows if problem.problem_id in ids}

@@ -63,12 +63,12 @@ class _Origins:
     @classmethod
     def of(cls, problems: Artifact) -> _Origins:
         """Those of a table of problems."""
-        made = cls()
+        origins = cls()
         for problem in problems.read("problems", ProblemOrigin):
-            made.ids.append(problem.problem_id)
-            made.sources.append(problem.source)
-            made.tags.append(json.dumps(problem.tags))
-        return made
+            origins.ids.append(problem.problem_id)
+            origins.sources.append(problem.source)
+            origins.tags.append(json.dumps(problem.tags))
+        return origins
 
     def columns(self, at: int) -> dict[str, Any]:
         """The columns of an exported row about the problem at a place."""
@@ -147,7 +147,7 @@ def card(
     steps = "\n".join(_funnel_row(row) for row in funnel)
     teachers = "\n".join(f"- `{name}`: {_asked(teacher, study.prompt)}" for name, teacher in study.teachers.items())
     digests = "\n".join(f"- `{name}`: `{artifact.content}`" for name, artifact in arms.items())
-    about = f"\n{told}\n" if (told := study.description.strip()) else ""
+    about = f"\n{description}\n" if (description := study.description.strip()) else ""
     require = study.curate.require if isinstance(study.curate.require, str) else study.curate.require.model_dump()
     return f"""---
 configs:
@@ -204,8 +204,8 @@ def _length_row(name: str, n: int, artifact: Artifact) -> str:
 
 
 def _funnel_row(row: Mapping[str, Any]) -> str:
-    left = ", ".join(f"{n:,} `{rule}`" for rule, n in row.get("outcomes", row["left_out"]).items()) or "none"
-    return f"| {row['step']} | {row['rows']:,} | {left} |"
+    counts = ", ".join(f"{n:,} `{rule}`" for rule, n in row.get("outcomes", row["left_out"]).items()) or "none"
+    return f"| {row['step']} | {row['rows']:,} | {counts} |"
 
 
 def _asked(teacher: Teacher, prompt: str) -> str:
@@ -231,8 +231,8 @@ def _filters(study: Study) -> str:
 def _settings(named: Mapping[str, object]) -> str:
     """Those that are set, as a study file has them."""
     off = ("null", "false", "[]")  # as JSON: to Python a temperature of 0 is false
-    said = {name: json.dumps(value) for name, value in named.items()}
-    return ", ".join(f"`{name} = {value}`" for name, value in said.items() if value not in off)
+    values = {name: json.dumps(value) for name, value in named.items()}
+    return ", ".join(f"`{name} = {value}`" for name, value in values.items() if value not in off)
 
 
 def _licences(study: Study) -> str:

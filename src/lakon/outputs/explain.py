@@ -29,15 +29,15 @@ def list_reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
         yield f"in the store as {step.stage}/{state.artifact.folder.name}"
         if state.state == "owed":
             yield f"rows that failed and are asked again: {RetryFacts.of(state.artifact.manifest).owed}"
-        made = changes_from_facts(step.label, state.artifact.manifest.facts)
-        if made is not None:
-            total = sum(made.counts.values())
-            yield f"{total} verdict{'s' if total != 1 else ''} moved since {made.since}" + "".join(
-                f"; {k}: {n}" for k, n in made.counts.items()
+        changes = changes_from_facts(step.label, state.artifact.manifest.facts)
+        if changes is not None:
+            total = sum(changes.counts.values())
+            yield f"{total} verdict{'s' if total != 1 else ''} moved since {changes.since}" + "".join(
+                f"; {k}: {n}" for k, n in changes.counts.items()
             )
             yield from (
                 f"  trace {m.trace_id[:12]}: {m.before} ({m.method_before}) then, {m.after} ({m.method_after}) now"
-                for m in made.listed
+                for m in changes.listed
             )
         return
     if state.state == "waiting":
@@ -51,9 +51,9 @@ def list_reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
     if last.manifest.version != step.version:
         yield f"stage version: {last.manifest.version} then, {step.version} now"
     yield from _differences(last.manifest.payload, step.payload)
-    gone = set(last.manifest.inputs) ^ set(step.sources)
-    if gone:
-        yield f"inputs: {', '.join(sorted(gone))}"
+    changed_inputs = set(last.manifest.inputs) ^ set(step.sources)
+    if changed_inputs:
+        yield f"inputs: {', '.join(sorted(changed_inputs))}"
     elif state.state == "missing" and step.key(last.manifest.inputs) != state.key:
         yield "the content of its inputs changed"
 

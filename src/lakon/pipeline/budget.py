@@ -58,10 +58,10 @@ def list_budget_lines(study: Study, works: Mapping[str, StepCost], spent: Mappin
         )
     if budget.money is not None:
         cost = sum(_rate(study, name).cost(each) for name, each in spent.items())
-        owing = sum(work.money or 0.0 for _, work in paid)
+        still_owed = sum(work.money or 0.0 for _, work in paid)
         unknown = tuple(dict.fromkeys(name for name, work in paid if work.money is None))
         out.append(
-            BudgetLine(unit="money", limit=budget.money, spent=cost, owed=owing, unknown=unknown, at_most=at_most)
+            BudgetLine(unit="money", limit=budget.money, spent=cost, owed=still_owed, unknown=unknown, at_most=at_most)
         )
     return out
 

@@ -65,30 +65,30 @@ def estimate_costs(
     """
     by_step = {state.step: state for state in states}
     owed = {state.step for state in states if state.state != "cached"}
-    made = {state.step: state.artifact.manifest.rows for state in states if state.artifact is not None}
-    sizes = {OWN: _size(plan.study, OWN, made.get(plan.problems))}
-    sizes |= {name: _size(plan.study, name, made.get(step)) for name, step in plan.benchmarks.items()}
-    found: dict[str, StepCost] = {}
+    rows = {state.step: state.artifact.manifest.rows for state in states if state.artifact is not None}
+    sizes = {OWN: _size(plan.study, OWN, rows.get(plan.problems))}
+    sizes |= {name: _size(plan.study, name, rows.get(step)) for name, step in plan.benchmarks.items()}
+    costs: dict[str, StepCost] = {}
     for name, graded in plan.teachers.items():
         if (traces := graded.traces) in owed:
-            found[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
+            costs[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
     for model in plan.models:
         arm = model.id.arm
         for benchmark, graded in model.answers.items():
             if graded.traces in owed:
-                found[graded.traces.name] = _student(plan.study, arm, sizes[benchmark])
+                costs[graded.traces.name] = _student(plan.study, arm, sizes[benchmark])
         if model.checkpoint is not None and model.checkpoint in owed and arm is not None:
-            built = None if model.examples is None else made.get(model.examples)
+            built = None if model.examples is None else rows.get(model.examples)
             unknown = model.id.match != FIRST_RULE and built is None  # repeats are known once the arms are built
             work = StepCost(kind="train", rows=None, tokens=None)
             if not unknown:
                 work = _training(plan.study, arm, model.id.student, built, sizes)
-            found[model.checkpoint.name] = work
+            costs[model.checkpoint.name] = work
     if plan.study.verify.judge is not None:
         for traces, verdicts, most in _judged(plan, sizes):
             if verdicts in owed:
-                found[verdicts.name] = _judging(plan.study, most, by_step[verdicts], made.get(traces))
-    return found
+                costs[verdicts.name] = _judging(plan.study, most, by_step[verdicts], rows.get(traces))
+    return costs
 
 
 def _judged(plan: Plan, sizes: Mapping[str, int | None]) -> Iterator[tuple[AnyStep, AnyStep, int | None]]:
@@ -107,7 +107,7 @@ def _most(problems: int | None, samples: int) -> int | None:
 # -- teachers --------------------------------------------------------------------------------------------------
 
 
-def _teacher(study: Study, name: str, problems: int | None, kept: LedgerState | None) -> StepCost:
+def _teacher(study: Study, name: str, problems: int | None, ledger: LedgerState | None) -> StepCost:
     teacher = study.teachers[name]
     rows = None if problems is None else problems * teacher.samples
     at_most = teacher.if_correct is not None or teacher.stops_when_correct
@@ -116,24 +116,24 @@ def _teacher(study: Study, name: str, problems: int | None, kept: LedgerState | 
     if not teacher.is_served:
         kind = "sample" if teacher.model_folder is not None else "read"
         return StepCost(kind=kind, rows=rows, tokens=stated, at_most=at_most)
-    if kept is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
+    if ledger is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
         return _priced(StepCost(kind="ask", rows=rows, tokens=stated, at_most=True), price)
-    spent = Spent(sum(s.prompt for s in kept.answers), sum(s.completion for s in kept.answers))
-    work = StepCost(kind="ask", rows=kept.owed, tokens=None, kept=len(kept.answers), spent=spent, at_most=at_most)
-    return _priced(_extrapolated(work, kept, price), price)
+    spent = Spent(sum(s.prompt for s in ledger.answers), sum(s.completion for s in ledger.answers))
+    work = StepCost(kind="ask", rows=ledger.owed, tokens=None, kept=len(ledger.answers), spent=spent, at_most=at_most)
+    return _priced(_extrapolated(work, ledger, price), price)
 
 
-def _extrapolated(work: StepCost, kept: LedgerState, price: Price | None) -> StepCost:
+def _extrapolated(work: StepCost, ledger: LedgerState, price: Price | None) -> StepCost:
     """Tokens of the owed requests from those that were answered: their mean, and Student's interval around it."""
-    owed, n = kept.owed, len(kept.answers)
+    owed, n = ledger.owed, len(ledger.answers)
     if n < LEAST_FOR_AN_INTERVAL:
         return replace(work, tokens=_times(owed, price.tokens_per_trace if price else None))
-    lengths = [spent.completion for spent in kept.answers]
+    lengths = [spent.completion for spent in ledger.answers]
     mean = sum(lengths) / n
     variance = sum((x - mean) ** 2 for x in lengths) / (n - 1)
     # The mean of the owed ones is itself a mean of `owed` draws: both spreads count.
     half = t_quantile(0.975, n - 1) * math.sqrt(variance / n + variance / max(1, owed))
-    prompt = sum(spent.prompt for spent in kept.answers) / n
+    prompt = sum(spent.prompt for spent in ledger.answers) / n
     return replace(
         work,
         tokens=round(owed * mean),
@@ -191,17 +191,17 @@ def _student(study: Study, arm: str | None, problems: int | None) -> StepCost:
 
 
 def _training(
-    study: Study, arm: str, student: str, made: dict[str, int] | None, sizes: dict[str, int | None]
+    study: Study, arm: str, student: str, built: dict[str, int] | None, sizes: dict[str, int | None]
 ) -> StepCost:
     """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
     count = study.curate.count
     bound = min((n for n in (count, sizes[OWN]) if n is not None), default=None)
     if bound is not None:
         bound *= len(study.arms[arm].sequence or study.arms[arm].efforts or (arm,))
-    rows = made["examples"] if made is not None else bound
+    rows = built["examples"] if built is not None else bound
     each = _tokens_each(study, arm)
     tokens = None if rows is None or each is None else round(rows * each * study.training.epochs)
-    work = StepCost(kind="train", rows=rows, tokens=tokens, at_most=made is None)
+    work = StepCost(kind="train", rows=rows, tokens=tokens, at_most=built is None)
     return _gpu(study, work, _training_hours(study, student, tokens))
 
 
@@ -226,9 +226,9 @@ def _tokens_each(study: Study, arm: str) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(study.arms[arm].teachers) else None
 
 
-def _size(study: Study, name: str, made: dict[str, int] | None) -> int | None:
-    if made is not None:
-        return made["problems"]
+def _size(study: Study, name: str, table_rows: dict[str, int] | None) -> int | None:
+    if table_rows is not None:
+        return table_rows["problems"]
     source: ProblemSource = study.problems if name == OWN else study.benchmark(name)
     if source.count is not None:
         return source.count

@@ -40,7 +40,7 @@ def _again(
         return facts.owed > 0 or facts.errors > 0
     if forced and not forced & {state.step.name, state.step.stage}:
         return False
-    return facts.owed > 0 or bool(_gone(plan, _endpoints(plan, {state.step}), states, store))
+    return facts.owed > 0 or bool(_missing_replies(plan, _endpoints(plan, {state.step}), states, store))
 
 
 def _endpoints(plan: Plan, steps: Collection[AnyStep]) -> list[str]:
@@ -52,54 +52,54 @@ def _endpoints(plan: Plan, steps: Collection[AnyStep]) -> list[str]:
 
 def _with_users(step: AnyStep, states: Sequence[StepState]) -> set[AnyStep]:
     """A step and all that stands on it."""
-    found = {step}
+    steps = {step}
     for other in states:  # inputs come before users
-        if found.intersection(other.step.sources.values()):
-            found.add(other.step)
-    return found
+        if steps.intersection(other.step.sources.values()):
+            steps.add(other.step)
+    return steps
 
 
 def steps_not_retried(plan: Plan, states: Sequence[StepState], resources: RunResources, store: Store) -> dict[str, str]:
     """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
     endpoint that this would come to cannot be asked, or would be paid again for what is made."""
-    left: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for step, names in _owing(plan, states).items():
         if faults := resources.endpoint_faults(plan.study.served, names):
-            left[step] = f"{faults[0].where}: {faults[0].found}"
-        elif gone := _gone(plan, names, states, store):
-            left[step] = f"{gone}, which would be paid again; --mode retry asks"
-    return left
+            reasons[step] = f"{faults[0].where}: {faults[0].found}"
+        elif missing := _missing_replies(plan, names, states, store):
+            reasons[step] = f"{missing}, which would be paid again; --mode retry asks"
+    return reasons
 
 
 def _owing(plan: Plan, states: Sequence[StepState]) -> dict[str, list[str]]:
     """Steps of which only failed rows would be asked again, each with the endpoints that this may come to: its own,
     and those of all that stands on it, since what is new there is asked about as well."""
-    owing: dict[str, list[str]] = {}
+    endpoints: dict[str, list[str]] = {}
     for state in states:
         if state.state == "owed":
             step = state.step
             names = _endpoints(plan, _with_users(step, states))
-            owing.setdefault("verify" if step.stage == "verify" else step.name, []).extend(names)
-    return {step: list(dict.fromkeys(names)) for step, names in owing.items()}
+            endpoints.setdefault("verify" if step.stage == "verify" else step.name, []).extend(names)
+    return {step: list(dict.fromkeys(names)) for step, names in endpoints.items()}
 
 
-def _gone(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
     """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
-    made = {state.step: state.artifact for state in states if state.artifact is not None}
+    artifacts = {state.step: state.artifact for state in states if state.artifact is not None}
     for name in names:
-        steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in made if s.stage == "verify"]
-        held = [made[step] for step in steps if step in made]
-        if n := count_missing_replies(plan.study, name, held, store):
+        steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in artifacts if s.stage == "verify"]
+        tables = [artifacts[step] for step in steps if step in artifacts]
+        if n := count_missing_replies(plan.study, name, tables, store):
             return f"the ledger of {name} lacks {n} of the replies that are in use"
     return ""
 
 
 def spent_in(plan: Plan, states: Sequence[StepState]) -> dict[str, Spent]:
     """What the finished steps of endpoints took: teacher to tokens."""
-    made = {state.step: state.artifact for state in states if state.artifact is not None}
+    artifacts = {state.step: state.artifact for state in states if state.artifact is not None}
     spent: dict[str, Spent] = {}
     for name, graded in plan.teachers.items():
-        if plan.study.teachers[name].is_served and graded.traces in made:
-            facts = AskedFacts.of(made[graded.traces].manifest)
+        if plan.study.teachers[name].is_served and graded.traces in artifacts:
+            facts = AskedFacts.of(artifacts[graded.traces].manifest)
             spent[name] = Spent(facts.prompt_tokens, facts.completion_tokens)
     return spent

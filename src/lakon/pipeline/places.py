@@ -104,8 +104,8 @@ def files_digest(path: str) -> str:
 
 
 def _digest(file: Path) -> str:
-    found = file.stat()
-    return _digest_as_of(file, found.st_ino, found.st_size, found.st_mtime_ns)
+    stat = file.stat()
+    return _digest_as_of(file, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1024)

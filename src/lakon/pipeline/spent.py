@@ -39,7 +39,7 @@ def read_ledger_state(study: Study, name: str, store: Store, problems: Sequence[
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
     teacher = study.served[name]
     who = teacher.identity()
-    asked = list_requests(
+    requests = list_requests(
         problems,
         who,
         template=teacher.template,
@@ -49,12 +49,12 @@ def read_ledger_state(study: Study, name: str, store: Store, problems: Sequence[
     )
     path = store.ledger_path(name, digest(who))
     if not path.exists():
-        return LedgerState(len(asked), ())
+        return LedgerState(len(requests), ())
     reader = _Reader(teacher.prefills_think)
     with Ledger.open(path, create=False, readonly=True) as ledger:
-        owed = [request for request in asked if is_owed(request, reader, ledger)]
-        notes = [note for request in asked if (note := ledger.note(request.key)) is not None]
-        lost = ledger.lost_among([request.key for request in asked])
+        owed = [request for request in requests if is_owed(request, reader, ledger)]
+        notes = [note for request in requests if (note := ledger.note(request.key)) is not None]
+        lost = ledger.lost_among([request.key for request in requests])
     answers = tuple(took for note in notes if (took := CallNote.unpack(note).spent).completion)
     return LedgerState(len(owed), answers, lost)
 
@@ -64,22 +64,22 @@ def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> d
     `finished` step says where the ledger is gone."""
     spent: dict[str, Spent] = {}
     for name, who in study.served.items():
-        kept, told = _in_ledger(store.ledger_path(name, digest(who.identity()))), finished.get(name, NOTHING)
-        spent[name] = Spent(max(kept.prompt, told.prompt), max(kept.completion, told.completion))
+        in_ledger, in_step = _in_ledger(store.ledger_path(name, digest(who.identity()))), finished.get(name, NOTHING)
+        spent[name] = Spent(max(in_ledger.prompt, in_step.prompt), max(in_ledger.completion, in_step.completion))
     return spent
 
 
-def count_missing_replies(study: Study, name: str, made: Sequence[Artifact], store: Store) -> int:
-    """How many of the replies that `made` stands on are not in an endpoint's ledger, so that they would be asked again:
-    of a teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
+def count_missing_replies(study: Study, name: str, tables: Sequence[Artifact], store: Store) -> int:
+    """How many of the replies behind `tables` are not in an endpoint's ledger, so that they would be asked again: of a
+    teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
     path = store.ledger_path(name, digest(study.served[name].identity()))
     keys = set[str]()
     if path.exists():
         with Ledger.open(path, create=False, readonly=True) as ledger:
             keys.update(ledger.keys())
     if name == JUDGE:
-        return 0 if keys else sum(JudgedFacts.of(each.manifest).asked or 0 for each in made)
-    traces = (trace for each in made for trace in each.read("traces", TraceCounts))
+        return 0 if keys else sum(JudgedFacts.of(each.manifest).asked or 0 for each in tables)
+    traces = (trace for each in tables for trace in each.read("traces", TraceCounts))
     return sum(trace.error is None and trace.trace_id not in keys for trace in traces)
 
 

@@ -55,8 +55,8 @@ def status_path(store: Path, study: Study) -> Path:
 
 def last_of_name(store: Path, name: str) -> dict[str, Any] | None:
     """The newest status of any study of that name; None when there is none."""
-    found = (facts for _, facts in _of_name(store / "runs", name))
-    return max(found, key=lambda facts: facts["began"], default=None)
+    statuses = (facts for _, facts in _of_name(store / "runs", name))
+    return max(statuses, key=lambda facts: facts["began"], default=None)
 
 
 def _of_name(folder: Path, name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -73,12 +73,12 @@ _WRITTEN = frozenset({"study", "state", "pid", "now"})
 def read_status(path: Path) -> dict[str, Any] | None:
     """What the last process wrote, `killed` when it is gone without a word; None when nothing can be read."""
     try:
-        read: object = json.loads(path.read_text(encoding="utf-8"))
+        raw: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(read, dict) or not read.keys() >= _WRITTEN:
+    if not isinstance(raw, dict) or not raw.keys() >= _WRITTEN:
         return None
-    facts = cast("dict[str, Any]", read)
+    facts = cast("dict[str, Any]", raw)
     if facts["state"] == "running" and not _alive(facts["pid"]):
         facts |= {"state": "killed", "why": "its process is gone and left no word"}
     return facts
@@ -150,9 +150,9 @@ class StatusFile:
     def _write(self, state: str, why: str = "") -> None:
         with self._lock:
             running = [meter.facts() for meter in self._meters.values()]
-            done = list(self._done)
-        made, extent = {row["step"] for row in done}, self._extent
-        left = [*(step for step in extent.steps if step not in made), *extent.beyond]
+            finished = list(self._done)
+        names, extent = {row["step"] for row in finished}, self._extent
+        left = [*(step for step in extent.steps if step not in names), *extent.beyond]
         facts = {
             "study": self._study,
             "state": "partial" if state == "finished" and left else state,
@@ -161,7 +161,7 @@ class StatusFile:
             "began": self._began,
             "now": time.time(),
             "steps": len(extent.steps),
-            "finished": done,
+            "finished": finished,
             "running": running,
             "left": left,
             "why": why,

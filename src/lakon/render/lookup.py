@@ -15,14 +15,14 @@ def list_cards(data: ReportData, benchmark: str | None = None) -> list[ModelCard
 
     Authors without a card come last.
     """
-    known: dict[str, ModelCard] = {}
+    cards: dict[str, ModelCard] = {}
     for card in data.authors:
         # A student's card says more than that of a teacher with the same label.
-        if card.label not in known or known[card.label].kind == "teacher":
-            known[card.label] = card
+        if card.label not in cards or cards[card.label].kind == "teacher":
+            cards[card.label] = card
     for score in data.scores:
-        known.setdefault(score.author, ModelCard(label=score.author, kind="author"))
-    everyone = list(known.values())
+        cards.setdefault(score.author, ModelCard(label=score.author, kind="author"))
+    everyone = list(cards.values())
     if benchmark is None:
         return everyone
     present = {score.author for score in data.scores if score.benchmark == benchmark}
@@ -50,9 +50,9 @@ def find_score(
     group: str | None = None,
 ) -> Score | None:
     """The score with these names, or None."""
-    wanted = (benchmark, author, metric, at, baseline, group)
+    key = (benchmark, author, metric, at, baseline, group)
     for score in data.scores:
-        if (score.benchmark, score.author, score.metric, score.at, score.baseline, score.group) == wanted:
+        if (score.benchmark, score.author, score.metric, score.at, score.baseline, score.group) == key:
             return score
     return None
 

@@ -77,10 +77,10 @@ def _grid(numbers: Table) -> str:
 
 
 def _line(cells: tuple[str, ...], *, strong: bool = False) -> str:
-    written = [_inline(cell) for cell in cells]
+    texts = [_inline(cell) for cell in cells]
     if strong:
-        written[0] = f"**{written[0]}**"
-    return "| " + " | ".join(written) + " |"
+        texts[0] = f"**{texts[0]}**"
+    return "| " + " | ".join(texts) + " |"
 
 
 def _showcase(showcase: ShowcasedProblem) -> Iterator[str]:
@@ -125,8 +125,8 @@ def summary_lines(data: ReportData) -> list[str]:
 
 
 def _bullet(text: str) -> list[str]:
-    held = keep_unbroken(_plain(text))
-    lines = textwrap.wrap(held, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+    whole = keep_unbroken(_plain(text))
+    lines = textwrap.wrap(whole, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]
 
 
@@ -153,10 +153,10 @@ def _summary_cells(data: ReportData, benchmark: str, card: ModelCard, *, first: 
     rule = _plain(card.match or "") if first else ""
     cost = wording.count_cell(tokens), wording.format_ratio(ratio.estimate) if ratio else ""
     own = accuracy is not None and accuracy.n_problems != dict(list_benchmarks(data))[benchmark]
-    asked = (
+    n_problems = (
         wording.format_count(accuracy.n_problems) if accuracy is not None and own else ""
     )  # others: as the heading says
-    return (_plain(card.label), rule, wording.accuracy_cell(accuracy), asked, *cost)
+    return (_plain(card.label), rule, wording.accuracy_cell(accuracy), n_problems, *cost)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

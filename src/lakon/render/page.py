@@ -33,8 +33,8 @@ POLICY = (
 def render_page(data: ReportData) -> str:
     """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
     report_sections = build_sections(data)
-    drawn = any(isinstance(part, Figure) for section in report_sections for part in section.parts)
-    library = _packed() if drawn else ""
+    has_figures = any(isinstance(part, Figure) for section in report_sections for part in section.parts)
+    library = _packed() if has_figures else ""
     template = _environment().get_template("page.html.j2")
     return template.render(
         data=data,
@@ -46,7 +46,7 @@ def render_page(data: ReportData) -> str:
         style=Markup(_file("page.css")),
         library=Markup(library),
         script=Markup(_file("page.js")),
-        policy=_policy([_library(), _file("page.js")] if drawn else []),
+        policy=_policy([_library(), _file("page.js")] if has_figures else []),
         library_size=f"{len(library) / 1e6:.1f} MB",
     )
 

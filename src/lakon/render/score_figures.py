@@ -52,21 +52,21 @@ def frontier_figure(data: ReportData, benchmark: str) -> Figure | None:
     numbers = make_table(caption, ("author", "tokens a sample", "accuracy"), [RowGroup(rows=tuple(rows))])
     if numbers is None:
         return None
-    drawn = make_layout(
+    layout = make_layout(
         len(traces),
         xaxis=make_log_axis("tokens a sample (log scale)", x_positions(traces)),
         yaxis=make_axis("accuracy", tickformat="~%"),
         hovermode="closest",
     )
     if _apart(traces):
-        drawn["meta"]["labelled"] = True
+        layout["meta"]["labelled"] = True
     else:
         traces = [{**trace, "mode": "markers"} for trace in traces]
-        drawn["showlegend"] = True
+        layout["showlegend"] = True
     level = wording.format_percent(data.confidence, 0)
     note = f"{_legend_of_symbols(list_cards(data, benchmark))} Bars are {level} intervals."
     key = f"frontier-{benchmark}"
-    return Figure(key=key, caption=caption, spec=make_plot(traces, drawn), numbers=numbers, note=note)
+    return Figure(key=key, caption=caption, spec=make_plot(traces, layout), numbers=numbers, note=note)
 
 
 def _apart(traces: Sequence[PlotSpec]) -> bool:
@@ -137,13 +137,15 @@ def budget_figure(data: ReportData, benchmark: str) -> Figure | None:
         return None
     # Budgets within which no author has finished yet would only push the curves to the margin.
     reached = [s.at for curve in curves.values() for s in curve if s.at and s.estimate > 0]
-    drawn = make_layout(
+    layout = make_layout(
         len(curves),
         xaxis=make_log_axis("token budget (log scale)", [*reached, max(x_positions(traces))]),
         yaxis=make_axis("accuracy within the budget", tickformat="~%", rangemode="tozero"),
     )
     note = "" if len(curves) <= BANDS else CROWDED
-    return Figure(key=f"budget-{benchmark}", caption=caption, spec=make_plot(traces, drawn), numbers=numbers, note=note)
+    return Figure(
+        key=f"budget-{benchmark}", caption=caption, spec=make_plot(traces, layout), numbers=numbers, note=note
+    )
 
 
 def _by_position(curves: dict[str, list[Score]], positions: Sequence[float]) -> RowGroup:
@@ -190,9 +192,9 @@ def _tag_figure(data: ReportData, benchmark: str, name: str, scores: list[Score]
     ticks = {"tickvals": list(range(len(values))), "ticktext": [escape_text(value) for value in values]}
     xaxis = make_axis(name, **ticks, range=[-0.5, len(values) - 0.5])
     yaxis = make_axis("accuracy", tickformat="~%", rangemode="tozero")
-    drawn = make_layout(len(authors), xaxis=xaxis, yaxis=yaxis, hovermode="closest")
+    layout = make_layout(len(authors), xaxis=xaxis, yaxis=yaxis, hovermode="closest")
     key, note = f"tag-{name}-{benchmark}", "" if barred else CROWDED
-    return Figure(key=key, caption=caption, spec=make_plot(traces, drawn), numbers=numbers, note=note)
+    return Figure(key=key, caption=caption, spec=make_plot(traces, layout), numbers=numbers, note=note)
 
 
 def _tag_trace(data: ReportData, card: ModelCard, points: list[tuple[float, str, Score]], *, barred: bool) -> PlotSpec:
@@ -242,8 +244,8 @@ def _curve(data: ReportData, card: ModelCard, curve: Sequence[Score], *, banded:
 
 
 def _tag(score: Score) -> tuple[str, str]:
-    name, found, value = (score.group or "").partition("=")
-    return (name, value) if found else ("", name)
+    name, equals, value = (score.group or "").partition("=")
+    return (name, value) if equals else ("", name)
 
 
 def _natural(value: str) -> tuple[bool, float, str]:

@@ -146,7 +146,7 @@ def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> T
     difference = find_score(data, benchmark, author, "accuracy_difference", baseline=baseline)
     bound = find_score(data, benchmark, author, "non_inferiority", baseline=baseline)
     tokens = find_score(data, benchmark, author, "token_ratio", baseline=baseline)
-    known = difference or bound or tokens
+    basis = difference or bound or tokens
     cells = (
         f"{author} against {baseline}",
         wording.points_cell(difference),
@@ -154,7 +154,7 @@ def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> T
         wording.ratio_cell(tokens),
         wording.format_points(bound.low) if bound and bound.low is not None else "",
         _inferiority(bound, data.margin),
-        wording.format_count(known.n_problems) if known else "",
+        wording.format_count(basis.n_problems) if basis else "",
     )
     return TableRow(cells=cells)
 

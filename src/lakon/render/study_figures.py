@@ -30,18 +30,18 @@ def loss_figure(data: ReportData) -> Figure | None:
     if numbers is None:
         return None
     by_tokens = all(loss.n_tokens > 0 for curve in data.losses.values() for loss in curve)
-    known = {card.label: card for card in list_cards(data)}
+    cards = {card.label: card for card in list_cards(data)}
     traces: list[PlotSpec] = []
     for label, curve in data.losses.items():
-        card = known.get(label.rsplit("#", 1)[0]) or ModelCard(label=label, kind="author")
+        card = cards.get(label.rsplit("#", 1)[0]) or ModelCard(label=label, kind="author")
         traces.extend(_loss_traces(data, card, label, curve, by_tokens=by_tokens))
-    drawn = make_layout(
+    layout = make_layout(
         len(data.losses),
         xaxis=make_axis("tokens trained on" if by_tokens else "steps", rangemode="tozero"),
         yaxis=make_axis("training loss (log scale)", type="log", dtick="D2", tickformat="~g"),
     )
     return Figure(
-        key="losses", caption="Training loss", spec=make_plot(traces, drawn), numbers=numbers, note=twin_note(data)
+        key="losses", caption="Training loss", spec=make_plot(traces, layout), numbers=numbers, note=twin_note(data)
     )
 
 
@@ -98,7 +98,7 @@ def outcome_figure(data: ReportData) -> Figure | None:
     if numbers is None or not rows:
         return None
     traces = [_outcome_trace(name, rows) for name in names]
-    drawn = make_layout(
+    layout = make_layout(
         len(names),
         xaxis=make_axis("share of samples", tickformat="~%", range=[0, 1]),
         yaxis=make_axis("", autorange="reversed", type="category"),
@@ -108,7 +108,7 @@ def outcome_figure(data: ReportData) -> Figure | None:
         height=150 + (34 if len(rows) < 12 else 24) * len(rows),
         margin={"l": 56, "r": 28, "t": 14, "b": 48},
     )
-    return Figure(key="outcomes", caption="Outcomes of all samples", spec=make_plot(traces, drawn), numbers=numbers)
+    return Figure(key="outcomes", caption="Outcomes of all samples", spec=make_plot(traces, layout), numbers=numbers)
 
 
 def _outcome_trace(name: str, rows: dict[str, dict[str, int]]) -> PlotSpec:

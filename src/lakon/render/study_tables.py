@@ -175,7 +175,7 @@ def methods_table(data: ReportData) -> Table | None:
     for metric, method in dict.fromkeys((score.metric, score.method) for score in data.scores if score.method):
         words = _NUMBER.split(method)
         methods.setdefault((metric, *words), []).append(_NUMBER.findall(method))
-    rows = tuple(TableRow(cells=(key[0], _ranged(key[1:], found))) for key, found in sorted(methods.items()))
+    rows = tuple(TableRow(cells=(key[0], _ranged(key[1:], numbers))) for key, numbers in sorted(methods.items()))
     columns = ("score", "method")
     note = "Where a method's own numbers differ between scores, their range is given; long ones (seeds) are not."
     return make_table("How each figure was computed", columns, [RowGroup(rows=rows)], n_text=2, note=note, folded=True)
@@ -184,11 +184,11 @@ def methods_table(data: ReportData) -> Table | None:
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def _ranged(words: Sequence[str], found: Sequence[Sequence[str]]) -> str:
+def _ranged(words: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The words of a method with, in each gap, its number or the range of its numbers."""
     text = words[0]
     for place, word in enumerate(words[1:]):
-        numbers = sorted({numbers[place] for numbers in found}, key=float)
+        numbers = sorted({numbers[place] for numbers in rows}, key=float)
         span = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
         text += ("\u2026" if len(numbers) > 1 and len(numbers[-1]) > 6 else span) + word
     return text

@@ -46,7 +46,9 @@ def maj_at_k(samples: Samples, answer_groups: Sequence[ArrayLike], k: int, *, le
     if len(answer_groups) != samples.n_problems:
         raise _misfit(f"{len(answer_groups)} rows of answer groups for {samples.n_problems} problems")
     rows = zip(answer_groups, correct, finished, strict=True)
-    shares = [_majority_share(np.asarray(groups, dtype=np.int64), right, done, k) for groups, right, done in rows]
+    shares = [
+        _majority_share(np.asarray(groups, dtype=np.int64), right, complete, k) for groups, right, complete in rows
+    ]
     return _mean_estimate(samples, np.array(shares), level)
 
 

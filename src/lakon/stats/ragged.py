@@ -44,10 +44,10 @@ class Ragged(Generic[Scalar]):
 
     def take(self, indices: Sequence[int]) -> Ragged[Scalar]:
         """The rows at `indices`, in that order."""
-        chosen = np.asarray(indices, dtype=np.int64)
-        counts = self.counts[chosen]
+        rows = np.asarray(indices, dtype=np.int64)
+        counts = self.counts[rows]
         new_starts = np.cumsum(counts) - counts
-        source = np.arange(counts.sum(), dtype=np.int64) + np.repeat(self.starts[chosen] - new_starts, counts)
+        source = np.arange(counts.sum(), dtype=np.int64) + np.repeat(self.starts[rows] - new_starts, counts)
         return Ragged(self.flat[source], counts)
 
 

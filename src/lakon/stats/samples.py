@@ -55,14 +55,14 @@ class Samples:
         counts = correct.counts
         fields: dict[str, Ragged[Any]] = {}
         for name in ("finished", "graded"):
-            given = getattr(self, name)
+            value = getattr(self, name)
             all_true = Ragged(np.ones(len(correct.flat), np.bool_), counts)
-            fields[name] = all_true if given is None else _ragged_field(given, np.bool_, name, self.problem_ids, counts)
+            fields[name] = all_true if value is None else _ragged_field(value, np.bool_, name, self.problem_ids, counts)
         fields["correct"] = Ragged(correct.flat & fields["finished"].flat & fields["graded"].flat, counts)
         for name in ("tokens", "seed_index"):
-            given = getattr(self, name)
-            if given is not None:
-                fields[name] = _ragged_field(given, np.int64, name, self.problem_ids, counts)
+            value = getattr(self, name)
+            if value is not None:
+                fields[name] = _ragged_field(value, np.int64, name, self.problem_ids, counts)
         for name, rows in fields.items():
             object.__setattr__(self, name, rows)
 
@@ -185,13 +185,13 @@ def align_samples(a: Samples, b: Samples) -> AlignedPair:
             "two authors that were asked the same problems",
             "compare on the same benchmark at the same revision, so that the problem ids agree",
         )
-    left, right = a.take(common), b.take(array("q", (where_b[i] for i in common)))
-    labels = _common_clusters(left, right)
+    samples_a, samples_b = a.take(common), b.take(array("q", (where_b[i] for i in common)))
+    labels = _common_clusters(samples_a, samples_b)
     only_a = tuple(a.problem_ids[i] for i, at in enumerate(where_b) if at < 0)
     shared_b = np.zeros(b.n_problems, dtype=np.bool_)
     shared_b[[where_b[i] for i in common]] = True
     only_b = tuple(b.problem_ids[i] for i in np.flatnonzero(~shared_b).tolist())
-    return AlignedPair(replace(left, clusters=labels), replace(right, clusters=labels), only_a, only_b)
+    return AlignedPair(replace(samples_a, clusters=labels), replace(samples_b, clusters=labels), only_a, only_b)
 
 
 def cluster_index(samples: Samples) -> IntArray:

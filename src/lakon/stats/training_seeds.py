@@ -130,8 +130,8 @@ def _nested_bootstrap(
     for weights in cluster_weights(clusters, n_resamples=n_resamples, seed=seed):
         step = max(1, _CHUNK_CELLS // shares.size)
         for part in np.array_split(weights, math.ceil(len(weights) / step)):
-            chosen = rng.integers(0, n_seeds, size=(len(part), n_seeds))
-            cells = rng.binomial(counts[chosen], shares[chosen]) / counts[chosen]
+            seeds = rng.integers(0, n_seeds, size=(len(part), n_seeds))
+            cells = rng.binomial(counts[seeds], shares[seeds]) / counts[seeds]
             draws.append((cells.mean(axis=1) * part).sum(axis=1) / part.sum(axis=1))
     return np.concatenate(draws)
 
@@ -147,5 +147,5 @@ def cluster_weights(clusters: IntArray, *, n_resamples: int, seed: int) -> Itera
     chunk = max(1, _WEIGHT_CELLS // len(clusters))
     for start in range(0, n_resamples, chunk):
         rows = min(chunk, n_resamples - start)
-        drawn = rng.multinomial(n_clusters, np.full(n_clusters, 1.0 / n_clusters), size=rows)
-        yield drawn[:, clusters].astype(np.float64)
+        counts = rng.multinomial(n_clusters, np.full(n_clusters, 1.0 / n_clusters), size=rows)
+        yield counts[:, clusters].astype(np.float64)

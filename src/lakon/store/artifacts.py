@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from lakon.core.digest import KEY_CHARS, digest, file_digest
+from lakon.core.digest import KEY_CHARS, digest
 from lakon.core.errors import StoreError
 from lakon.core.storage import WriterLock
 from lakon.store import filesystem
@@ -127,10 +127,10 @@ class ArtifactWriter:
         text = json.dumps(asdict(manifest), indent=1, sort_keys=True, default=str)
         filesystem.write_text(self.folder / MANIFEST, text, durable=True)
         # Read back, so that a step sees the same artifact, down to the order of its facts, whoever ran before it.
-        made = read_artifact(self.folder)
-        assert made is not None
+        artifact = read_artifact(self.folder)
+        assert artifact is not None
         remove_artifact(self._earlier)
-        return made
+        return artifact
 
 
 class _Counted:
@@ -208,7 +208,7 @@ class Store:
         An artifact of another schema is not torn: another version of Lakon may still read it.
         """
         for folder in filesystem.find_paths(self.root, "*/*-*"):
-            named = _ARTIFACT.fullmatch(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
+            named = _ARTIFACT.fullmatch(folder.name) is not None and filesystem.is_own_folder(folder)
             if named and read_artifact(folder) is None and not _of_another_schema(folder):
                 yield folder
 
@@ -278,4 +278,4 @@ def _files(folder: Path) -> list[Path]:
 
 def _entry(folder: Path, path: Path) -> FileEntry:
     n_bytes = filesystem.sync_path(path)
-    return FileEntry(path=path.relative_to(folder).as_posix(), bytes=n_bytes, sha256=file_digest(path))
+    return FileEntry(path=path.relative_to(folder).as_posix(), bytes=n_bytes, sha256=filesystem.digest_file(path))

@@ -2,8 +2,12 @@
 
 Two kinds of use. Artifacts are written once, listed, read and removed; none is ever renamed. A ledger is one file that
 is open for long, appended to at offsets of its own choice, cut at its end, and replaced as a whole when it is
-compacted. Parquet shards are opened by their library, by path. Everything here raises `OSError`.
+compacted. Everything here raises `OSError`.
 """
+
+# pyarrow ships no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownParameterType=false
 
 from __future__ import annotations
 
@@ -11,7 +15,12 @@ import errno
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from lakon.core.digest import file_digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # -- whole files and folders -------------------------------------------------------------------------------------------
 
@@ -36,6 +45,11 @@ def is_file(path: Path) -> bool:
     return path.is_file()
 
 
+def is_own_folder(path: Path) -> bool:
+    """Whether there is a folder at `path`, and not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
 def read_text(path: Path) -> str:
     """The whole text of a file. Raises `UnicodeDecodeError` (a ValueError) for bytes that are none."""
     return path.read_text(encoding="utf-8")
@@ -48,6 +62,20 @@ def write_text(path: Path, text: str, *, durable: bool = False) -> None:
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+def open_shard(path: Path, how: Literal["read", "write"]) -> pa.NativeFile:
+    """A Parquet shard as a file of Arrow's own, to be closed by the caller: Arrow reads and writes it without Python
+    in between. Another store gives one of its own `pyarrow.fs`."""
+    from pyarrow import fs
+
+    files = fs.LocalFileSystem()
+    return files.open_input_file(str(path)) if how == "read" else files.open_output_stream(str(path))
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, 64 hexadecimal characters."""
+    return file_digest(path)
 
 
 def sync_path(path: Path) -> int:

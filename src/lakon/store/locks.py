@@ -65,8 +65,8 @@ def _forget_in_forks(lock: FileLock) -> None:
     alive = weakref.ref(lock)
 
     def forget() -> None:
-        if (held := alive()) is not None:
-            held.forget()
+        if (lock := alive()) is not None:
+            lock.forget()
 
     if hasattr(os, "register_at_fork"):  # where processes fork at all
         os.register_at_fork(after_in_child=forget)

@@ -121,15 +121,15 @@ def replace_leaves(inputs: Any, leaves: Callable[[Any], Any], kind: type[Any]) -
 
 def in_order(targets: list[AnyStep]) -> list[AnyStep]:
     """All steps that `targets` need, inputs before users, each once, in a stable order."""
-    seen: dict[int, AnyStep] = {}
+    ordered: dict[int, AnyStep] = {}
 
     def visit(step: AnyStep) -> None:
-        if id(step) in seen:
+        if id(step) in ordered:
             return
         for source in step.sources.values():
             visit(source)
-        seen[id(step)] = step
+        ordered[id(step)] = step
 
     for target in targets:
         visit(target)
-    return list(seen.values())
+    return list(ordered.values())

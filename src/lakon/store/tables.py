@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 
 from lakon.core.errors import StoreError
 from lakon.core.records import LIGHT_RECORDS, RECORDS
+from lakon.store import filesystem
 
 if typing.TYPE_CHECKING:
     import pyarrow as pa
@@ -88,6 +89,7 @@ class _Shards(contextlib.AbstractContextManager["_Shards"]):
         record = RECORDS[name]
         self._schema = schema_of(record)
         self._texts = [field for field, kind in typing.get_type_hints(record).items() if kind is str]
+        self._file: pa.NativeFile | None = None
         self._writer: pq.ParquetWriter | None = None
         self._group: list[object] = []
         self._group_chars = self._shard_chars = self._shard_rows = 0
@@ -110,16 +112,21 @@ class _Shards(contextlib.AbstractContextManager["_Shards"]):
             self._end_shard()
 
     def __exit__(self, *exc: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self._close()
 
     def _end_shard(self) -> None:
         if self._group or not self._shard_rows:
             self._end_group()
-        assert self._writer is not None
-        self._writer.close()
-        self._writer = None
+        self._close()
         self._shard_chars = self._shard_rows = 0
+
+    def _close(self) -> None:
+        file, writer = self._file, self._writer
+        self._file = self._writer = None
+        if file is not None:
+            with file:
+                if writer is not None:
+                    writer.close()
 
     def _end_group(self) -> None:
         import pyarrow as pa
@@ -127,8 +134,9 @@ class _Shards(contextlib.AbstractContextManager["_Shards"]):
 
         if self._writer is None:
             self.paths.append(self._folder / f"{self._name}-{len(self.paths):05d}.parquet")
+            self._file = filesystem.open_shard(self.paths[-1], "write")
             self._writer = pq.ParquetWriter(
-                self.paths[-1],
+                self._file,
                 self._schema,
                 compression="zstd",
                 use_dictionary=cast("Any", [name for name in self._schema.names if name not in UNIQUE]),
@@ -160,7 +168,7 @@ def read_shard(path: Path, record: type[R]) -> Iterator[R]:
     full = LIGHT_RECORDS.get(record, record)
     expected, columns = schema_of(full), schema_of(record).names
     try:
-        with pq.ParquetFile(path) as file:
+        with filesystem.open_shard(path, "read") as source, pq.ParquetFile(source) as file:
             if file.schema_arrow.names != expected.names:
                 raise StoreError(
                     f"the columns {', '.join(file.schema_arrow.names)}",

@@ -39,11 +39,11 @@ def faults_of(study: Study) -> list[Fault]:
     if study.curate.count_needed(len(study.teachers)) > len(study.teachers):
         found = f"at_least = {study.curate.count_needed(0)} of {len(study.teachers)} teachers"
         faults.append(Fault("curate.require", found, "a number of teachers that there are", "make it smaller"))
-    known = {**BENCHMARKS, **study.benchmarks}
+    benchmarks = {**BENCHMARKS, **study.benchmarks}
     faults.extend(
-        _unknown("evaluate.benchmarks", "benchmark", name, known)
+        _unknown("evaluate.benchmarks", "benchmark", name, benchmarks)
         for name in study.evaluate.benchmarks
-        if name not in known
+        if name not in benchmarks
     )
     faults.extend(_domain_fault("problems.domain", study.problems.domain))
     for name, source in study.benchmarks.items():
@@ -51,9 +51,9 @@ def faults_of(study: Study) -> list[Fault]:
     faults.extend(_arm_faults(study))
     faults.extend(_teacher_faults(study))
     faults.extend(_file_faults(study))
-    asked = {**study.teachers, **study.served}
+    authors = {**study.teachers, **study.served}
     for table, named in (("run.endpoints", study.run.endpoints), ("run.prices", study.run.prices)):
-        faults.extend(_unknown(table, "teacher", name, asked) for name in named if name not in asked)
+        faults.extend(_unknown(table, "teacher", name, authors) for name in named if name not in authors)
     faults.extend(_judge_faults(study))
     faults.extend(_template_faults(study))
     return faults
@@ -147,8 +147,8 @@ def _judge_faults(study: Study) -> list[Fault]:
 
 
 def _twice(where: str, values: Sequence[object]) -> list[Fault]:
-    seen = sorted({str(value) for value in values if list(values).count(value) > 1})
-    return [Fault(where, f"{value} twice", "each once", "remove one") for value in seen]
+    repeated = sorted({str(value) for value in values if list(values).count(value) > 1})
+    return [Fault(where, f"{value} twice", "each once", "remove one") for value in repeated]
 
 
 NO_FILE = "no file ''"
@@ -176,10 +176,10 @@ def _is_readable(path: Path) -> bool:
 
 
 def _template_faults(study: Study) -> list[Fault]:
-    asked = {  # an inherited fault is told once
+    with_own = {  # an inherited fault is told once
         name: teacher for name, teacher in study.teachers.items() if teacher.template != study.prompt
     }
-    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.template for n, t in asked.items()}}
+    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.template for n, t in with_own.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
         for where, text in templates.items()

@@ -94,16 +94,18 @@ def list_sections(named: str | None = None) -> list[Section]:
 
     Raises `InputError` for a name that no table has.
     """
-    made = [_section(table, spec) for table, spec in _SECTIONS] + [_benchmarks(), _presets()]
+    sections = [_section(table, spec) for table, spec in _SECTIONS] + [_benchmarks(), _presets()]
     if named is None:
-        return made
-    wanted = named.strip("[]")
-    found = [section for section in made if f"{section.table}.".startswith(f"{wanted}.") or section.kind == wanted]
-    if not found:
-        known = {name for section in made for name in (section.table, section.table.partition(".")[0], section.kind)}
+        return sections
+    table = named.strip("[]")
+    matching = [section for section in sections if f"{section.table}.".startswith(f"{table}.") or section.kind == table]
+    if not matching:
+        names = {
+            name for section in sections for name in (section.table, section.table.partition(".")[0], section.kind)
+        }
         todo = "name a table of the study file, or leave it out for all"
-        raise InputError(f"no table {named!r}", near_miss(named, known - {""}), todo)
-    return found
+        raise InputError(f"no table {named!r}", near_miss(named, names - {""}), todo)
+    return matching
 
 
 def _section(table: str, spec: type[Spec]) -> Section:
@@ -166,18 +168,18 @@ def _said(hint: Any) -> str:
     return {bool: "true or false", int: "whole number", float: "number", str: "text"}[hint]
 
 
-def _or(said: list[str]) -> str:
-    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} or {said[-1]}"
+def _or(types: list[str]) -> str:
+    return types[0] if len(types) == 1 else f"{', '.join(types[:-1])} or {types[-1]}"
 
 
 def _bounded(hint: Any, metadata: tuple[Any, ...]) -> str:
     """A type with what pydantic was told about it: bounds, and the patterns of names and plug-ins."""
-    told = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
-    pattern = next((part.pattern for part in told if getattr(part, "pattern", None)), None)
+    parts = [part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])]
+    pattern = next((part.pattern for part in parts if getattr(part, "pattern", None)), None)
     if pattern is not None:
         return "package.module:name" if "A-Z" in pattern else "name"
     words = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
-    bounds = [f"{word} {getattr(part, name):g}" for part in told for name, word in words if hasattr(part, name)]
+    bounds = [f"{word} {getattr(part, name):g}" for part in parts for name, word in words if hasattr(part, name)]
     return " ".join([_said(hint), ", ".join(bounds)]).strip()
 
 
@@ -202,9 +204,9 @@ def _toml(value: object) -> str:
 # -- looks -----------------------------------------------------------------------------------------------------
 
 
-def as_text(found: list[Section]) -> Iterator[str]:
+def as_text(sections: list[Section]) -> Iterator[str]:
     """Sections as lines for a terminal."""
-    for section in found:
+    for section in sections:
         yield f"[{section.table}]" + (f' kind = "{section.kind}"' if section.kind else "")
         yield f"  {section.meaning}"
         for row in section.rows:
@@ -217,10 +219,10 @@ def _given(row: Row) -> str:
     return " (required)" if row.default == "required" else f" = {row.default}" if row.default else ""
 
 
-def as_markdown(found: list[Section]) -> str:
+def as_markdown(sections: list[Section]) -> str:
     """Sections as the tables of `docs/study.md`."""
     lines: list[str] = []
-    for section in found:
+    for section in sections:
         lines += [f"### {section.title}", "", section.meaning, ""]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
         lines += [

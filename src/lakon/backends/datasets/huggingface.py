@@ -22,8 +22,8 @@ def resolve_commit(path: str, revision: str | None) -> str | None:
     with _faults(path, revision or "main"):
         from huggingface_hub import HfApi
 
-        found = HfApi().dataset_info(path, revision=revision).sha
-    return found
+        commit = HfApi().dataset_info(path, revision=revision).sha
+    return commit
 
 
 def read_rows(

@@ -83,15 +83,15 @@ class EndpointAuthor(Connection):
 
     def check(self) -> list[Fault]:
         """What would keep every request from working, found without a paid one."""
-        found: list[Fault] = []
+        faults: list[Fault] = []
 
         async def all_urls() -> None:
             async with self.open_session() as session:
                 checks = [self._check(session, url, proxy) for url, proxy in self.list_addresses()]
-                found.extend(fault for fault in await asyncio.gather(*checks) if fault)
+                faults.extend(fault for fault in await asyncio.gather(*checks) if fault)
 
         _run(all_urls())
-        return found
+        return faults
 
     async def _check(self, session: aiohttp.ClientSession, url: str, proxy: dict[str, Any]) -> Fault | None:
         limit = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)

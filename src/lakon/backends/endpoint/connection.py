@@ -146,8 +146,8 @@ class Connection:
 
     def _body(self) -> dict[str, Any]:
         extra = self.sampling.get("extra") or {}
-        given = {name: value for name, value in self.sampling.items() if name not in {"extra", "max_tokens"}}
-        body = {"model": self.model, "temperature": 1.0, "top_p": 1.0, **given, **extra}
+        stated = {name: value for name, value in self.sampling.items() if name not in {"extra", "max_tokens"}}
+        body = {"model": self.model, "temperature": 1.0, "top_p": 1.0, **stated, **extra}
         if self.stream:
             body["stream"] = True
             if self.api == "chat":

@@ -180,8 +180,8 @@ def _message(body: object) -> str:
     """The server's own words: `error.message`, `error`, `message` or `detail`."""
     mapping = as_mapping(body)
     error = mapping.get("error")
-    found = as_mapping(error).get("message") or error or mapping.get("message") or mapping.get("detail")
-    return f"{found}"[:MESSAGE_CHARS] if found else ""
+    message = as_mapping(error).get("message") or error or mapping.get("message") or mapping.get("detail")
+    return f"{message}"[:MESSAGE_CHARS] if message else ""
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

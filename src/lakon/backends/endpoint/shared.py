@@ -142,14 +142,14 @@ class SharedEndpoint:
             if not all(wait.n_open for wait in call.waits):
                 self._changed.notify_all()
 
-    def _told(self, asked: AskProgress) -> None:
+    def _told(self, asking: AskProgress) -> None:
         """Tell every step that waits; calls are asked in order, so the first ones are those in flight."""
         with self._changed:
-            first = islice(self._open.values(), asked.in_flight)
+            first = islice(self._open.values(), asking.in_flight)
             flying = Counter(wait for call in first for wait in call.waits)
             for wait in self._waiting:
                 if wait.tell is not None:
-                    wait.tell(replace(asked, in_flight=flying[wait]))
+                    wait.tell(replace(asking, in_flight=flying[wait]))
 
 
 class StepEndpoint:

@@ -147,10 +147,10 @@ class RequestWindow:
     def _fresh_one(self) -> Request | None:
         request = next(self._fresh, None)
         if request is None:
-            known = self._more()
-            self._more_later = known is not None
-            self.progress.total += len(known or ())
-            self._fresh = iter(known or ())
+            requests = self._more()
+            self._more_later = requests is not None
+            self.progress.total += len(requests or ())
+            self._fresh = iter(requests or ())
             request = next(self._fresh, None)
         return request
 

@@ -211,7 +211,7 @@ def arm_step(
     """The examples of an arm over the whole pool. Of traces, verdicts and screens, which are those of all teachers, it
     reads what its strategy looks at."""
     arm = args.arm
-    read = traces if "lengths" in arm.needs else arm.teachers
+    with_traces = traces if "lengths" in arm.needs else arm.teachers
     graded: Iterable[str] = ()
     if arm.needs & {"samples", "agreement", "answers"}:
         graded = verdicts if "agreement" in arm.needs else arm.teachers
@@ -219,7 +219,7 @@ def arm_step(
     inputs = ArmInputs(
         problems=problems,
         pool=pool,
-        traces={name: traces[name] for name in read},
+        traces={name: traces[name] for name in with_traces},
         verdicts={name: verdicts[name] for name in graded},
         screens={name: screens[name] for name in sampled},
     )
@@ -237,11 +237,11 @@ def arm_step(
 def build_arm(ctx: Context[ArmInputs[Artifact]], args: ArmArgs) -> None:
     """The examples of an arm, in the order of its picks."""
     arm, inputs = args.arm, ctx.inputs
-    chosen = pick_traces(read_candidates(arm, args.teachers, inputs), arm, args.seed or 0)
-    left_out: list[Exclusion] = []
+    picks = pick_traces(read_candidates(arm, args.teachers, inputs), arm, args.seed or 0)
+    without_target: list[Exclusion] = []
     rows = examples_stage.build_examples(
         args.name,
-        chosen,
+        picks,
         inputs.problems.read("problems", Problem),
         {teacher: _traces_with_answers(inputs, teacher, arm) for teacher in arm.teachers},
         style=find_plugin(arm.style, STYLES, "style"),
@@ -250,10 +250,10 @@ def build_arm(ctx: Context[ArmInputs[Artifact]], args: ArmArgs) -> None:
         complete=chat_format.render_completion,
         count=ctx.resources.counter(args.tokenizer).count,
         scratch=ctx.out.folder / "scratch",
-        left=left_out,
+        without_target=without_target,
     )
     ctx.out.write("examples", rows)
-    ctx.out.write("exclusions", chain(examples_stage.exclude_missing(args.name, chosen), left_out))
+    ctx.out.write("exclusions", chain(examples_stage.exclude_missing(args.name, picks), without_target))
 
 
 def _traces_with_answers(inputs: ArmInputs[Artifact], teacher: str, arm: Arm) -> Iterator[tuple[Trace, str | None]]:

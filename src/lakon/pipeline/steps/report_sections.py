@@ -135,14 +135,14 @@ def losses_of_students(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict
 
 def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[report_stage.FunnelRow, ...]:
     """From the rows of the source to each arm's examples."""
-    source, asked = inputs.rows, inputs.problems
-    n_rows, n_problems = source.manifest.rows["problems"], asked.manifest.rows["problems"]
-    lost = source.read("exclusions", Exclusion)
-    clean = (n_problems, asked.read("exclusions", Exclusion)) if asked.folder != source.folder else None
+    source, problems = inputs.rows, inputs.problems
+    n_rows, n_problems = source.manifest.rows["problems"], problems.manifest.rows["problems"]
+    exclusions = source.read("exclusions", Exclusion)
+    clean = (n_problems, problems.read("exclusions", Exclusion)) if problems.folder != source.folder else None
     recorded = _recorded_traces(args, inputs)
     pool = inputs.pool
     if pool is None:
-        return report_stage.build_funnel(n_rows, lost, clean, 0, [], {}, recorded)[:-1]
+        return report_stage.build_funnel(n_rows, exclusions, clean, 0, [], {}, recorded)[:-1]
     arms: dict[str, tuple[int, Iterable[Exclusion]]] = {}
     for matched in (MatchedArm(*arm) for arm in args.arms):
         examples = inputs.arms[matched]
@@ -150,7 +150,9 @@ def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[r
         n_examples = examples.manifest.rows["examples"] - len(too_long)
         arms[str(matched)] = n_examples, chain(examples.read("exclusions", Exclusion), too_long)
     n_paired = n_problems - pool.manifest.rows["exclusions"]
-    return report_stage.build_funnel(n_rows, lost, clean, n_paired, pool.read("exclusions", Exclusion), arms, recorded)
+    return report_stage.build_funnel(
+        n_rows, exclusions, clean, n_paired, pool.read("exclusions", Exclusion), arms, recorded
+    )
 
 
 def _recorded_traces(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, tuple[int, dict[str, int]]]:
@@ -182,10 +184,10 @@ def list_showcases(args: ReportArgs, inputs: ReportInputs[Artifact]) -> Iterator
         shown.append((inputs.benchmarks[benchmark], graded))
     for problems, authors in shown:
         ids = (problem.problem_id for problem in problems.read("problems", ProblemTags))
-        chosen = report_stage.choose_showcase(ids, [_outcomes(graded) for graded in authors.values()])
-        if chosen is not None:
-            problem = next(p for p in problems.read("problems", Problem) if p.problem_id == chosen)
-            yield Showcase(problem=problem, entries=tuple(_entries(chosen, authors)))
+        problem_id = report_stage.choose_showcase(ids, [_outcomes(graded) for graded in authors.values()])
+        if problem_id is not None:
+            problem = next(p for p in problems.read("problems", Problem) if p.problem_id == problem_id)
+            yield Showcase(problem=problem, entries=tuple(_entries(problem_id, authors)))
 
 
 def _outcomes(graded: Graded[Artifact]) -> Iterator[tuple[TraceCounts, VerdictOutcome]]:

@@ -130,7 +130,7 @@ def write_teacher_traces(ctx: Context[TeacherInputs[Artifact]], args: TeacherArg
         revision=ReadFacts.of(source.manifest).revision,
         progress=ctx.progress,
     )
-    asked = RequestPlan(
+    plan = RequestPlan(
         problems,
         n_asked,
         author.identity,
@@ -141,12 +141,12 @@ def write_teacher_traces(ctx: Context[TeacherInputs[Artifact]], args: TeacherArg
     )
     not_asked = None if right is None else n_problems - n_asked
     if isinstance(author, ReplayingAuthor):
-        ctx.out.write("traces", _replayed(ctx, args, author, asked, not_asked))
+        ctx.out.write("traces", _replayed(ctx, args, author, plan, not_asked))
         return
     correct = _grader(ctx, args.grading, list(problems())) if args.grading is not None else None
     rate = ctx.resources.account(args.author).rate
     traces = _generated(
-        ctx, args.author, args.tokenizer, author, list(asked), correct=correct, rate=rate, not_asked=not_asked
+        ctx, args.author, args.tokenizer, author, list(plan), correct=correct, rate=rate, not_asked=not_asked
     )
     ctx.out.write("traces", traces)
 
@@ -157,17 +157,17 @@ def _problems_right(verdicts: Artifact) -> set[str]:
 
 
 def _replayed(
-    ctx: Context[Inputs], args: TeacherArgs, author: ReplayingAuthor, asked: RequestPlan, not_asked: int | None
+    ctx: Context[Inputs], args: TeacherArgs, author: ReplayingAuthor, plan: RequestPlan, not_asked: int | None
 ) -> Iterator[Trace]:
-    """The recorded traces of `asked`; what became of the rows is noted once they have all been read."""
+    """The recorded traces of `plan`; what became of the rows is noted once they have all been read."""
     counter = ctx.resources.counter(args.tokenizer)
     with _spool(ctx.out.folder) as log:
         yield from replay_traces(
-            asked, author, label=args.author, log=log, counter=counter, progress=ctx.progress, stop=ctx.stop
+            plan, author, label=args.author, log=log, counter=counter, progress=ctx.progress, stop=ctx.stop
         )
     unused = author.unused
     AskedFacts(
-        asked=len(asked),
+        asked=len(plan),
         not_asked=not_asked,
         rows_beyond_samples=unused["rows_beyond_samples"],
         rows_of_other_problems=unused["rows_of_other_problems"],
@@ -180,21 +180,21 @@ def _generated(
     label: str,
     tokenizer: str,
     author: Author,
-    asked: list[Request],
+    requests: list[Request],
     *,
     correct: Correct | None = None,
     rate: Rate | None = None,
     not_asked: int | None = None,
 ) -> Iterator[Trace]:
-    """The traces of `asked`; what they took is noted once they have all been read."""
+    """The traces of `requests`; what they took is noted once they have all been read."""
     failed: dict[str, str] = {}
     served = Counter[str]()
     counter = ctx.resources.counter(tokenizer)
     with ctx.resources.ledger(label, author.identity) if author.paid else _spool(ctx.out.folder) as ledger:
-        if lost := ledger.lost_among([request.key for request in asked]):
+        if lost := ledger.lost_among([request.key for request in requests]):
             ctx.progress.show(lost=lost)
         for trace in generate_traces(
-            asked,
+            requests,
             author,
             label=label,
             log=ledger,
@@ -205,15 +205,15 @@ def _generated(
             correct=correct,
             rate=rate,
         ):
-            if (error := trace.error or read_vain_error(trace.trace_id, asked[0].max_tokens, ledger)) is not None:
+            if (error := trace.error or read_vain_error(trace.trace_id, requests[0].max_tokens, ledger)) is not None:
                 failed[trace.trace_id] = error.partition(":")[0]
             if trace.served_model is not None:
                 served[trace.served_model] += 1
             yield trace
-        spent = sum_spent(asked, ledger) if author.paid else Spent()
+        spent = sum_spent(requests, ledger) if author.paid else Spent()
         owed = sum(has_retries(ledger.get(key)) for key in failed) if author.may_retry else 0
     AskedFacts(
-        asked=len(asked),
+        asked=len(requests),
         not_asked=not_asked,
         errors=len(failed),
         owed=owed,
@@ -249,8 +249,8 @@ def _spool(folder: Path) -> Iterator[Ledger]:
     path = folder / "spool"
     with Ledger.open(path, durable=False) as ledger:
         yield ledger
-    for left in (path, path.with_name("spool.lock")):
-        left.unlink(missing_ok=True)
+    for file in (path, path.with_name("spool.lock")):
+        file.unlink(missing_ok=True)
 
 
 # -- students and bases ----------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> Non
     else:
         assert args.base is not None, "a base's step names it, a student's has a checkpoint"
         author = authors.make_sampler(args.base, args.seed, args.sampling)
-    asked = list_requests(
+    requests = list_requests(
         ctx.inputs.problems.read("problems", Problem),
         author.identity,
         template=args.prompt,
@@ -303,7 +303,7 @@ def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> Non
         samples=args.samples,
         system=args.system,
     )
-    ctx.out.write("traces", _generated(ctx, args.author, args.tokenizer, author, asked))
+    ctx.out.write("traces", _generated(ctx, args.author, args.tokenizer, author, requests))
 
 
 # -- pilots ----------------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
         right = _problems_right(ctx.inputs.asked_before)
         problems = [problem for problem in problems if problem.problem_id in right]
     author = ctx.resources.authors.make_endpoint(name, teacher, ctx.progress)
-    asked = list_requests(
+    requests = list_requests(
         problems,
         author.identity,
         template=teacher.template,
@@ -345,7 +345,7 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
         system=teacher.system_message,
     )
     rate = ctx.resources.account(name).rate
-    traces = list(_generated(ctx, name, args.teacher.tokenizer, author, asked, rate=rate))
+    traces = list(_generated(ctx, name, args.teacher.tokenizer, author, requests, rate=rate))
     ctx.out.write("traces", traces)
     with ctx.resources.verifier(args.grading.domain, args.grading.rules) as verifier:
         pairs = join_problems(traces, lambda: problems)

@@ -132,12 +132,12 @@ def _with_changes(ctx: Context[VerifyInputs[Artifact]], facts: JudgedFacts) -> J
 def _verifiers(verdicts: Artifact) -> str:
     """Who verified a table, in a few words."""
     args = VerifyArgs.model_validate(verdicts.manifest.payload)
-    said = [args.verifier]
+    parts = [args.verifier]
     if args.verify.policy != "rules":
-        said.append(f"policy {args.verify.policy}")
+        parts.append(f"policy {args.verify.policy}")
     if (judge := args.verify.judge) is not None:
         votes = "" if judge.votes == 1 else f", {judge.votes} votes"
-        said.append(f"judge {judge.model} ({args.judge_version}{votes})")
+        parts.append(f"judge {judge.model} ({args.judge_version}{votes})")
     if args.verify.overrides is not None:
-        said.append(f"rulings {args.verify.overrides.partition(':')[2][:12]}")
-    return ", ".join(said)
+        parts.append(f"rulings {args.verify.overrides.partition(':')[2][:12]}")
+    return ", ".join(parts)

@@ -82,9 +82,9 @@ class Arm(Spec):
 
     @model_validator(mode="after")
     def _one_strategy(self) -> Arm:
-        given = [name for name in STRATEGY_FIELDS if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
+        stated = [name for name in STRATEGY_FIELDS if getattr(self, name) is not None]
+        if len(stated) != 1:
+            found = " and ".join(stated) if stated else "none"
             raise ValueError(f"found {found}; expected exactly one of {', '.join(STRATEGY_FIELDS)}; keep one of them")
         if (self.strategy is not None) != bool(self.strategy_teachers):
             raise ValueError(
@@ -117,6 +117,6 @@ class Arm(Spec):
         """What of the candidates must be filled in (`lengths`, `agreement`, `samples`, `unpaired`), and `answers` where
         a style may look at what was extracted."""
         by = self.route.by if self.route is not None else ""
-        wanted = {"length": ("lengths",), "agreement": ("agreement",)}.get(by, ())
+        for_route = {"length": ("lengths",), "agreement": ("agreement",)}.get(by, ())
         answers = () if self.style == "verbatim" else ("answers",)
-        return frozenset((*wanted, *answers, *NEEDS.get(self.how, ())))
+        return frozenset((*for_route, *answers, *NEEDS.get(self.how, ())))

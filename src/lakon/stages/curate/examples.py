@@ -56,28 +56,28 @@ def build_examples(
     complete: Callable[[str, str], str],
     count: Count,
     scratch: Path,
-    left: list[Exclusion],
+    without_target: list[Exclusion],
 ) -> Iterator[Example]:
     """The arm's examples in the order of its picks, every trace once (`repeats` is set later, when arms are matched).
     Picks without a trace are passed over; `exclude_missing` tells of them.
 
     `traces` come with the answer that was extracted from each; `complete(reasoning, answer)` gives the text that is
-    trained on; `count` counts its tokens; `scratch` is a file that is made for the purpose and removed; `left` is
-    filled with what the style makes no target of.
+    trained on; `count` counts its tokens; `scratch` is a file that is made for the purpose and removed;
+    `without_target` is filled with what the style makes no target of.
     """
     uses = Counts(key for pick in picks for key in (pick.problem_id, pick.trace_id))
     prompts = ((p.problem_id, template.replace("{problem}", p.prompt)) for p in problems if uses[p.problem_id])
     texts_of_systems = sorted({pick.system for pick in picks} - {""})
     systems = dict(zip(texts_of_systems, count(texts_of_systems), strict=True))
 
-    untold: set[str] = set()
+    untargeted: set[str] = set()
 
     def completions(rows: Iterable[tuple[Trace, str | None]]) -> Iterator[tuple[str, str]]:
         for trace, extracted in rows:
             if uses[trace.trace_id]:
                 target = _target(style, style_name, trace, extracted)
                 if target is None:
-                    untold.add(trace.trace_id)
+                    untargeted.add(trace.trace_id)
                 yield trace.trace_id, complete(*target) if target else ""
 
     asking = _counted(prompts, count)
@@ -86,8 +86,8 @@ def build_examples(
         for pick in (pick for pick in picks if pick.trace_id):
             prompt, n_prompt = texts.take(pick.problem_id, asking, uses)
             completion, n_tokens = texts.take(pick.trace_id, telling[pick.teacher], uses)
-            if pick.trace_id in untold:
-                left.append(_without_target(arm, pick, style_name))
+            if pick.trace_id in untargeted:
+                without_target.append(_without_target(arm, pick, style_name))
                 continue
             yield Example(
                 arm=arm,
@@ -147,10 +147,10 @@ class _Scratch(contextlib.AbstractContextManager["_Scratch"]):
         the way, or is used more than once, waits on the disk."""
         if key in self._places:
             return self._read(key)
-        for found, text, n in stream:
-            if found != key or uses[key] > 1:
-                self._write(found, text, n)
-            if found == key:
+        for other, text, n in stream:
+            if other != key or uses[key] > 1:
+                self._write(other, text, n)
+            if other == key:
                 return text, n
         raise KeyError(key)
 

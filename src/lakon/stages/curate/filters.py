@@ -83,30 +83,30 @@ def screen_traces(
     checks = list(_checks(filters, counters))
     everything = filters.max_branching_quantile is not None
     some = sample_problems(problem_ids)
-    found = Screened([], [])
+    screened = Screened([], [])
     for trace, verdict in graded:
         assert trace.trace_id == verdict.trace_id
         progress.advance(1)
         if trace.error is not None:
             continue
         outcome, extracted = verdict.outcome, verdict.extracted
-        left = _left_out(trace, extracted, checks)
-        if left is not None:
-            found.exclusions.append(left)
+        exclusion = _left_out(trace, extracted, checks)
+        if exclusion is not None:
+            screened.exclusions.append(exclusion)
         elif outcome == Outcome.CORRECT and (everything or (trace.problem_id in some and trace.sample_index == 0)):
-            found.profiles.append(profile_trace(trace))
+            screened.profiles.append(profile_trace(trace))
     if filters.max_branching_quantile is not None:
-        _drop_branching(found, filters.max_branching_quantile)
-    return found
+        _drop_branching(screened, filters.max_branching_quantile)
+    return screened
 
 
-def _drop_branching(found: Screened, quantile: float) -> None:
+def _drop_branching(screened: Screened, quantile: float) -> None:
     dropped: set[str] = set()
-    for row, border in find_most_branching(found.profiles, quantile):
+    for row, border in find_most_branching(screened.profiles, quantile):
         detail = f"{branching_rate(row):.3f} changes of approach a step, above {border:.3f}"
-        found.exclusions.append(_excluded(row.trace_id, "max_branching_quantile", detail))
+        screened.exclusions.append(_excluded(row.trace_id, "max_branching_quantile", detail))
         dropped.add(row.trace_id)
-    found.profiles = [row for row in found.profiles if row.trace_id not in dropped]
+    screened.profiles = [row for row in screened.profiles if row.trace_id not in dropped]
 
 
 def _excluded(trace_id: str, rule: str, detail: str) -> Exclusion:
@@ -197,8 +197,8 @@ _AROUND = str.maketrans("", "", "$,")
 def _one_answer(setting: bool, counters: Sequence[TokenCounter]) -> Check:
     def check(trace: Trace, extracted: str | None) -> str | None:
         answers = [box.content for box in find_boxes(trace.answer) if box.content]
-        found = set(map(_bare, answers))
-        return f"{len(found)} different boxed answers" if len(found) > 1 else None
+        different = set(map(_bare, answers))
+        return f"{len(different)} different boxed answers" if len(different) > 1 else None
 
     return check
 

@@ -25,14 +25,14 @@ def match_tokens(tokens: Sequence[int], budget: int, seed: int) -> list[int]:
 
 def _extra(tokens: Sequence[int], rest: int, seed: int) -> bytearray:
     """1 for each example that is taken once more."""
-    taken = bytearray(len(tokens))
+    repeated = bytearray(len(tokens))
     for index in _order(len(tokens), seed):
         if tokens[index] <= 2 * rest:
-            taken[index] = 1
+            repeated[index] = 1
             rest -= tokens[index]
         if rest <= 0:
             break
-    return taken
+    return repeated
 
 
 def _order(n: int, seed: int) -> array[int]:

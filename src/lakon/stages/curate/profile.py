@@ -63,21 +63,21 @@ def _steps(text: str) -> int:
     return sum(1 for part in text.split(separator) if part.strip())
 
 
-def branching_rate(made: Profile) -> float:
+def branching_rate(profile: Profile) -> float:
     """Changes of approach a step: long traces are not branching for their length alone."""
-    return made.branches / max(1, made.steps)
+    return profile.branches / max(1, profile.steps)
 
 
 def summarise_profiles(author: str, rows: Iterable[Profile], level: float) -> ProfileRow | None:
     """An author's means with intervals clustered by problem; None when it has no profile."""
-    made = list(rows)
-    if not made:
+    profiles = list(rows)
+    if not profiles:
         return None
     index: dict[str, int] = {}
-    clusters = np.asarray([index.setdefault(row.problem_id, len(index)) for row in made])
-    means = {name: _mean(_column(made, name), clusters, level) for name in PATTERNS}
-    means["branching"] = _mean([branching_rate(row) for row in made], clusters, level)
-    return ProfileRow(author=author, n_traces=len(made), n_problems=len(index), means=means)
+    clusters = np.asarray([index.setdefault(row.problem_id, len(index)) for row in profiles])
+    means = {name: _mean(_column(profiles, name), clusters, level) for name in PATTERNS}
+    means["branching"] = _mean([branching_rate(row) for row in profiles], clusters, level)
+    return ProfileRow(author=author, n_traces=len(profiles), n_problems=len(index), means=means)
 
 
 def _column(profiles: Sequence[Profile], name: str) -> list[float]:
@@ -95,17 +95,17 @@ def _mean(values: Sequence[float], clusters: np.ndarray, level: float) -> tuple[
 
 def sample_problems(problem_ids: Iterable[str]) -> set[str]:
     """The problems that are profiled in any case."""
-    kept: set[str] = set()
+    sample: set[str] = set()
     for problem_id in problem_ids:
-        kept.add(problem_id)
-        if len(kept) >= 2 * PROFILED:  # all of them need not lie in memory
-            kept = set(sorted(kept)[:PROFILED])
-    return set(sorted(kept)[:PROFILED])
+        sample.add(problem_id)
+        if len(sample) >= 2 * PROFILED:  # all of them need not lie in memory
+            sample = set(sorted(sample)[:PROFILED])
+    return set(sorted(sample)[:PROFILED])
 
 
-def find_most_branching(made: Sequence[Profile], quantile: float) -> Iterator[tuple[Profile, float]]:
-    """Traces above the quantile of branching among `made`, each with that border."""
-    if made:
-        values = np.asarray([branching_rate(row) for row in made])
+def find_most_branching(profiles: Sequence[Profile], quantile: float) -> Iterator[tuple[Profile, float]]:
+    """Traces above the quantile of branching among `profiles`, each with that border."""
+    if profiles:
+        values = np.asarray([branching_rate(row) for row in profiles])
         border = float(np.quantile(values, quantile))
-        yield from ((row, border) for row, value in zip(made, values, strict=True) if value > border)
+        yield from ((row, border) for row, value in zip(profiles, values, strict=True) if value > border)

@@ -58,8 +58,8 @@ def _route(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
 
 def find_hard(pool: Sequence[Candidate], route: Route) -> NDArray[np.bool_]:
     """Whether each problem goes to the teacher of hard ones; one whose difficulty is not known counts as easy."""
-    found = np.fromiter((measure_difficulty(c, route) for c in pool), dtype=np.float64, count=len(pool))
-    hardness = np.where(np.isnan(found), -math.inf, found)
+    difficulty = np.fromiter((measure_difficulty(c, route) for c in pool), dtype=np.float64, count=len(pool))
+    hardness = np.where(np.isnan(difficulty), -math.inf, difficulty)
     if route.quantile is not None:
         easy = math.floor(route.quantile * len(pool) + 1e-9)
         ids = np.asarray([c.problem_id.encode() for c in pool])  # what decides among equals: not where they stand
@@ -78,8 +78,8 @@ def measure_difficulty(candidate: Candidate, route: Route) -> float:
         return -candidate.agreement
     if route.by == "length":
         of = list(candidate.lengths) if route.of is None else [route.of]
-        known = [candidate.lengths[name] for name in of if name in candidate.lengths]
-        return sum(known) / len(known) if known else math.nan
+        lengths = [candidate.lengths[name] for name in of if name in candidate.lengths]
+        return sum(lengths) / len(lengths) if lengths else math.nan
     try:
         return float(candidate.tags.get(route.by, "nan"))
     except ValueError:
@@ -105,12 +105,12 @@ def _effort(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
 
 def _unverified(pool: Sequence[Candidate], arm: Arm, seed: int) -> Iterator[Pick]:
     name = arm.unverified or ""
-    written = array("I", (i for i, c in enumerate(pool) if c.samples.get(name)))
-    turns = array("q", (derive_seed(seed, "unverified", pool[i].problem_id) for i in written))
-    wanted = sum(c.paired for c in pool)
+    answered = array("I", (i for i, c in enumerate(pool) if c.samples.get(name)))
+    turns = array("q", (derive_seed(seed, "unverified", pool[i].problem_id) for i in answered))
+    n_paired = sum(c.paired for c in pool)
     order = np.argsort(np.asarray(turns), kind="stable")
-    taken: list[int] = np.sort(np.asarray(written)[order[:wanted]]).tolist()
-    for place in taken:
+    drawn: list[int] = np.sort(np.asarray(answered)[order[:n_paired]]).tolist()
+    for place in drawn:
         candidate = pool[place]
         first = min(candidate.samples[name], key=lambda s: s.sample_index)
         yield Pick(candidate.problem_id, name, first.trace_id)

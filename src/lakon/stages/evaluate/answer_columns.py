@@ -49,8 +49,8 @@ class ProblemIndex:
     def tag(self, place: int, name: str) -> str | None:
         """The value of the tag `name` of the problem at `place`, or None."""
         prefix = f"{name}="
-        found = (tag[len(prefix) :] for tag in self._tags[place].split(_SEPARATOR) if tag.startswith(prefix))
-        return next(found, None)
+        values = (tag[len(prefix) :] for tag in self._tags[place].split(_SEPARATOR) if tag.startswith(prefix))
+        return next(values, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

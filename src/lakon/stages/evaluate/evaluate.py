@@ -90,17 +90,17 @@ def score_authors(
 def _figures(result: AuthorResults, samples: Samples, spec: Evaluate, seed: int) -> Iterator[Score]:
     """The figures of one author alone."""
     level = spec.confidence
-    given: list[tuple[str, float | None, Estimate | None]] = [
+    estimates: list[tuple[str, float | None, Estimate | None]] = [
         ("accuracy", None, _accuracy(result, samples, spec, seed)),
         ("accuracy_fixed", None, accuracy_fixed(samples, level=level)),
         ("tokens", None, mean_tokens(samples, level=level)),
         ("truncation_rate", None, truncation_rate(samples, level=level)),
         ("ungraded_rate", None, ungraded_rate(samples, level=level)),
     ]
-    given += [("pass_at_k", k, estimate) for k, estimate in _pass_at(samples, spec)]
+    estimates += [("pass_at_k", k, estimate) for k, estimate in _pass_at(samples, spec)]
     if samples.flat_tokens.any():
-        given.append(("tokens_per_correct", None, tokens_per_correct(samples, level=level)))
-    for name, at, estimate in given:
+        estimates.append(("tokens_per_correct", None, tokens_per_correct(samples, level=level)))
+    for name, at, estimate in estimates:
         if estimate is not None:
             yield make_score(result, name, estimate, samples, at=at)
     yield from _token_means(result, samples)
@@ -124,9 +124,9 @@ def _pass_at(samples: Samples, spec: Evaluate) -> Iterator[tuple[int, Estimate]]
     """
     starts = _runs(samples)
     most = int(np.diff(starts, append=samples.n_samples).min())
-    wanted = [k for k in spec.pass_at or (most,) if 1 < k <= most]
-    apart = _by_seed(samples, starts) if wanted else samples
-    for k in wanted:
+    ks = [k for k in spec.pass_at or (most,) if 1 < k <= most]
+    apart = _by_seed(samples, starts) if ks else samples
+    for k in ks:
         yield k, replace(pass_at_k(apart, k, level=spec.confidence), n_problems=samples.n_problems)
 
 

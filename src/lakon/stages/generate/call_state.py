@@ -41,8 +41,8 @@ def merge_reply(key: str, payload: Payload, reply: Reply, reader: Reader, log: C
         return payload, write_note(reply, log.note(key))
     cap, earlier = payload.get("max_tokens"), _again(before)
     n = 1 + (count_attempts(before) if earlier.get("max_tokens") == cap else 0)
-    kept = {**before, AGAIN: {"attempts": n, "max_tokens": cap, "error": reply.error}}
-    return kept, write_note(reply, log.note(key), in_vain=True)
+    merged = {**before, AGAIN: {"attempts": n, "max_tokens": cap, "error": reply.error}}
+    return merged, write_note(reply, log.note(key), in_vain=True)
 
 
 def is_settled(note: CallNote, request: Request) -> bool:

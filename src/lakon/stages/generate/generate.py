@@ -31,7 +31,7 @@ from lakon.stages.generate.until_correct import Correct, SampleChains
 
 
 def generate_traces(
-    asked: Sequence[Request],
+    requests: Sequence[Request],
     author: Author,
     *,
     label: str,
@@ -43,7 +43,7 @@ def generate_traces(
     correct: Correct | None = None,
     rate: Rate | None = None,
 ) -> Iterator[Trace]:
-    """The traces of `asked`, in that order; owed ones are asked first, into the ledger.
+    """The traces of `requests`, in that order; owed ones are asked first, into the ledger.
 
     With `correct`, a problem's samples are drawn one after the other until the first that it finds right. `rate`
     turns tokens into the cost that is shown. Raises `RunStopped` when `stop` was set before everything was
@@ -51,49 +51,57 @@ def generate_traces(
     """
     put = _putter(author, log, progress, rate, rows=1 if correct is None else 0)
     if correct is None:
-        _ask_all(asked, author, log, put, progress, retry)
+        _ask_all(requests, author, log, put, progress, retry)
     else:
-        asked = _ask_until(asked, author, log, put, progress, retry, correct)
+        requests = _ask_until(requests, author, log, put, progress, retry, correct)
     log.flush()
-    missing = sum(request.key not in log for request in asked)
+    missing = sum(request.key not in log for request in requests)
     if missing:
         reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
         raise RunStopped(
-            f"{reason}: {missing} of {len(asked)} traces of {label!r} are owed",
+            f"{reason}: {missing} of {len(requests)} traces of {label!r} are owed",
             "everything that was answered is in the ledger",
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",
         )
-    return _traces(((request, _reply(author, log, request)) for request in asked), label, counter)
+    return _traces(((request, _reply(author, log, request)) for request in requests), label, counter)
 
 
 Put = Callable[[str, Payload], None]
 
 
-def _ask_all(asked: Sequence[Request], author: Author, log: CallLog, put: Put, progress: Progress, retry: bool) -> None:
-    owed = [request for request in asked if is_owed(request, author, log, retry=retry)]
-    progress.start(len(asked), done=len(asked) - len(owed), unit="traces")
+def _ask_all(
+    requests: Sequence[Request], author: Author, log: CallLog, put: Put, progress: Progress, retry: bool
+) -> None:
+    owed = [request for request in requests if is_owed(request, author, log, retry=retry)]
+    progress.start(len(requests), done=len(requests) - len(owed), unit="traces")
     if owed:
-        author.ask(owed, put, all_requests=asked, has_answered=lambda: any_answered(log))
+        author.ask(owed, put, all_requests=requests, has_answered=lambda: any_answered(log))
 
 
 def _ask_until(
-    asked: Sequence[Request], author: Author, log: CallLog, put: Put, progress: Progress, retry: bool, correct: Correct
+    requests: Sequence[Request],
+    author: Author,
+    log: CallLog,
+    put: Put,
+    progress: Progress,
+    retry: bool,
+    correct: Correct,
 ) -> list[Request]:
     """Ask for each problem until a sample is right; the requests that turned out to be needed, in order."""
-    progress.start(len({request.problem_id for request in asked}), unit="problems")
+    progress.start(len({request.problem_id for request in requests}), unit="problems")
 
     def keep(key: str, payload: Payload) -> None:
         put(key, payload)
         chains.mark_arrived(key)
 
-    with SampleChains(asked, author, log, correct, retry=retry, ended=progress.advance) as chains:
+    with SampleChains(requests, author, log, correct, retry=retry, ended=progress.advance) as chains:
         if isinstance(author, LiveAuthor):
             author.ask_live(chains.take_ready, keep, has_answered=lambda: any_answered(log))
         else:
             for batch in chains.list_rounds():
-                author.ask(batch, keep, all_requests=asked, has_answered=lambda: any_answered(log))
-    return [request for request in asked if chains.is_drawn(request)]
+                author.ask(batch, keep, all_requests=requests, has_answered=lambda: any_answered(log))
+    return [request for request in requests if chains.is_drawn(request)]
 
 
 def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None, *, rows: int) -> Put:
@@ -113,7 +121,7 @@ def _putter(author: Author, log: CallLog, progress: Progress, rate: Rate | None,
 
 
 def replay_traces(
-    asked: RequestPlan,
+    plan: RequestPlan,
     author: ReplayingAuthor,
     *,
     label: str,
@@ -122,28 +130,28 @@ def replay_traces(
     progress: Progress,
     stop: threading.Event,
 ) -> Iterator[Trace]:
-    """The traces of `asked`, in that order, from replies that exist already. Raises `RunStopped` at the next row once
+    """The traces of `plan`, in that order, from replies that exist already. Raises `RunStopped` at the next row once
     `stop` is set."""
-    progress.start(len(asked), unit="traces")
-    return _traces(_replayed(asked, author, log, progress, label, stop), label, counter)
+    progress.start(len(plan), unit="traces")
+    return _traces(_replayed(plan, author, log, progress, label, stop), label, counter)
 
 
 def _replayed(
-    asked: RequestPlan, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
+    plan: RequestPlan, author: ReplayingAuthor, log: CallLog, progress: Progress, label: str, stop: threading.Event
 ) -> Iterator[tuple[Request, Reply]]:
     """What lies in the order of the requests, as most files do, goes on at once; what comes before its turn waits in
     the log."""
-    rows = author.replies((render_template(asked.template, problem) for problem in asked.problems()), asked.samples)
-    lying = ((sample * asked.n_problems + number, payload) for number, sample, payload in rows)
+    rows = author.replies((render_template(plan.template, problem) for problem in plan.problems()), plan.samples)
+    lying = ((sample * plan.n_problems + number, payload) for number, sample, payload in rows)
     lying = _until_stopped(lying, label, stop)
-    for place, request in enumerate(asked):
+    for place, request in enumerate(plan):
         reply = author.parse(log.get(_place(place)) or {"error": ABSENT})
         while reply.error == ABSENT and (next_one := next(lying, None)) is not None:
-            found, payload = next_one
-            if found == place:
+            recorded_place, payload = next_one
+            if recorded_place == place:
                 reply = author.parse(payload)
             else:
-                log.put(_place(found), payload)
+                log.put(_place(recorded_place), payload)
         progress.advance(1, tokens=reply.completion_tokens or 0)
         yield request, reply
     for _ in lying:  # to its end, so that what nobody asked for is counted
@@ -179,9 +187,9 @@ _CHUNK = 64
 def _traces(replies: Iterator[tuple[Request, Reply]], label: str, counter: TokenCounter) -> Iterator[Trace]:
     """A reply that was never there to be had is no trace."""
     while chunk := list(islice(replies, _CHUNK)):
-        thought = counter.count([reply.reasoning for _, reply in chunk])
-        said = counter.count([reply.answer for _, reply in chunk])
-        for (request, reply), n_reasoning, n_answer in zip(chunk, thought, said, strict=True):
+        n_reasonings = counter.count([reply.reasoning for _, reply in chunk])
+        n_answers = counter.count([reply.answer for _, reply in chunk])
+        for (request, reply), n_reasoning, n_answer in zip(chunk, n_reasonings, n_answers, strict=True):
             if reply.error != ABSENT:
                 yield _trace(request, reply, label, n_reasoning, n_answer)
 

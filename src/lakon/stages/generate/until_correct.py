@@ -25,7 +25,7 @@ class SampleChains:
 
     def __init__(
         self,
-        asked: Sequence[Request],
+        requests: Sequence[Request],
         author: Author,
         log: CallLog,
         correct: Correct,
@@ -42,7 +42,7 @@ class SampleChains:
         self._changed = threading.Condition()
         self._grading = 0
         self._failure: Exception | None = None
-        for request in asked:
+        for request in requests:
             self._chains.setdefault(request.problem_id, deque()).append(request)
         self._thread = threading.Thread(target=self._grade_all, name="until-correct", daemon=True)
 
@@ -92,9 +92,9 @@ class SampleChains:
             yield batch
 
     def _take(self) -> list[Request]:
-        taken = list(self._ready)
+        requests = list(self._ready)
         self._ready.clear()
-        return taken
+        return requests
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -104,10 +104,10 @@ def decontaminate(
     """
     index = _Index(benchmarks, spec)
     with tempfile.TemporaryFile(dir=scratch) as waiting:
-        found = index.matches(problems(), waiting)
-    kept = (problem for problem, match in zip(problems(), found, strict=True) if match is None)
-    left = (index.exclusion(problem, match) for problem, match in zip(problems(), found, strict=True) if match)
-    return kept, left
+        matches = index.matches(problems(), waiting)
+    clean = (problem for problem, match in zip(problems(), matches, strict=True) if match is None)
+    exclusions = (index.exclusion(problem, match) for problem, match in zip(problems(), matches, strict=True) if match)
+    return clean, exclusions
 
 
 class _Index:
@@ -142,24 +142,24 @@ class _Index:
     def matches(self, problems: Iterable[Problem], waiting: BufferedRandom) -> _Matches:
         """What each problem copies. Runs are counted over all problems before any is judged by them; those of each
         problem wait in a file, because long texts share a hundred with a benchmark."""
-        found, counts = _Matches(), RunCounts(self._texts)
+        matches, counts = _Matches(), RunCounts(self._texts)
         for problem in problems:
             words, reference = tokenize_text(_unlabelled(problem.prompt)), tokenize_text(problem.reference)
             answer = self._answers.get(reference, len(self._answers))
             match = self._whole(words, answer)
             runs = frozenset[int]() if match else self._shared(words)
-            found.add(match)
+            matches.add(match)
             counts.add(runs, answer, reference)
-            given = self._givens.get(find_numbers(words), 0) if runs and answer < len(self._answers) else 0
-            array("I", (answer, given, len(runs), *runs)).tofile(waiting)
+            numbers = self._givens.get(find_numbers(words), 0) if runs and answer < len(self._answers) else 0
+            array("I", (answer, numbers, len(runs), *runs)).tofile(waiting)
         overlaps = OverlapRule(self._texts, counts, overlap=self._spec.overlap, same_answer=self._spec.same_answer)
         waiting.seek(0)
-        for place in range(len(found)):
-            answer, given, n = _read(waiting, 3)
-            match = overlaps.best(set(_read(waiting, n)), answer, given, place)
+        for place in range(len(matches)):
+            answer, numbers, n = _read(waiting, 3)
+            match = overlaps.best(set(_read(waiting, n)), answer, numbers, place)
             if match:
-                found.put(place, match)
-        return found
+                matches.put(place, match)
+        return matches
 
     def _whole(self, words: Tokens, answer: int) -> Match | None:
         if words in self._exact:
@@ -219,7 +219,7 @@ class _Matches:
 
 def _unlabelled(text: str) -> str:
     """A problem without its number; of what is nothing but a number, all of it."""
-    return text[found.end() :] if (found := _LABEL.match(text)) and found.end() < len(text) else text
+    return text[label.end() :] if (label := _LABEL.match(text)) and label.end() < len(text) else text
 
 
 def _within(text: str, size: int) -> frozenset[Tokens]:

@@ -137,21 +137,21 @@ def _alike(signatures: _Signatures, bucket: Rows) -> Iterator[tuple[int, int]]:
             yield row, other
 
 
-def _reached(signatures: _Signatures, left: _Points) -> Iterator[tuple[int, int]]:
+def _reached(signatures: _Signatures, unreached: _Points) -> Iterator[tuple[int, int]]:
     """From one row to those alike, from these on: each row is compared with what nobody has reached. Of that only with
     what is about as far from the first row as itself: signatures are points, and the triangle inequality rules out
     the others. So a bucket of many like rows, or of many groups far apart, takes no square of its size.
     """
-    while len(left):
-        waiting = [left.cut_first()]
-        while waiting and len(left):
+    while len(unreached):
+        waiting = [unreached.cut_first()]
+        while waiting and len(unreached):
             for row, point, distance in waiting.pop().each():
-                near = left.near(point, distance)
-                near = near[signatures.agreement(row, left.rows[near]) >= _AGREEING]
+                near = unreached.near(point, distance)
+                near = near[signatures.agreement(row, unreached.rows[near]) >= _AGREEING]
                 if len(near):
-                    waiting.append(left.cut(near))
+                    waiting.append(unreached.cut(near))
                     yield from ((row, other) for other in waiting[-1].rows.tolist())
-                if not len(left):
+                if not len(unreached):
                     return
 
 
@@ -188,23 +188,23 @@ class _Points:
 
     def cut(self, places: NDArray[np.intp]) -> _Points:
         """Take these out."""
-        taken = _Points(self.rows[places], self._values[:, places], self._distances[places])
+        points = _Points(self.rows[places], self._values[:, places], self._distances[places])
         self.rows, self._distances = np.delete(self.rows, places), np.delete(self._distances, places)
         self._values = np.delete(self._values, places, axis=1)
-        return taken
+        return points
 
     def cut_first(self) -> _Points:
         """Take the first one out, without a copy of the others."""
-        taken = _Points(self.rows[:1], self._values[:, :1], self._distances[:1])
+        points = _Points(self.rows[:1], self._values[:, :1], self._distances[:1])
         self.rows, self._values, self._distances = self.rows[1:], self._values[:, 1:], self._distances[1:]
-        return taken
+        return points
 
     def _agreement(self, point: NDArray[np.uint8], start: int, end: int) -> NDArray[np.uint8]:
-        found = np.empty(end - start, np.uint8)
+        counts = np.empty(end - start, np.uint8)
         for at in range(start, end, _BLOCK):
             equal = self._values[:, at : min(at + _BLOCK, end)] == point[:, None]
-            np.add.reduce(equal.view(np.uint8), axis=0, dtype=np.uint8, out=found[at - start : at - start + _BLOCK])
-        return found
+            np.add.reduce(equal.view(np.uint8), axis=0, dtype=np.uint8, out=counts[at - start : at - start + _BLOCK])
+        return counts
 
 
 class _Signatures:
@@ -256,27 +256,27 @@ class _Signatures:
     def hashes(self, band: int) -> NDArray[np.uint64]:
         """The hashes of one band, of all signatures."""
         self._write()
-        found = np.empty(len(self), np.uint64)
+        hashes = np.empty(len(self), np.uint64)
         rows = np.empty((_BLOCK, len(self._bands)), np.uint64)
         self._hashes.seek(0)
         for start in range(0, len(self), _BLOCK):
             self._hashes.readinto(rows.data)
-            found[start : start + _BLOCK] = rows[: len(self) - start, band]
-        return found
+            hashes[start : start + _BLOCK] = rows[: len(self) - start, band]
+        return hashes
 
     def at(self, rows: Rows) -> NDArray[Any]:
         """Some signatures."""
-        found = np.empty((len(rows), _PERMUTATIONS), self._kind)
-        for mine, row in zip(found, rows.tolist(), strict=True):
+        signatures = np.empty((len(rows), _PERMUTATIONS), self._kind)
+        for mine, row in zip(signatures, rows.tolist(), strict=True):
             self._values.seek(row * mine.nbytes)
             self._values.readinto(mine.data)
-        return found
+        return signatures
 
     def agreement(self, row: int, others: Rows) -> NDArray[np.intp]:
         """How many hash values of `row` each of `others` has."""
         mine = self.at(np.array([row], np.uint32))
-        found = np.empty(len(others), np.intp)
+        counts = np.empty(len(others), np.intp)
         for start in range(0, len(others), _BLOCK):
             block = others[start : start + _BLOCK]
-            found[start : start + _BLOCK] = np.count_nonzero(self.at(block) == mine, axis=1)
-        return found
+            counts[start : start + _BLOCK] = np.count_nonzero(self.at(block) == mine, axis=1)
+        return counts

@@ -128,16 +128,16 @@ class OverlapRule:
         """The share of a benchmark problem that one with the same answer has, if it is a copy."""
         if not answer or not self._same_answer:
             return self._overlap
-        moved = _TELLING * math.log10(rarity / _USUAL)
-        return self._overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, moved)))
+        shift = _TELLING * math.log10(rarity / _USUAL)
+        return self._overlap * (1 + max(-_MOST_TELLING, min(_MOST_TELLING, shift)))
 
     def _held(self, number: int, runs: Set[int], answer: int, given: int, enough: float) -> Match | None:
         text = self._texts[number]
         if text.given == given != 0 and text.answer == answer != 0:
             enough *= _GIVEN
         changed = not text.may_have_answer(answer) and self._same_answer
-        asked, whole = (text.prose, self._told[number]) if changed else (text.runs, self._whole[number])
-        share = _weight(asked & runs, self._weights[number]) / (whole or 1.0)
+        its_runs, whole = (text.prose, self._told[number]) if changed else (text.runs, self._whole[number])
+        share = _weight(its_runs & runs, self._weights[number]) / (whole or 1.0)
         return Match("overlap", number, share) if share >= (max(VERBATIM, enough) if changed else enough) else None
 
 

@@ -132,10 +132,10 @@ def of_traces(raw: object) -> object:
         return raw
     if not preset.traces:
         raise ValueError("found a data set without traces; expected one with them; name another preset or the fields")
-    given = _given(raw)
+    stated = _given(raw)
     texts = {"answer_field", "reasoning_field", "text_field", "messages_field"}
-    kept = {k: v for k, v in preset.traces.items() if k not in texts or not texts & given.keys()}
-    return {**kept, **given}
+    from_preset = {k: v for k, v in preset.traces.items() if k not in texts or not texts & stated.keys()}
+    return {**from_preset, **stated}
 
 
 def _given(raw: object) -> dict[str, Any]:

@@ -86,9 +86,9 @@ class ProblemSampler:
             return _excluded(problem, "beyond_count")
         last = heapq.heapreplace(self._heap, order + self._write(problem).to_bytes(8))
         self._ids.remove(last[8:24])
-        left = self._read(int.from_bytes(last[24:]))
+        dropped = self._read(int.from_bytes(last[24:]))
         self._waiting.seek(self._end)
-        return _excluded(left, "beyond_count")
+        return _excluded(dropped, "beyond_count")
 
     def _write(self, problem: Problem) -> int:
         """Append a problem to the file; its offset."""

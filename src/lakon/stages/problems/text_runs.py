@@ -51,8 +51,8 @@ def tokenize_text(text: str) -> Tokens:
     return tuple(_TOKEN.findall(_THOUSANDS.sub("", plain)))
 
 
-def _slashed(found: re.Match[str]) -> str:
-    above, below = (found[1], found[2]) if found[1] is not None else (found[3], found[4])
+def _slashed(match: re.Match[str]) -> str:
+    above, below = (match[1], match[2]) if match[1] is not None else (match[3], match[4])
     return f" {above} / {below} "
 
 

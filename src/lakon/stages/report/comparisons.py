@@ -31,9 +31,9 @@ class ScoredStudy:
 
     def find(self, benchmark: str, author: str, metric: str, baseline: str | None = None) -> Score | None:
         """The score on the whole benchmark with these names, or None."""
-        wanted = (benchmark, author, metric, baseline)
+        key = (benchmark, author, metric, baseline)
         for score in self.scores:
-            if (score.benchmark, score.author, score.metric, score.baseline) == wanted and score.at is None:
+            if (score.benchmark, score.author, score.metric, score.baseline) == key and score.at is None:
                 return score
         return None
 

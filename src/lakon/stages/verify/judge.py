@@ -137,15 +137,15 @@ def _collect_votes(answers: list[_JudgedAnswer], session: JudgeSession, progress
     _ask([(judged, range(votes, votes + judged.votes.count(None))) for judged in undecided], session, progress)
 
 
-def _ask(wanted: Sequence[tuple[_JudgedAnswer, range]], session: JudgeSession, progress: BatchProgress) -> None:
+def _ask(votes: Sequence[tuple[_JudgedAnswer, range]], session: JudgeSession, progress: BatchProgress) -> None:
     """Ask for the votes with these indices and add the replies to their answers."""
     judge_id = digest([session.author.identity, session.sampling.identity()])
     requests: list[Request] = []
-    for judged, indices in wanted:
+    for judged, indices in votes:
         requests.extend(_request(judged, judge_id, index, session.sampling) for index in indices)
     if not requests:
         return
-    by_id = {judged.prompt_id: judged for judged, _ in wanted}
+    by_id = {judged.prompt_id: judged for judged, _ in votes}
     replies = generate_traces(
         requests,
         session.author,

@@ -160,11 +160,11 @@ def _add_ruling(line: bytes, number: int, where: str, rulings: dict[tuple[str, .
 def _field_faults(fields: Mapping[str, object], where: str) -> Iterator[Fault]:
     for name in sorted(set(fields) - set(_FIELDS)):
         yield Fault(where, f"unknown field {name!r}", near_miss(name, _FIELDS), "rename or remove it")
-    given = [name for name in ("trace_id", *_PAIR) if name in fields]
-    if given not in (["trace_id"], list(_PAIR)):
-        names = " and ".join(given) or "neither trace_id nor reference and answer"
+    subject = [name for name in ("trace_id", *_PAIR) if name in fields]
+    if subject not in (["trace_id"], list(_PAIR)):
+        names = " and ".join(subject) or "neither trace_id nor reference and answer"
         yield Fault(where, names, "a trace_id, or a reference and an answer", _REMEDY)
-    for name in (*given, "outcome", "who", "why"):
+    for name in (*subject, "outcome", "who", "why"):
         value = fields.get(name)
         if not isinstance(value, str) or not value.strip():
             yield Fault(where, f"{name} is {value!r}" if name in fields else f"no {name}", "a text", _REMEDY)

@@ -118,11 +118,11 @@ class _Earlier:
         if not line.startswith(row.start):
             raise self._foreign(index, f"is not line {row.number} of the input")
         try:
-            written = parse_line(b"{" + line[len(row.start) :])
+            fields = parse_line(b"{" + line[len(row.start) :])
         except ValueError:
-            written = {}
-        verdict = {name: written[own] for own, name in self.names.items() if own in written}
-        if not set(VERDICT) <= verdict.keys() or len(verdict) < len(written):
+            fields = {}
+        verdict = {name: fields[own] for own, name in self.names.items() if own in fields}
+        if not set(VERDICT) <= verdict.keys() or len(verdict) < len(fields):
             raise self._foreign(index, f"has no verdict ({', '.join(self.names)}) after the input's fields")
         if verdict["verifier"] != self.version:
             found = f"{self.target} was made by {verdict['verifier']}"

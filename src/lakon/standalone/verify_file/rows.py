@@ -75,9 +75,9 @@ def row_of(number: int, line: bytes, fields: Fields) -> Row:
         return _no_object(number, line, fields, f"no JSON: {error}")
     if not isinstance(values, dict):
         return _no_object(number, line, fields, f"a JSON {type(values).__name__}, not an object")
-    taken = [name for name in fields.rename_own(dict.fromkeys(OURS)) if name in values]
-    if taken:
-        return _no_object(number, line, fields, f"has a field {taken[0]!r} already: a --prefix keeps the two apart")
+    clashes = [name for name in fields.rename_own(dict.fromkeys(OURS)) if name in values]
+    if clashes:
+        return _no_object(number, line, fields, f"has a field {clashes[0]!r} already: a --prefix keeps the two apart")
     start = line[:-1].rstrip() + b"," if values else b"{"
     try:
         return Row(number, start, _answered(values, line, fields))
@@ -90,8 +90,8 @@ _NOTHING = Answered(reference="", answer="")
 
 
 def _no_object(number: int, line: bytes, fields: Fields, fault: str) -> Row:
-    kept = format_line(fields.rename_own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
-    return Row(number, kept[:-1] + b",", _NOTHING, fault)
+    text = format_line(fields.rename_own({"raw_line": line.decode("utf-8", errors="backslashreplace")}))
+    return Row(number, text[:-1] + b",", _NOTHING, fault)
 
 
 def _answered(values: dict[str, Any], line: bytes, fields: Fields) -> Answered:
@@ -147,13 +147,13 @@ def check_head(head: list[tuple[int, bytes]], fields: Fields, file: str) -> None
         if path is not None and not any(_is_there(row, path) for row in objects):
             expected, todo = near_miss(path, _paths(objects)), f"name the right field with {option}"
             raise InputError(f"no field {path!r} in the first {len(head)} rows", expected, todo, where=file)
-    taken = sorted({name for row in objects for name in fields.rename_own(dict.fromkeys(OURS)) if name in row})
-    if taken:
+    clashes = sorted({name for row in objects for name in fields.rename_own(dict.fromkeys(OURS)) if name in row})
+    if clashes:
         todo = (
             "give the verdict's fields other names, as in --prefix graded_; for a file that was graded before, give "
             "the one it was made from"
         )
-        raise InputError(f"fields called {', '.join(taken)}", "names that are free for the verdict", todo, where=file)
+        raise InputError(f"fields called {', '.join(clashes)}", "names that are free for the verdict", todo, where=file)
 
 
 def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -56,10 +56,10 @@ def scan_headers(fd: int, size: int) -> Iterator[Header]:
     """Every sound header whose record ends within the file, in order; damage is stepped over."""
     offset = len(MAGIC)
     while offset + HEADER_BYTES <= size:
-        found = parse_header(read_at(fd, HEADER_BYTES, offset), offset)
-        if found and found.end <= size:
-            yield found
-            offset = found.end
+        header = parse_header(read_at(fd, HEADER_BYTES, offset), offset)
+        if header and header.end <= size:
+            yield header
+            offset = header.end
         else:
             offset = _next_sync(fd, offset + 1, size)
 
@@ -67,9 +67,9 @@ def scan_headers(fd: int, size: int) -> Iterator[Header]:
 def _next_sync(fd: int, offset: int, size: int) -> int:
     while offset < size:
         chunk = read_at(fd, CHUNK, offset)
-        found = chunk.find(SYNC)
-        if found >= 0:
-            return offset + found
+        at = chunk.find(SYNC)
+        if at >= 0:
+            return offset + at
         offset += max(1, len(chunk) - len(SYNC) + 1)
     return size
 
@@ -85,9 +85,9 @@ def parse_header(front: bytes, offset: int) -> Header | None:
     return Header(key, body_crc, Place(offset + HEADER_BYTES, length, note))
 
 
-def is_sound(fd: int, found: Header) -> bool:
+def is_sound(fd: int, header: Header) -> bool:
     """Whether the body behind a header is what was written."""
-    return zlib.crc32(read_at(fd, found.body.length, found.body.offset)) == found.crc
+    return zlib.crc32(read_at(fd, header.body.length, header.body.offset)) == header.crc
 
 
 def frame_record(key: bytes, note: int, body: bytes) -> bytes:

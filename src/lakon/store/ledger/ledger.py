@@ -38,7 +38,7 @@ from lakon.store.locks import take_lock
 
 CHECKED_TAIL = 64 << 20
 """Bodies this close to the end are checked at opening: no power cut can have torn more (`writer.UNSYNCED_MAX`).
-What damaged others, `sound` finds before they are taken for settled."""
+What damaged others, `has_payload` finds before they are taken for settled."""
 CHECKED_WHOLE = 256 << 20
 """Files up to this size are checked from end to end at opening."""
 
@@ -116,8 +116,8 @@ class Ledger:
     def lost_among(self, keys: Collection[str]) -> int:
         """How many of these calls were paid for and cannot be read any more. A record whose header is damaged is taken
         for one of those that no record has."""
-        gone = self.lost_keys()
-        n_gone = sum(key in gone for key in keys) if gone else 0
+        lost = self.lost_keys()
+        n_gone = sum(key in lost for key in keys) if lost else 0
         n_without = sum(key not in self for key in keys) - n_gone if self._n_gaps else 0
         return n_gone + min(self._n_gaps, n_without)
 
@@ -151,8 +151,8 @@ class Ledger:
         if place is None:
             return None
         data = filesystem.read_at(self._fd, HEADER_BYTES + place.length, place.offset - HEADER_BYTES)
-        found, body = parse_header(data, 0), data[HEADER_BYTES:]
-        if found is None or found.key != raw or zlib.crc32(body) != found.crc:
+        header, body = parse_header(data, 0), data[HEADER_BYTES:]
+        if header is None or header.key != raw or zlib.crc32(body) != header.crc:
             self._index.drop(raw)
             self._bad.add(raw)
             self.damaged += place.length
@@ -272,19 +272,19 @@ class Ledger:
             return len(MAGIC)
         self._checked_from = 0 if size <= CHECKED_WHOLE else size - CHECKED_TAIL
         end = len(MAGIC)
-        for found in scan_headers(self._fd, size):
-            gap = found.body.offset - HEADER_BYTES - end
+        for header in scan_headers(self._fd, size):
+            gap = header.body.offset - HEADER_BYTES - end
             self._n_gaps += gap > 0
             self.damaged += gap
-            end = found.end
-            unchecked = found.body.offset < self._checked_from and found.body.length
-            if unchecked or is_sound(self._fd, found):
-                self._index.put(found.key, found.body)
+            end = header.end
+            unchecked = header.body.offset < self._checked_from and header.body.length
+            if unchecked or is_sound(self._fd, header):
+                self._index.put(header.key, header.body)
                 continue
-            self.damaged += found.body.length
-            self._bad.add(found.key)
-            if found.key not in self._index:  # else the reply before it is of more use than this one's note
-                _file_lost(self._index, found.key, found.body)
+            self.damaged += header.body.length
+            self._bad.add(header.key)
+            if header.key not in self._index:  # else the reply before it is of more use than this one's note
+                _file_lost(self._index, header.key, header.body)
         self.damaged += size - end
         if self._lock and end < size:
             filesystem.cut_file(self._fd, end)

@@ -164,10 +164,10 @@ class Writer:
             self.changed.wait_for(lambda: self._waiting or self.closed or self.failure)
             deadline = self._waiting_since + COMMIT_WINDOW_S
             while not (self._drainers or self.closed or self.failure or self._waiting_bytes >= PENDING_MAX):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                wait_s = deadline - time.monotonic()
+                if wait_s <= 0:
                     break
-                self.changed.wait(left)
+                self.changed.wait(wait_s)
             if self.failure or not self._waiting:
                 return 0
             self._behind = self._waiting_bytes >= PENDING_MAX
