@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from lakon.core.errors import StoreError
-from lakon.core.storage import ArtifactStore
-from lakon.store.artifacts import Artifact, ArtifactWriter, Store
+from lakon.store.artifacts import AnyStore, Store
 
 
 def test_a_local_store_is_locked_by_one_process_at_a_time(tmp_path: Path):
-    store: ArtifactStore[Artifact, ArtifactWriter] = Store(tmp_path / "new")
+    store: AnyStore = Store(tmp_path / "new")
     lock = store.lock()
     with pytest.raises(StoreError, match="is being written by process"):
         store.lock()

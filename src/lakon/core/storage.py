@@ -39,6 +39,10 @@ class ArtifactStore(Protocol[A_co, W_co]):
         """An empty artifact to write. Raises `StoreError` where nothing can be written."""
         ...
 
+    def work_folder(self, stage: str, key: str) -> Path:
+        """A local folder where a step keeps what it needs to go on after a kill."""
+        ...
+
     def list_artifacts(self) -> Iterator[A_co]:
         """Every committed artifact."""
         ...

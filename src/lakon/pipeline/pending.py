@@ -11,7 +11,7 @@ from lakon.core.spending import Spent
 from lakon.pipeline.plan import Plan
 from lakon.pipeline.resources import RunResources
 from lakon.pipeline.spent import count_missing_replies
-from lakon.store.artifacts import Store
+from lakon.store.artifacts import AnyStore
 from lakon.store.facts import AskedFacts, RetryFacts
 from lakon.store.runner import Mode, StepState
 from lakon.store.step import AnyStep
@@ -19,7 +19,11 @@ from lakon.study.schema import JUDGE
 
 
 def list_endpoints(
-    plan: Plan, states: Sequence[StepState], store: Store, mode: Mode = "cached", forced: frozenset[str] = frozenset()
+    plan: Plan,
+    states: Sequence[StepState],
+    store: AnyStore,
+    mode: Mode = "cached",
+    forced: frozenset[str] = frozenset(),
 ) -> list[str]:
     """The endpoints that a run may ask: those of steps that are missing and, in the other modes, of steps that ask
     again and all that stands on them. What a cached run asks again may be left as it is: see `steps_not_retried`."""
@@ -31,7 +35,7 @@ def list_endpoints(
 
 
 def _again(
-    plan: Plan, state: StepState, states: Sequence[StepState], store: Store, mode: Mode, forced: frozenset[str]
+    plan: Plan, state: StepState, states: Sequence[StepState], store: AnyStore, mode: Mode, forced: frozenset[str]
 ) -> bool:
     """Whether a finished step would ask an endpoint again: about rows that failed, or for replies that are gone."""
     assert state.artifact is not None
@@ -59,7 +63,9 @@ def _with_users(step: AnyStep, states: Sequence[StepState]) -> set[AnyStep]:
     return steps
 
 
-def steps_not_retried(plan: Plan, states: Sequence[StepState], resources: RunResources, store: Store) -> dict[str, str]:
+def steps_not_retried(
+    plan: Plan, states: Sequence[StepState], resources: RunResources, store: AnyStore
+) -> dict[str, str]:
     """Owed steps (the judge's: their stage) that are better left as they are, with the reason in a line: an
     endpoint that this would come to cannot be asked, or would be paid again for what is made."""
     reasons: dict[str, str] = {}
@@ -83,7 +89,7 @@ def _owing(plan: Plan, states: Sequence[StepState]) -> dict[str, list[str]]:
     return {step: list(dict.fromkeys(names)) for step, names in endpoints.items()}
 
 
-def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: Store) -> str:
+def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepState], store: AnyStore) -> str:
     """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
     artifacts = {state.step: state.artifact for state in states if state.artifact is not None}
     for name in names:

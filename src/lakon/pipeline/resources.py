@@ -23,7 +23,7 @@ from lakon.pipeline.places import Places
 from lakon.stages.generate.specs import EndpointTeacher
 from lakon.stages.train.train import TrainingRun
 from lakon.stages.verify.verify import Verify
-from lakon.store.artifacts import Store
+from lakon.store.artifacts import AnyStore
 from lakon.store.ledger.ledger import Ledger
 from lakon.study.schema import Run
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class RunResources:
     """Implements `steps.context.Resources` for one run. Close it when the run is over."""
 
-    def __init__(self, run: Run, places: Places, store: Store, stop: threading.Event | None = None) -> None:
+    def __init__(self, run: Run, places: Places, store: AnyStore, stop: threading.Event | None = None) -> None:
         self.run, self.places, self.store = run, places, store
         self.stop = stop or threading.Event()
         self.engine = LocalEngine(run.workers)

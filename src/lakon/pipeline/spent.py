@@ -17,7 +17,7 @@ from lakon.core.spending import NOTHING, Spent
 from lakon.stages.generate.call_note import CallNote
 from lakon.stages.generate.call_state import is_owed, sum_spent_of_keys
 from lakon.stages.generate.requests import list_requests
-from lakon.store.artifacts import Artifact, Store
+from lakon.store.artifacts import AnyStore, Artifact
 from lakon.store.facts import JudgedFacts
 from lakon.store.ledger.ledger import Ledger
 from lakon.study.schema import JUDGE, Study
@@ -35,7 +35,7 @@ class LedgerState:
     """Of those owed: requests whose record in the ledger is damaged."""
 
 
-def read_ledger_state(study: Study, name: str, store: Store, problems: Sequence[Problem]) -> LedgerState:
+def read_ledger_state(study: Study, name: str, store: AnyStore, problems: Sequence[Problem]) -> LedgerState:
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
     teacher = study.served[name]
     who = teacher.identity()
@@ -59,7 +59,7 @@ def read_ledger_state(study: Study, name: str, store: Store, problems: Sequence[
     return LedgerState(len(owed), answers, lost)
 
 
-def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> dict[str, Spent]:
+def spent_before(study: Study, finished: Mapping[str, Spent], store: AnyStore) -> dict[str, Spent]:
     """What each endpoint took so far: all that its ledger tells of, pilots and interrupted runs included, or what its
     `finished` step says where the ledger is gone."""
     spent: dict[str, Spent] = {}
@@ -69,7 +69,7 @@ def spent_before(study: Study, finished: Mapping[str, Spent], store: Store) -> d
     return spent
 
 
-def count_missing_replies(study: Study, name: str, tables: Sequence[Artifact], store: Store) -> int:
+def count_missing_replies(study: Study, name: str, tables: Sequence[Artifact], store: AnyStore) -> int:
     """How many of the replies behind `tables` are not in an endpoint's ledger, so that they would be asked again: of a
     teacher's traces by their keys, of verdicts whether the judge's ledger holds anything."""
     path = store.ledger_path(name, digest(study.served[name].identity()))

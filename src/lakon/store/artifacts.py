@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from lakon.core.digest import KEY_CHARS, digest
 from lakon.core.errors import StoreError
-from lakon.core.storage import WriterLock
+from lakon.core.storage import ArtifactStore, WriterLock
 from lakon.store import filesystem
 from lakon.store.locks import take_lock
 from lakon.store.tables import read_shard, write_table
@@ -223,6 +223,9 @@ class Store:
 
 WORK = "work"
 """The folder of unfinished work in a store."""
+AnyStore = ArtifactStore[Artifact, ArtifactWriter]
+"""What runs and plans take: a `Store`, or anything else that keeps artifacts as one does."""
+
 _AGAIN = ".again"
 """Behind the label of the second of two folders that artifacts of one key take in turn."""
 _ARTIFACT = re.compile(rf".+-[0-9a-f]{{{KEY_CHARS}}}")

@@ -19,7 +19,7 @@ from lakon.core import memory
 from lakon.core.errors import AuthorError, BudgetSpent, LakonError, RunStopped
 from lakon.core.protocols import Progress
 from lakon.store import filesystem
-from lakon.store.artifacts import Artifact, Store, unwritable_error
+from lakon.store.artifacts import AnyStore, Artifact, unwritable_error
 from lakon.store.facts import RetryFacts
 from lakon.store.step import AnyStep, Step, StepContext, in_order, replace_leaves
 
@@ -65,7 +65,7 @@ class StepState:
     artifact: Artifact | None
 
 
-def inspect_steps(store: Store, targets: Sequence[AnyStep]) -> list[StepState]:
+def inspect_steps(store: AnyStore, targets: Sequence[AnyStep]) -> list[StepState]:
     """Where every step stands, without running anything."""
     states: dict[AnyStep, StepState] = {}
     for step in in_order(list(targets)):
@@ -93,7 +93,7 @@ def _contents(step: AnyStep, done: dict[AnyStep, Artifact]) -> dict[str, str] | 
 
 
 def run_steps(
-    store: Store,
+    store: AnyStore,
     targets: Sequence[AnyStep],
     watcher: Watcher,
     *,
@@ -126,7 +126,7 @@ def run_steps(
 
 
 @contextlib.contextmanager
-def hold_store(store: Store) -> Generator[None]:
+def hold_store(store: AnyStore) -> Generator[None]:
     """Hold the store: one run, or one clean-up, at a time. Raises `StoreError` naming who has it."""
     lock = store.lock()
     try:
@@ -140,7 +140,7 @@ class _Run:
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         watcher: Watcher,
         resources: object,
         mode: Mode,
