@@ -202,7 +202,7 @@ def test_with_json_any_other_fault_is_json_too(args: list[str], tmp_path: Path):
 
 def test_check_says_what_it_has_not_looked_at_and_who_does(tmp_path: Path):
     said = lakon("check", "paper", "--set", "verify.audit=9", cwd=tmp_path).stdout
-    assert "paper: no fault found\nnot looked at, since check asks nobody and fetches nothing:\n" in said
+    assert "paper: no fault found\nnot checked (this command makes no network requests):\n" in said
     pilot = "`lakon plan paper --set verify.audit=9 --pilot 3` asks teachers about three problems"
     assert f"  endpoints (gpt-oss, judge): {pilot}\n" in said
     assert "openai/gsm8k" in said

@@ -191,7 +191,7 @@ def test_failed_rows_are_asked_again_by_the_next_runs_until_their_retries_are_sp
         assert not server.seen, "a report asks nothing"
         server.stop()
         gone = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports")
-        assert "left   generate/one: its failed rows are not asked again now" in gone.stderr, "no fault: all is there"
+        assert "kept   generate/one: its failed rows are not retried" in gone.stderr, "no fault: all is there"
         server.start()
         assert asked_by_a_run() == ["status400 for ever", "status500*1 at first"]
         assert asked_by_a_run() == ["status400 for ever"]
@@ -223,7 +223,7 @@ def two_endpoints(folder: Path, more: str = "") -> Iterator[tuple[Path, FaultSer
 def test_failed_rows_are_left_when_asking_them_would_come_to_an_endpoint_that_is_not_there(tmp_path: Path):
     with two_endpoints(tmp_path) as (study, first, second):
         said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
-        assert "left   generate/one: its failed rows are not asked again now: run.endpoints.two" in said
+        assert "kept   generate/one: its failed rows are not retried: run.endpoints.two" in said
         assert first.seen == []
         second.start()
         run(study)
@@ -256,7 +256,10 @@ def test_a_failed_row_is_no_reason_to_pay_again_for_all_that_a_lost_ledger_held(
         server.seen.clear()
         shutil.rmtree(tmp_path / "store" / "ledger")
         said = cli_in(tmp_path)("run", "s.toml", "--store", "store", "--reports", "reports").stderr
-        assert "the ledger of one lacks 8 of the replies that are in use, which would be paid again" in said
+        assert (
+            "the ledger of one no longer holds 8 replies that finished steps use; retrying would pay for them again"
+            in said
+        )
         assert server.seen == []
         run(study, mode="retry")
         assert len(server.seen) == 9
@@ -490,14 +493,14 @@ def test_the_plan_tells_whom_a_sum_leaves_out_and_whether_the_budget_has_room(tm
         spent, owed = 2 * 6 * (PROMPT_TOKENS + 30), 2 * 6 * (PROMPT_TOKENS + 30)
         text, facts = planned(f"{{ tokens = {spent + owed - 1} }}")
         assert f"budget: {spent} of {spent + owed - 1} tokens (prompt and completion) spent, {owed - 1} left" in text
-        assert f"what is owed is about {owed}: it does not fit" in text
+        assert f"still to spend: about {owed}: over the budget" in text
         assert "6 in the ledger (180 completion tokens)" in text
         assert "0.00022 (0.00022 to 0.00022) in the stated currency (no price for deep: not counted)" in text
         assert f"store: {tmp_path / 'store'}" in text
         (found,) = facts["budget"]
         assert (found["spent"], found["left"], found["owed"], found["fits"]) == (spent, owed - 1, owed, False)
         text, facts = planned(f"{{ tokens = {spent + owed} }}")
-        assert text.count(": it fits") == 1
+        assert text.count(": within the budget") == 1
         assert facts["budget"][0]["fits"] is True
 
 

@@ -162,9 +162,7 @@ def test_recorded_rows_that_became_no_trace_stand_in_the_funnel(tmp_path: Path):
     assert "traces of second" not in said
     one = api.side_by_side(study, "", store=tmp_path / ".lakon")
     assert (one["matches"], one["problem"]["prompt"], len(one["traces"])) == (4, "q0", 2)
-    assert (
-        "4 problems have ids that begin so; this is the first" in cli_in(tmp_path)("show", "mine.toml", "-p", "").stdout
-    )
+    assert "4 problem ids begin like this; the first is shown" in cli_in(tmp_path)("show", "mine.toml", "-p", "").stdout
     alone = api.side_by_side(study, one["problem"]["problem_id"], store=tmp_path / ".lakon")
     assert (alone["matches"], alone["traces"]) == (1, one["traces"])
 
@@ -180,17 +178,17 @@ def test_verifying_again_asks_nothing_and_lists_what_moved(tmp_path: Path, monke
     assert [name for name in again.executed if name.startswith(("generate", "problems"))] == []
     assert {"verify/first", "verify/second"} <= set(again.executed)
     (said,) = [e.reasons for e in api.explain(study, store=store, step="verify/first")]
-    assert said[1].startswith("0 verdicts moved since math@")
+    assert said[1].startswith("0 verdicts changed since math@")
     ruled = list(artifacts(study)["verify/first"].read("verdicts", Verdict))[:2]
     rulings = [{"trace_id": v.trace_id, "outcome": "incorrect", "who": "Ann", "why": "x"} for v in ruled]
     write(tmp_path / "o.jsonl", rulings)
     study.write_text(study.read_text() + '\n[verify]\noverrides = "o.jsonl"\n', encoding="utf-8")
     api.run(study, store=store, reports=reports)
     (said,) = [e.reasons for e in api.explain(study, store=store, step="verify/first")]
-    assert said[1] == "2 verdicts moved since math@next; correct → incorrect: 2"
+    assert said[1] == "2 verdicts changed since math@next; correct → incorrect: 2"
     assert {line.split()[1][:-1] for line in said[2:]} == {v.trace_id[:12] for v in ruled}
     report = (reports / "recorded" / "report.md").read_text(encoding="utf-8")
-    assert "Verdicts that moved since the last verification" in report
+    assert "Verdicts that changed since the last verification" in report
     assert ruled[0].trace_id[:12] in report
 
 

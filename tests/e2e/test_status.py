@@ -43,7 +43,7 @@ def test_a_run_that_ended_early_is_partial_and_names_what_is_left(tmp_path: Path
     assert set(facts["left"]) == STEPS - done | {"report/one"}
     said = call("status", "s.toml").stdout
     assert "one: partial, 3 of 3 steps of `run --until verify` done" in said
-    assert "  left: 3 steps of the study: evaluate/scores, screen/verbose, report/one\n" in said
+    assert "  not done: 3 steps of the study: evaluate/scores, screen/verbose, report/one\n" in said
     call("run", "s.toml", "-q")
     said = call("status", "s.toml").stdout
     assert "one: finished, 6 of 6 steps done" in said
@@ -77,7 +77,7 @@ def test_studies_of_one_name_have_each_its_own_status(tmp_path: Path):
     assert facts["state"] == "never run"
     assert facts["of_its_name"]["state"] == "finished"
     said = call("status", "b.toml").stdout
-    assert "one: never run as it stands; before a change, or another study of this name:\none: finished" in said
+    assert "one: this version has never been run; the last run of a study with this name:\none: finished" in said
     call("run", "b.toml", "--until", "problems", "-q")
     assert facts_of(call, "b.toml")["state"] == "partial"
     assert facts_of(call, "a.toml")["state"] == "finished", "another study's run says nothing of this one"

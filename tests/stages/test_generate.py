@@ -216,7 +216,7 @@ def test_an_author_whose_replies_exist_lacks_some():
 
 def test_an_unfinished_step_raises_and_keeps_what_came():
     author, log = Scripted(lambda r: answer(r) if read_prompt(r.messages) == "Q: 0+0?" else None), Log()
-    with pytest.raises(RunStopped, match="4 of 5 traces of 'a' are owed"):
+    with pytest.raises(RunStopped, match="4 of 5 traces of 'a' are missing"):
         traces(author, log, stop=True)
     assert len(log) == 1
 

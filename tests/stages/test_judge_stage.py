@@ -254,7 +254,7 @@ def test_a_truncated_judgement_is_topped_up_under_a_larger_cap():
 
 def test_a_stopped_run_raises_and_keeps_the_votes_that_came():
     log = Log()
-    with pytest.raises(RunStopped, match=r"2 of 3 .* 'judge' are owed"):
+    with pytest.raises(RunStopped, match=r"2 of 3 .* 'judge' are missing"):
         judged(ROWS, lambda a, i: YES if a[0] == "c" else "silence", log, stopped=True, policy="rules-then-judge")
     _, _, author = judged(ROWS, always(YES), log, policy="rules-then-judge")
     assert [answer for answer, _ in author.asked] == ["d timeout", "e veto"]

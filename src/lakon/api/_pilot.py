@@ -55,7 +55,9 @@ def pilot(
     graph = build_plan(loaded)
     steps = pilot_steps(graph, problems)
     if not steps:
-        raise InputError("a pilot, and no teacher is an endpoint", "an endpoint to ask", "leave --pilot out")
+        raise InputError(
+            "--pilot, but no teacher of the study is an endpoint", "an endpoint to ask", "leave --pilot out"
+        )
     with open_resources(graph, place, stop) as resources:
         raise_faults(loaded, resources, list(steps))
         states = inspect_steps(place, [graph.report])

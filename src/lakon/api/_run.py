@@ -62,7 +62,7 @@ def run(
     loaded = open_study(study, overrides)
     place = open_store(loaded, store)
     if steps and mode != "force":
-        found = f"--step {' --step '.join(steps)} with --mode {mode}, which executes what is missing whatever its step"
+        found = f"--step {' --step '.join(steps)} with --mode {mode}, which runs every missing step anyway"
         todo = f"add --mode force to execute it again, or end there with --until {steps[0]}"
         raise InputError(found, "--mode force, which --step narrows", todo)
     stop = threading.Event()

@@ -34,7 +34,7 @@ def open_study(study: StudyLike, overrides: Mapping[str, str] | None = None) -> 
 def refuse_changes(overrides: Mapping[str, str] | None) -> None:
     """Raise `InputError` for changes to a study that has been read already: they belong to its file."""
     if overrides:
-        found = f"a Study that is read already, with overrides of {', '.join(overrides)}"
+        found = f"overrides of {', '.join(overrides)} for a Study that is loaded already"
         raise InputError(
             found, "overrides of a study file", "load_study(path, overrides=...), and give what it returns"
         )

@@ -25,8 +25,8 @@ def gc(
     if as_json:
         print_json(facts)
         return
-    for kind in ("torn", "unused"):
+    for kind, label in (("torn", "incomplete"), ("unused", "unused")):
         for name in facts[kind]:
-            typer.echo(f"{kind:<7} {name}")
+            typer.echo(f"{label:<10} {name}")
     verb = "would free" if dry_run else "freed"
-    typer.echo(f"{verb} {facts['bytes'] / 1e6:.1f} MB: {len(facts['torn'])} torn, {len(facts['unused'])} unused")
+    typer.echo(f"{verb} {facts['bytes'] / 1e6:.1f} MB: {len(facts['torn'])} incomplete, {len(facts['unused'])} unused")

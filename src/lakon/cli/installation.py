@@ -1,4 +1,4 @@
-"""`lakon version`: Lakon and what it stands on."""
+"""`lakon version`: Lakon and the packages it uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lakon.cli.output import print_json
 
 
 def version(as_json: JsonOpt = False) -> None:
-    """Print the version of Lakon and of what it stands on."""
+    """Print the versions of Lakon and of the packages it uses."""
     import platform
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as version_of

@@ -35,7 +35,7 @@ def print_faults(study: str, faults: list[Any]) -> None:
 def print_unseen(rows: list[Any]) -> None:
     """What a check left to a pilot or a run, and which command looks at it."""
     if rows:
-        typer.echo("not looked at, since check asks nobody and fetches nothing:")
+        typer.echo("not checked (this command makes no network requests):")
     for row in rows:
         typer.echo(escape_controls(f"  {row.what} ({', '.join(row.names)}): {row.how}"))
 
@@ -55,7 +55,7 @@ def print_run(summary: Any, as_json: bool, look: str) -> None:
         if summary.executed
         else f"nothing to do: all {summary.steps} steps are in the store"
     )
-    where = f"report: {summary.report}" if summary.report else f"a look at it: {look}"
+    where = f"report: {summary.report}" if summary.report else f"summary: {look}"
     typer.echo(f"\n{did}\nstore: {summary.store}\n{where}")
 
 
@@ -66,7 +66,7 @@ def print_status(facts: dict[str, Any]) -> None:
     elif facts["of_its_name"] is None:
         typer.echo(f"{facts['study']}: never run in this store")
     else:
-        typer.echo(f"{facts['study']}: never run as it stands; before a change, or another study of this name:")
+        typer.echo(f"{facts['study']}: this version has never been run; the last run of a study with this name:")
         _print_standing(facts["of_its_name"])
     typer.echo(f"store: {facts['store']}")
 
@@ -82,7 +82,7 @@ def _print_standing(facts: dict[str, Any]) -> None:
     if facts["left"] and facts["state"] != "running":
         more = len(facts["left"]) - _LISTED
         named = ", ".join(facts["left"][:_LISTED]) + (f" and {more} more" if more > 0 else "")
-        typer.echo(f"  left: {pluralise(len(facts['left']), 'step')} of the study: {named}")
+        typer.echo(f"  not done: {pluralise(len(facts['left']), 'step')} of the study: {named}")
 
 
 def print_look(rows: list[dict[str, Any]]) -> None:
@@ -125,7 +125,9 @@ def print_side_by_side(value: dict[str, Any]) -> None:
     console = Console()
     problem = value["problem"]
     if value["matches"] > 1:
-        typer.echo(f"{value['matches']:,} problems have ids that begin so; this is the first: give more of an id")
+        typer.echo(
+            f"{value['matches']:,} problem ids begin like this; the first is shown: give more characters of the id"
+        )
     console.print(
         Panel(
             Text(f"{escape_controls(problem['prompt'])}\n\nreference: {escape_controls(problem['reference'])}"),
@@ -156,5 +158,5 @@ def print_verified(summary: Any) -> None:
     typer.echo(
         f"{summary.rows:,} rows: {new:,} graded in {summary.seconds:.1f} s, {summary.rows_per_s:,.0f} rows/s{before}"
     )
-    typer.echo(f"{summary.ungraded:,} ungraded (unparsed, timeout or error): they say nothing about their author")
+    typer.echo(f"{summary.ungraded:,} ungraded (unparsed, timeout or error): whether these are right is not known")
     typer.echo(f"written to {summary.out}")

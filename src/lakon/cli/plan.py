@@ -13,7 +13,9 @@ def plan(
     study: StudyArg,
     pilot: Annotated[
         int | None,
-        typer.Option("--pilot", min=1, metavar="N", help="First really ask every endpoint N of the problems."),
+        typer.Option(
+            "--pilot", min=1, metavar="N", help="First ask every endpoint about N of the problems; this is paid for."
+        ),
     ] = None,
     store: StoreOpt = None,
     overrides: SetOpt = None,

@@ -57,9 +57,11 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
         typer.echo(line)
     waiting = {state.step.name for state in bill.states if state.state == "waiting"}
     if any(work.kind == "ask" and name in waiting for name, work in works.items()):
-        typer.echo("what a waiting step asks for is an upper bound: problems may go, and a ledger may hold replies")
+        typer.echo(
+            "figures of waiting steps are upper bounds: problems may be left out, and a ledger may hold replies already"
+        )
     if any(work.kind == "ask" and work.tokens is None for work in works.values()):
-        typer.echo("run.prices.NAME.tokens_per_trace states tokens that no ledger shows yet: or try --pilot 50")
+        typer.echo("to estimate unknown tokens, set run.prices.NAME.tokens_per_trace or try --pilot 50")
     typer.echo(f"store: {bill.store}")
 
 
@@ -90,7 +92,7 @@ def _uncounted(works: dict[str, StepCost]) -> str:
 
 
 def _funds_line(funds: BudgetLine) -> str:
-    """`budget: 1,200 of 50 million tokens ... left; what is owed is about 60 million: it does not fit`."""
+    """`budget: 1,200 of 50 million tokens ... left; still to spend: about 60 million: over the budget`."""
     if funds.unit == "tokens":
         spent, limit, left, owed = (_short(round(n)) for n in (funds.spent, funds.limit, funds.left, funds.owed))
         unit = " tokens (prompt and completion)"
@@ -101,10 +103,10 @@ def _funds_line(funds: BudgetLine) -> str:
     if not funds.owed and not funds.unknown:
         return text
     if not funds.owed:
-        return f"{text}; what is owed to {', '.join(funds.unknown)} cannot be estimated yet"
-    fits = "it fits" if funds.fits else "it does not fit" if not funds.at_most else "it may not fit"
+        return f"{text}; what {', '.join(funds.unknown)} will still take cannot be estimated yet"
+    fits = "within the budget" if funds.fits else "over the budget" if not funds.at_most else "perhaps over the budget"
     without = f", {', '.join(funds.unknown)} not counted" if funds.unknown else ""
-    return f"{text}; what is owed is {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
+    return f"{text}; still to spend: {'at most ' if funds.at_most else ''}about {owed}{without}: {fits}"
 
 
 def _pilot_line(pilot: Any) -> str:

@@ -21,7 +21,8 @@ def run(
         list[str] | None, typer.Option("--step", help="With --mode force: only this step or stage.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="Only this step or stage and what it stands on: curate is the corpus.")
+        str | None,
+        typer.Option("--until", help="Stop after this step or stage: `--until curate` builds the corpus only."),
     ] = None,
     overrides: SetOpt = None,
     reports: ReportsOpt = Path("reports"),

@@ -12,7 +12,7 @@ from lakon.cli.output import format_cell, print_json, print_look, print_side_by_
 
 def show(
     study: StudyArg,
-    view: Annotated[str | None, typer.Argument(help="A look: funnel, lengths, profile or examples.")] = None,
+    view: Annotated[str | None, typer.Argument(help="A summary: funnel, lengths, profile or examples.")] = None,
     table: Annotated[
         str,
         typer.Option(
@@ -29,7 +29,7 @@ def show(
     overrides: SetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Show a look at the corpus, rows of a study's tables, or one problem with what every author wrote."""
+    """Show a summary of the corpus, rows of a study's tables, or one problem with what every author wrote."""
     from lakon import api
     from lakon.core.score_text import pluralise
 

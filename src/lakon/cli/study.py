@@ -39,7 +39,7 @@ def new(
 
 
 def check(study: StudyArg, overrides: SetOpt = None, as_json: JsonOpt = False) -> None:
-    """Say everything that is wrong with a study, before anything is paid for."""
+    """List everything that is wrong with a study, before anything is paid for."""
     from lakon import api
 
     changed = parse_changes(overrides)
@@ -60,7 +60,7 @@ def fields(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the tables of docs/study.md.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Say what may stand in a study file: every field, its type, its default and what it means."""
+    """List what a study file may contain: every field, its type, its default and what it means."""
     from lakon.study.reference import as_markdown, as_text, list_sections
 
     sections = list_sections(section)

@@ -19,24 +19,29 @@ def verify(
         Path | None, typer.Option("--out", help="Where graded rows go. Default: FILE.verified.jsonl beside it.")
     ] = None,
     gold: Annotated[
-        str, typer.Option("--field-gold", help="The field of the right answer; dots lead inside.")
+        str, typer.Option("--field-gold", help="The field of the reference answer; dots reach into nested objects.")
     ] = "gold",
-    prediction: Annotated[str, typer.Option("--field-prediction", help="The field of what is graded.")] = "prediction",
+    prediction: Annotated[
+        str, typer.Option("--field-prediction", help="The field of the answer to grade.")
+    ] = "prediction",
     finish: Annotated[
         str | None, typer.Option("--field-finish", help="The field of the finish reason: `length` is truncated.")
     ] = None,
     prefix: Annotated[
         str,
-        typer.Option(help="Goes before the verdict's fields: `graded_` for rows that have an `outcome` of their own."),
+        typer.Option(help="Prefix of the verdict's fields: `graded_` for rows that have an `outcome` already."),
     ] = "",
     domain: Annotated[
         str, typer.Option(help='What "correct" means: math, or package.module:name of a Domain of one\'s own.')
     ] = "math",
     boxed_only: Annotated[
-        bool, typer.Option("--boxed-only", help="An answer that is not marked as final, in a box say, is `unparsed`.")
+        bool,
+        typer.Option(
+            "--boxed-only", help="Grade only answers marked as final, such as boxed ones; others are `unparsed`."
+        ),
     ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes for algebra. Default: one a core.")] = None,
-    limit: Annotated[float, typer.Option(metavar="SECONDS", help="What one row may take.")] = 5.0,
+    limit: Annotated[float, typer.Option(metavar="SECONDS", help="The longest that one row may take.")] = 5.0,
     as_json: JsonOpt = False,
 ) -> None:
     """Grade a file of answers against references, without a study; run it again to go on."""

@@ -141,7 +141,7 @@ class LocalEngine:
             if self._stopped:
                 raise _stopped() from error
             raise LakonError(
-                "a worker process ended without a word",
+                "a worker process ended unexpectedly",
                 "workers that live as long as the run",
                 "it was killed or ran out of memory: free some, or lower run.workers; run again to go on",
                 where="engine",

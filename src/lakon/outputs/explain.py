@@ -23,7 +23,7 @@ class Explanation:
 
 
 def list_reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
-    """Where the step lies and which verdicts moved in it; or else what is not as it was in the nearest artifact."""
+    """Where the step lies and which verdicts changed in it; or else what is not as it was in the nearest artifact."""
     step = state.step
     if state.artifact is not None:
         yield f"in the store as {step.stage}/{state.artifact.folder.name}"
@@ -32,7 +32,7 @@ def list_reasons(state: StepState, earlier: list[Artifact]) -> Iterator[str]:
         changes = changes_from_facts(step.label, state.artifact.manifest.facts)
         if changes is not None:
             total = sum(changes.counts.values())
-            yield f"{total} verdict{'s' if total != 1 else ''} moved since {changes.since}" + "".join(
+            yield f"{total} verdict{'s' if total != 1 else ''} changed since {changes.since}" + "".join(
                 f"; {k}: {n}" for k, n in changes.counts.items()
             )
             yield from (

@@ -73,7 +73,7 @@ def steps_not_retried(
         if faults := resources.endpoint_faults(plan.study.served, names):
             reasons[step] = f"{faults[0].where}: {faults[0].found}"
         elif missing := _missing_replies(plan, names, states, store):
-            reasons[step] = f"{missing}, which would be paid again; --mode retry asks"
+            reasons[step] = f"{missing}; retrying would pay for them again: --mode retry does so"
     return reasons
 
 
@@ -96,7 +96,7 @@ def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepStat
         steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in artifacts if s.stage == "verify"]
         tables = [artifacts[step] for step in steps if step in artifacts]
         if n := count_missing_replies(plan.study, name, tables, store):
-            return f"the ledger of {name} lacks {n} of the replies that are in use"
+            return f"the ledger of {name} no longer holds {n} replies that finished steps use"
     return ""
 
 

@@ -40,7 +40,7 @@ def handle_interrupts(run: Stoppable, watch: Watch) -> Iterator[None]:
             os.write(2, b"dropped what was in flight; run the same command again to go on from here\n")
             os._exit(130)  # a request may hang for an hour: nothing is waited for, and nothing that came is lost
         run.stop.set()
-        os.write(2, f"{signal.Signals(number).name}: finishing what is in flight; once more to drop it\n".encode())
+        os.write(2, f"{signal.Signals(number).name}: finishing what is in flight; press again to drop it\n".encode())
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

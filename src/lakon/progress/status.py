@@ -71,7 +71,7 @@ _WRITTEN = frozenset({"study", "state", "pid", "now"})
 
 
 def read_status(path: Path) -> dict[str, Any] | None:
-    """What the last process wrote, `killed` when it is gone without a word; None when nothing can be read."""
+    """What the last process wrote, `killed` when it is gone without a last state; None when nothing can be read."""
     try:
         raw: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -80,7 +80,7 @@ def read_status(path: Path) -> dict[str, Any] | None:
         return None
     facts = cast("dict[str, Any]", raw)
     if facts["state"] == "running" and not _alive(facts["pid"]):
-        facts |= {"state": "killed", "why": "its process is gone and left no word"}
+        facts |= {"state": "killed", "why": "its process ended without writing a last state"}
     return facts
 
 

@@ -72,7 +72,7 @@ class Watch:
 
     def retry_skipped(self, step: str, why: str) -> None:
         """Failed rows of a finished step are not asked again now."""
-        self._say(f"left   {step}: its failed rows are not asked again now: {why}")
+        self._say(f"kept   {step}: its failed rows are not retried: {why}")
 
     def _say(self, text: str) -> None:
         if self._quiet:

@@ -35,7 +35,7 @@ def _blocks(data: ReportData) -> Iterator[str]:
     yield _inline(data.description)
     yield _inline(describe_scope(data))
     if data.caveats:
-        yield "## What this study is not"
+        yield "## Limits of this study"
         yield "\n".join(f"- {_inline(caveat)}" for caveat in data.caveats)
     yield from _conclusions("Conclusions", [each for each in data.conclusions if not each.detail])
     for section in build_sections(data):

@@ -168,7 +168,7 @@ def _change_counts_table(verification: Verification) -> Table | None:
     for changes in verification.changes:
         for change, n in changes.counts.items():
             rows.append(TableRow(cells=(changes.label, changes.since, change, wording.format_count(n))))
-    caption = "Verdicts that moved since the last verification"
+    caption = "Verdicts that changed since the last verification"
     columns = ("author / benchmark", "verified before by", "outcome", "verdicts")
     note = "The same traces, verified again; no author was asked again."
     return make_table(caption, columns, [RowGroup(rows=tuple(rows))], note=note, n_text=3)

@@ -38,7 +38,7 @@ def faults_of(study: Study) -> list[Fault]:
         faults.extend(_plugin_fault("curate.filters.custom", path, {}, "filter"))
     if study.curate.count_needed(len(study.teachers)) > len(study.teachers):
         found = f"at_least = {study.curate.count_needed(0)} of {len(study.teachers)} teachers"
-        faults.append(Fault("curate.require", found, "a number of teachers that there are", "make it smaller"))
+        faults.append(Fault("curate.require", found, f"at most {len(study.teachers)} teachers", "make it smaller"))
     benchmarks = {**BENCHMARKS, **study.benchmarks}
     faults.extend(
         _unknown("evaluate.benchmarks", "benchmark", name, benchmarks)

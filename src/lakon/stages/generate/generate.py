@@ -59,7 +59,7 @@ def generate_traces(
     if missing:
         reason = "stopped" if stop.is_set() else "the author gave no reply to some requests"
         raise RunStopped(
-            f"{reason}: {missing} of {len(requests)} traces of {label!r} are owed",
+            f"{reason}: {missing} of {len(requests)} traces of {label!r} are missing",
             "everything that was answered is in the ledger",
             "run the same command again to go on from here",
             where="" if stop.is_set() else f"generate/{label}",

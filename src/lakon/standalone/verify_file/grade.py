@@ -101,7 +101,7 @@ def _summary(file: str, target: Path, version: str, tally: Tally, seconds: float
 def _interrupted(file: str | Path, target: Path) -> RunStopped:
     todo = "run the same command again to go on"
     if _is_stream(file):
-        todo = "a stream cannot be gone on with: give all of it again, with another --out"
+        todo = "a stream cannot be resumed: give all of it again, with another --out"
     return RunStopped("interrupted", f"every row that was graded is in {target}", todo)
 
 

@@ -153,7 +153,7 @@ def check_head(head: list[tuple[int, bytes]], fields: Fields, file: str) -> None
             "give the verdict's fields other names, as in --prefix graded_; for a file that was graded before, give "
             "the one it was made from"
         )
-        raise InputError(f"fields called {', '.join(clashes)}", "names that are free for the verdict", todo, where=file)
+        raise InputError(f"fields called {', '.join(clashes)}", "rows without fields of those names", todo, where=file)
 
 
 def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
