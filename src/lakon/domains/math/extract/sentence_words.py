@@ -85,8 +85,11 @@ def _latex(match: re.Match[str], latex: str) -> str:
 def without_refused(text: str) -> str:
     """`3 and -2, but -2 is extraneous` without what it refuses, where that stands in a list of values before."""
     for _ in range(MOST_REFUSED):
-        last = list(_refused().finditer(text))[-MOST_REFUSED:]
-        text = next(filter(None, (_listed_before(text, refusal) for refusal in last)), text)
+        refusals = list(_refused().finditer(text))[-MOST_REFUSED:]
+        shorter = next(filter(None, (_listed_before(text, refusal) for refusal in refusals)), None)
+        if shorter is None:
+            return text
+        text = shorter
     return text
 
 
