@@ -26,7 +26,7 @@ from mix import Draw, draws
 from lakon.core.protocols import Answered, Grading
 from lakon.core.records import Outcome
 from lakon.domains.math import MathVerifier
-from lakon.domains.math.parse import clean as normalise
+from lakon.domains.math.rules.answer import read_answer
 from lakon.domains.worker_pool.pool import KillablePool
 
 Case = dict[str, Any]
@@ -232,8 +232,7 @@ def _tried(grader: graders.Grader, draw: Draw) -> bool:
 
 
 def _round(drawn: Sequence[Draw], *, report: bool) -> float:
-    normalise.clean.cache_clear()
-    normalise.compact.cache_clear()
+    read_answer.cache_clear()
     before = time.process_time()
     with MathVerifier() as verifier:
         list(verifier.grade([Answered(reference="x+y", answer=r"\boxed{y+x}", finish_reason="stop")]))

@@ -14,16 +14,18 @@ TABLES = (
     "extract/phrases.toml",
     "parse/characters.toml",
     "parse/latex_commands.toml",
-    "parse/number_words.toml",
-    "parse/units.toml",
     "rules/words.toml",
+    "shapes/number_words.toml",
+    "shapes/units.toml",
 )
 
 
 def test_these_are_all_the_tables():
     room = files("lakon.domains.math")
     found = [
-        f"{part}/{file.name}" for part in ("extract", "parse", "values", "rules") for file in (room / part).iterdir()
+        f"{part}/{file.name}"
+        for part in ("extract", "parse", "shapes", "values", "rules")
+        for file in (room / part).iterdir()
     ]
     assert sorted(name for name in found if name.endswith(".toml")) == list(TABLES)
 
@@ -35,7 +37,7 @@ def test_a_table_opens_with_what_it_holds(name: str):
 
 
 def test_no_unit_has_two_sizes():
-    measures = load_table("parse/units.toml")["measures"]
+    measures = load_table("shapes/units.toml")["measures"]
     listed = [names for sizes in measures.values() for names in sizes.values()]
     names = Counter(name for group in listed for name in group.split())
     assert [name for name, n in names.items() if n > 1] == []

@@ -16,8 +16,8 @@ from lakon.core.protocols import Answered, Domain, Grading, VerifierOptions
 from lakon.core.records import Outcome
 from lakon.domains.math.extract.marked import ENDING, LONGEST, UNMARKED, extract, has_open_reasoning, visible
 from lakon.domains.math.extract.prose import PROSE, Extracted, spaced
-from lakon.domains.math.parse.clean import clean, compact
 from lakon.domains.math.parse.integers import whole
+from lakon.domains.math.rules.answer import read_answer
 from lakon.domains.worker_pool.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
@@ -171,7 +171,7 @@ def _quick(reference: str, candidate: str) -> _Decided | None:
         return True, "string"
     if max(len(reference), len(candidate)) > LONGEST_COMPARED:
         return None, "too-long"
-    return (True, "string") if compact(clean(reference)) == compact(clean(candidate)) else None
+    return (True, "string") if read_answer(reference).compacted == read_answer(candidate).compacted else None
 
 
 _NAMED = re.compile(r"(?:\\(?:text|mathrm|textbf|mbox)\s*\{)?\s*([A-Za-z]{3,})\s*+(?:\}\s*)?")

@@ -14,5 +14,5 @@ from typing import Any
 
 @cache
 def load_table(name: str) -> dict[str, Any]:
-    """The table in `name`, a path below this folder such as `parse/units.toml`."""
+    """The table in `name`, a path below this folder such as `shapes/units.toml`."""
     return tomllib.loads(files("lakon.domains.math").joinpath(name).read_text(encoding="utf-8"))

@@ -18,10 +18,11 @@ def steps(text: str) -> list[tuple[str, int]]:
     depth = 0
     for match in _STEP.finditer(text):
         token = match[0]
-        if _CLOSE.fullmatch(token):
+        is_command = len(token) > 1
+        if _CLOSE.fullmatch(token) if is_command else token in ")]}":
             depth -= 1
         found.append((token, depth))
-        if _OPEN.match(token):
+        if _OPEN.match(token) if is_command else token in "([{":
             depth += 1
     return found
 

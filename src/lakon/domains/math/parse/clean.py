@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-from functools import lru_cache
 
 from lakon.domains.math.parse.characters import replace_characters
 from lakon.domains.math.parse.latex import rewrite_latex
@@ -51,7 +50,6 @@ _UNENDING = re.compile(r"(?<![\d.])(\d*\.)(\d{2,40})\s*(?:\\ldots|\.{3})")
 _SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
 
 
-@lru_cache(maxsize=20_000)
 def clean(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
@@ -71,7 +69,6 @@ def clean(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
-@lru_cache(maxsize=20_000)
 def compact(cleaned: str) -> str:
     """A cleaned text with its optional spaces and braces decided, for comparing as a string."""
     text = _SHORT_FRACTION.sub(lambda m: f"\\frac{_braced(m[1])}{_braced(m[2])}", cleaned)

@@ -7,14 +7,13 @@ interval against an inequality, a column vector against a tuple, braces that LaT
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 
-from lakon.domains.math.parse.clean import clean, compact
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 from lakon.domains.math.rules import math_verify as symbolic
-from lakon.domains.math.rules import sets
+from lakon.domains.math.rules import scalars, sets
+from lakon.domains.math.rules.answer import Answer, read_answer
 from lakon.domains.math.rules.congruences import same_classes
 from lakon.domains.math.rules.decision import Decision, matching
 from lakon.domains.math.rules.families import renamed_constants, without_parameters
@@ -28,11 +27,11 @@ from lakon.domains.math.rules.relations import (
     unknowns,
     values_of,
 )
-from lakon.domains.math.rules.restated import is_step, spellings
+from lakon.domains.math.rules.restated import is_step
 from lakon.domains.math.rules.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from lakon.domains.math.rules.vectors import as_vector, in_basis, same_line
 from lakon.domains.math.rules.words import words
-from lakon.domains.math.values import scalars
+from lakon.domains.math.shapes.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
 
 LONGEST = 6_000
 """Characters of an answer that are parsed; longer ones are compared as strings only."""
@@ -41,61 +40,68 @@ LONGEST = 6_000
 def decide(reference: str, candidate: str) -> Decision:
     """Compare two answers as they were written. What is spelt twice is equal when every spelling is: one that differs
     is never made good by the other, unless it is a step on the way to it."""
-    ours, theirs = clean(reference), clean(candidate)
-    if compact(ours) == compact(theirs):
+    ours, theirs = read_answer(reference), read_answer(candidate)
+    if ours.compacted == theirs.compacted:
         return Decision(True, "string")
-    if max(len(ours), len(theirs)) > LONGEST:
+    if max(len(ours.text), len(theirs.text)) > LONGEST:
         return Decision(None, "too-long")
-    pairs = [(a, b) for a in spellings(ours) for b in spellings(theirs)]
+    pairs = list(itertools.product(ours.spellings, theirs.spellings))
     if len(pairs) == 1:
         return _decide(ours, theirs)
-    found = [compact(a) == compact(b) or _decide(a, b).equal for a, b in pairs]
-    if all(found):
+    verdicts = [a.compacted == b.compacted or _decide(a, b).equal for a, b in pairs]
+    if all(verdicts):
         return Decision(True, "restated")
     decision = _decide(ours, theirs)
-    steps = (is_step(a, b) or is_step(b, a) for a, b in pairs)
-    differ = any(equal is False and not step for equal, step in zip(found, steps, strict=True))
+    steps = (is_step(a.text, b.text) or is_step(b.text, a.text) for a, b in pairs)
+    differ = any(equal is False and not step for equal, step in zip(verdicts, steps, strict=True))
     return Decision(False, "restated") if decision.equal and differ else decision
 
 
-def _decide(ours: str, theirs: str) -> Decision:
-    """Compare two cleaned answers."""
-    ours, theirs, by_parameter = without_parameters(ours, theirs)
+def _decide(ours: Answer, theirs: Answer) -> Decision:
+    """Compare two answers of one spelling each."""
+    our_text, their_text, by_parameter = without_parameters(ours.text, theirs.text)
     if by_parameter is not None:
         return Decision(by_parameter, "family" if by_parameter else "veto-domain")
-    veto = contradiction(ours, theirs)
+    veto = contradiction(our_text, their_text)
     if veto is not None:
         return Decision(False, veto)
-    congruent = same_classes(ours, theirs)
+    congruent = same_classes(our_text, their_text)
     if congruent is not None:
         return Decision(congruent, "residues")
+    ours, theirs = ours.written_as(our_text), theirs.written_as(their_text)
     if decimal_comma(ours, theirs):
         return Decision(True, "decimal-comma")
-    theirs = with_unit(ours, without_letter(ours, theirs))
-    return compare(read(ours), read(theirs), ours, theirs)
+    theirs = theirs.written_as(with_unit(our_text, without_letter(our_text, their_text)))
+    decision = _by_rule(ours.node, theirs.node)
+    if decision is not None and decision.equal is not None:
+        return decision
+    return _by_text(ours, theirs, decision) or decision or Decision(False, "shape")
 
 
-def compare(ours: Node, theirs: Node, our_text: str = "", their_text: str = "") -> Decision:
-    """Compare two shapes; the texts, when given, are the last resort."""
+def compare(ours: Node, theirs: Node) -> Decision:
+    """Compare two shapes."""
+    return _by_rule(ours, theirs) or Decision(False, "shape")
+
+
+def _by_text(ours: Answer, theirs: Answer, decision: Decision | None) -> Decision | None:
+    """The last resort, where the rules on shapes came to no decision or to one without a verdict."""
+    if not (ours.text and theirs.text):
+        return None
+    if same_text(ours.text, theirs.text):
+        return Decision(True, "words")
+    if decision is not None and decision.method != "unread":
+        return None
+    verdict = symbolic.equal(ours, theirs)
+    if verdict is True and _veto(ours.node, theirs.node):
+        return Decision(False, "veto-shape")
+    if verdict is False and "\\ldots" in ours.text + theirs.text:
+        return Decision(None, "ellipsis")
+    return None if verdict is None else Decision(verdict, "math-verify")
+
+
+def _by_rule(ours: Node, theirs: Node) -> Decision | None:
     if ours == theirs:
         return Decision(True, "structure")
-    rule = _rule(ours, theirs)
-    if rule is not None and rule.equal is not None:
-        return rule
-    if our_text and their_text and same_text(our_text, their_text):
-        return Decision(True, "words")
-    if our_text and their_text and (rule is None or rule.method == "unread"):
-        verdict = symbolic.equal(our_text, their_text)
-        if verdict is True and _veto(ours, theirs):
-            return Decision(False, "veto-shape")
-        if verdict is False and "\\ldots" in our_text + their_text:
-            return Decision(None, "ellipsis")
-        if verdict is not None:
-            return Decision(verdict, "math-verify")
-    return rule or Decision(False, "shape")
-
-
-def _rule(ours: Node, theirs: Node) -> Decision | None:
     for rule in _RULES:
         decision = rule(ours, theirs)
         if decision is not None:
@@ -110,9 +116,7 @@ def _veto(ours: Node, theirs: Node) -> bool:
 
 def _shapes(ours: Node, theirs: Node) -> Decision | None:
     """Different shapes, both understood: a matrix is no interval, and neither is a polynomial."""
-    if type(ours) is type(theirs) or any(
-        isinstance(n, Scalar) and scalars.tree(n.text) is None for n in (ours, theirs)
-    ):
+    if type(ours) is type(theirs) or any(isinstance(n, Scalar) and n.formula is None for n in (ours, theirs)):
         return None
     return Decision(False, "shape")
 
@@ -123,7 +127,7 @@ def _scalars(ours: Node, theirs: Node) -> Decision | None:
     decision = Decision(*scalars.compare(ours, theirs))
     if decision.equal is False and "\\ldots" in ours.text + theirs.text:
         return Decision(None, "ellipsis")
-    if decision.equal is False and renamed_constants(ours.text, theirs.text):
+    if decision.equal is False and renamed_constants(ours, theirs):
         return Decision(True, "constants")
     return decision
 
@@ -149,7 +153,7 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
     values = values_of(chain)
     if is_out_of_order(chain):
         return Decision(False, "veto-order")
-    if len(unknowns_of(other)) > 1 and not unknowns(chain.terms[0]):
+    if len(unknowns_of(other)) > 1 and not unknowns(chain.terms[0].text):
         return Decision(False, "count")  # of two unknowns, against one
     if not values:
         return (
@@ -157,7 +161,7 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
             if sets.is_set_like(other) or set(chain.relations) & {"<", ">", "<=", ">=", "!="}
             else Decision(False, "veto-equation")
         )
-    decisions = [compare(other, read(value)) for value in values]
+    decisions = [compare(other, value.node) for value in values]
     best = next((d for d in decisions if d.equal), decisions[0])
     return Decision(best.equal, f"assigned-{best.method}" if best.equal else best.method)
 
@@ -174,9 +178,9 @@ def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
     for candidate in (theirs, turned_round(theirs)):
         if candidate.relations == ours.relations and len(candidate.terms) == len(ours.terms):
             pairs = zip(ours.terms, candidate.terms, strict=True)
-            if all(compare(read(a), read(b)).equal for a, b in pairs):
+            if all(compare(a.node, b.node).equal for a, b in pairs):
                 return Decision(True, "relation")
-    return Decision(*scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations))
+    return Decision(*scalars.same_relation(ours, theirs))
 
 
 def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
@@ -185,17 +189,17 @@ def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
         return Decision(False, "veto-order")
     our_values, their_values = values_of(ours), values_of(theirs)
     undecided = not (our_values and their_values)
-    if our_values and their_values and compatible(ours.terms[0], theirs.terms[0]):
-        decision = compare(read(our_values[0]), read(their_values[-1]))
+    if our_values and their_values and compatible(ours.terms[0].text, theirs.terms[0].text):
+        decision = compare(our_values[0].node, their_values[-1].node)
         if decision.equal:
             return decision
         undecided = decision.equal is None
     if len(ours.terms) == 2 and len(theirs.terms) == 2:
-        verdict, method = scalars.same_relation(ours.terms, ours.relations, theirs.terms, theirs.relations)
+        verdict, method = scalars.same_relation(ours, theirs)
         if verdict is not None:
             return Decision(verdict, method)
     pairs = list(zip(ours.terms, theirs.terms, strict=False))
-    same = len(ours.terms) == len(theirs.terms) and all(compare(read(a), read(b)).equal for a, b in pairs)
+    same = len(ours.terms) == len(theirs.terms) and all(compare(a.node, b.node).equal for a, b in pairs)
     return (
         Decision(True, "equation")
         if same
@@ -271,7 +275,7 @@ def _sets(ours: Node, theirs: Node) -> Decision | None:
         return Decision(sets.same_region(a, b), "interval")
     if isinstance(ours, Span) and isinstance(theirs, Span):
         ends = (ours.low_closed, ours.high_closed) == (theirs.low_closed, theirs.high_closed)
-        inner = compare(read(ours.low), read(theirs.low)).equal and compare(read(ours.high), read(theirs.high)).equal
+        inner = compare(ours.low.node, theirs.low.node).equal and compare(ours.high.node, theirs.high.node).equal
         return Decision(ends and bool(inner), "interval")
     if isinstance(ours, Span) != isinstance(theirs, Span):
         return Decision(False, "veto-brackets")

@@ -10,11 +10,9 @@ import re
 from typing import NamedTuple
 
 from lakon.domains.math.parse.brackets import split
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Many, Node, Scalar
 from lakon.domains.math.rules.relations import compatible
-from lakon.domains.math.values import scalars
-from lakon.domains.math.values.exact import rational
+from lakon.domains.math.shapes.nodes import Many, Node, Scalar
+from lakon.domains.math.shapes.read import Reader
 
 _MODULUS = re.compile(
     r"\s*(?:\\text\s*\{\s*)?\(?\s*(?:\\text\s*\{\s*)?(?:\\mod|mod|modulo)\s*\}?\s*\{?\s*(\d{1,9})\s*\}?\s*\)?\s*\}?\s*\.?\Z"
@@ -37,6 +35,7 @@ def residues(text: str) -> Residues | None:
         return None
     names, values, moduli = set[str](), set[int](), set[int]()
     parts = [part.strip() for part in split(text, _SEPARATORS) if part.strip()]
+    read = Reader()
     for part in parts:
         modulus = _MODULUS.search(part)
         if modulus:
@@ -61,8 +60,8 @@ def _whole_numbers(node: Node) -> list[int] | None:
     items = node.items if isinstance(node, Many) and node.kind == "list" else (node,)
     found: list[int] = []
     for item in items:
-        tree = scalars.tree(item.text) if isinstance(item, Scalar) and item.unit is None else None
-        value = rational(tree) if tree is not None else None
+        formula = item.formula if isinstance(item, Scalar) and item.unit is None else None
+        value = formula.rational if formula is not None else None
         if value is None or value.denominator != 1:
             return None
         found.append(int(value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from lakon.domains.math.parse.shapes import Node
+from lakon.domains.math.shapes.nodes import Node
 
 MOST_ITEMS = 200
 

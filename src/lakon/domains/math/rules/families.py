@@ -15,13 +15,13 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from lakon.domains.math.parse.brackets import enclosed
-from lakon.domains.math.parse.expression import Tree
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Chain, Many, Node, Scalar
+from lakon.domains.math.parse.trees import Tree, find_symbols
 from lakon.domains.math.rules.congruences import residues
+from lakon.domains.math.shapes.nodes import Chain, Many, Node, Scalar
+from lakon.domains.math.shapes.read import Reader
 from lakon.domains.math.values import evaluate as evaluator
 from lakon.domains.math.values import sample_points as numeric
-from lakon.domains.math.values import scalars
+from lakon.domains.math.values.expression import Expression
 
 MOST_RESIDUES = 200
 _NUMBERS = r"\\mathbb\s*\{\s*(?P<set>[ZNRQC])\s*\}\s*(?P<sign>[_^]\s*\{?\s*(?:\+|\*|>\s*0|\\ge\s*0|\\geq\s*0)\s*\}?)?"
@@ -125,7 +125,7 @@ def _mentions(text: str, name: str) -> bool:
 
 def _same_families(ours: str, theirs: str, name: str) -> bool:
     """Whether both are unions of arithmetic progressions in `name`, and the same set of numbers."""
-    a, b = (_congruence(text) or _progressions(read(text), name) for text in (ours, theirs))
+    a, b = (_congruence(text) or _progressions(Reader()(text), name) for text in (ours, theirs))
     if not a or not b:
         return False
     steps = [step for _, step in (*a, *b)]
@@ -145,26 +145,26 @@ def _is_among(value: Any, values: Iterable[Any]) -> bool:
     return any(_close(value, other) for other in values)
 
 
-def renamed_constants(ours: str, theirs: str) -> bool:
+def renamed_constants(ours: Expression, theirs: Expression) -> bool:
     """Whether two expressions differ only in what their arbitrary constants are called: `C_1 e^x`, `A e^x`."""
-    if "C" not in ours and "c" not in ours:
+    if "C" not in ours.text and "c" not in ours.text:
         return False
-    left, right = scalars.tree(ours), scalars.tree(theirs)
+    left, right = ours.formula, theirs.formula
     if left is None or right is None:
         return False
-    mine = sorted(numeric.symbols(left) - numeric.symbols(right))
-    others = sorted(numeric.symbols(right) - numeric.symbols(left))
-    shared = numeric.symbols(left) & numeric.symbols(right)
+    mine = sorted(left.symbols - right.symbols)
+    others = sorted(right.symbols - left.symbols)
+    shared = left.symbols & right.symbols
     if not 0 < len(mine) == len(others) <= 3 or not any(name[0] == "\\" or name.islower() for name in shared):
         return False
     usual = _ARBITRARY if len(mine) == 1 else _SEVERAL
     if not all(_INTEGRATION.fullmatch(name) for name in mine) or not all(usual.fullmatch(name) for name in others):
         return False
-    if not (_is_loose(left, frozenset(mine)) and _is_loose(right, frozenset(others))):
+    if not (_is_loose(left.tree, frozenset(mine)) and _is_loose(right.tree, frozenset(others))):
         return False
     try:
         return any(
-            numeric.same(left, _renamed(right, dict(zip(others, order, strict=True))))
+            numeric.same(left, right.replace({("sym", a): ("sym", b) for a, b in zip(others, order, strict=True)}))
             for order in itertools.permutations(mine)
         )
     except (ArithmeticError, KeyError, TypeError, AttributeError):
@@ -185,14 +185,8 @@ def _is_loose(tree: Tree, names: frozenset[str], within: str = "") -> bool:
         return all(_is_loose(part, names) for part in tree[1:] if isinstance(part, tuple))
     if tree[0] == "pow":
         base, exponent = (part for part in tree[1:3] if isinstance(part, tuple))
-        return _is_loose(base, names, "pow") and not numeric.symbols(exponent) & names
-    return tree[:2] in (("fn", "ln"), ("fn", "abs"), ("fn", "log")) or not numeric.symbols(tree) & names
-
-
-def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
-    if tree[0] == "sym" and tree[1] in names:
-        return ("sym", names[str(tree[1])])
-    return tuple(_renamed(part, names) if isinstance(part, tuple) else part for part in tree)
+        return _is_loose(base, names, "pow") and not find_symbols(exponent) & names
+    return tree[:2] in (("fn", "ln"), ("fn", "abs"), ("fn", "log")) or not find_symbols(tree) & names
 
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:
@@ -203,15 +197,15 @@ def _congruence(text: str) -> list[tuple[Any, Any]]:
 
 def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
     if isinstance(node, Chain) and node.relations == ("=",):
-        node = read(node.terms[1])
+        node = node.terms[1].node
     if isinstance(node, Many) and node.kind in ("list", "set"):
         parts = [_progressions(item, name) for item in node.items]
         return [piece for part in parts for piece in part] if all(parts) else []
-    found = scalars.tree(node.text) if isinstance(node, Scalar) else None
-    if found is None or numeric.symbols(found) != {name}:
+    formula = node.formula if isinstance(node, Scalar) else None
+    if formula is None or formula.symbols != {name}:
         return []
     try:
-        values = [numeric.values(_at(found, name, k))[0] for k in (0, 1, 2, 7, -1, -6)]
+        values = [formula.put(name, Fraction(k)).values[0] for k in (0, 1, 2, 7, -1, -6)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return []
     if None in values or not all(map(evaluator.is_real, values)):
@@ -221,12 +215,6 @@ def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
     above = _close(two - one, step) and _close(seven - zero, 7 * step)
     linear = above and _close(zero - before, step) and _close(zero - six_before, 6 * step) and abs(step) > 1e-9
     return [(zero, abs(step))] if linear else []
-
-
-def _at(tree: Tree, name: str, number: int) -> Tree:
-    if tree == ("sym", name):
-        return ("num", Fraction(number))
-    return tuple(_at(part, name, number) if isinstance(part, tuple) else part for part in tree)
 
 
 def _fraction(value: Any) -> Fraction | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 
 from lakon.domains.math.parse.clean import compact
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Based, Chain, Colon, Many, Matrix, Node, Scalar, Words
 from lakon.domains.math.rules.decision import Compare, Decision, all_of, matching, pairwise
 from lakon.domains.math.rules.relations import is_name, values_of
+from lakon.domains.math.shapes.nodes import Based, Chain, Colon, Many, Matrix, Node, Scalar, Words
 
 
 def several(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
@@ -56,17 +55,21 @@ def _both_several(ours: Many, theirs: Many, compare: Compare) -> Decision:
 
 def _assigned(many: Many) -> dict[str, Node] | None:
     """`x = 1, y = 2` by name, in the order of the text; None unless every part assigns another unknown."""
-    if many.kind not in _LOOSE or not all(isinstance(item, Chain) and is_name(item.terms[0]) for item in many.items):
+    if many.kind not in _LOOSE or not all(map(_is_assigned, many.items)):
         return None
     chains = [item for item in many.items if isinstance(item, Chain) and item.relations == ("=",)]
-    named = {compact(chain.terms[0]): read(chain.terms[1]) for chain in chains}
+    named = {compact(chain.terms[0].text): chain.terms[1].node for chain in chains}
     return named if len(named) == len(many.items) > 1 else None
+
+
+def _is_assigned(item: Node) -> bool:
+    return isinstance(item, Chain) and is_name(item.terms[0].text)
 
 
 def unknowns_of(node: Node) -> set[str]:
     """The names to which a list assigns values, without subscripts: `x_1 = 5, x_2 = 5` has one."""
     items = node.items if isinstance(node, Many) and node.kind in _LOOSE else ()
-    first = [item.terms[0] for item in items if isinstance(item, Chain) and is_name(item.terms[0])]
+    first = [item.terms[0].text for item in items if isinstance(item, Chain) and is_name(item.terms[0].text)]
     return {compact(name).partition("_")[0] for name in first}
 
 
@@ -76,7 +79,7 @@ def _flat(many: Many) -> list[Node]:
         return list(many.items)
     flat: list[Node] = []
     for item in many.items:
-        value = read(item.terms[-1]) if isinstance(item, Chain) and values_of(item) else item
+        value = item.terms[-1].node if isinstance(item, Chain) and values_of(item) else item
         flat.extend(value.items if isinstance(value, Many) and value.kind == "list" else [value])
     return flat
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
-from functools import lru_cache
 from typing import Any
+
+from lakon.domains.math.rules.answer import Answer
 
 _LETTERS = re.compile(
     r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega|sigma|pi)(?![a-z])"
@@ -27,7 +28,6 @@ def load() -> None:
     assert math_verify
 
 
-@lru_cache(maxsize=5_000)
 def parsed(text: str) -> Any:
     """What math-verify reads, or None when it reads nothing or not everything."""
     from math_verify import LatexExtractionConfig, parse
@@ -59,7 +59,7 @@ def lossless(text: str, expression: object) -> bool:
     return all(letter.lstrip("\\") in written for letter in set(_LETTERS.findall(text)) - _IGNORED)
 
 
-def equal(reference: str, candidate: str) -> bool | None:
+def equal(reference: Answer, candidate: Answer) -> bool | None:
     """Whether math-verify finds both equal; None when it could not read one of them, or failed on it."""
     try:
         return _equal(reference, candidate)
@@ -69,10 +69,10 @@ def equal(reference: str, candidate: str) -> bool | None:
         return None
 
 
-def _equal(reference: str, candidate: str) -> bool | None:
+def _equal(reference: Answer, candidate: Answer) -> bool | None:
     from math_verify import verify
 
-    ours, theirs = parsed(reference), parsed(candidate)
+    ours, theirs = reference.symbolic, candidate.symbolic
     if ours is None or theirs is None:
         return None
     return bool(verify([ours], [theirs], float_rounding=15, numeric_precision=30, strict=True, timeout_seconds=None))

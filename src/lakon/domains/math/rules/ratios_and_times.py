@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.shapes import Chain, Colon, Node, Scalar
+from lakon.domains.math.rules import scalars
 from lakon.domains.math.rules.decision import Decision
-from lakon.domains.math.values import scalars
+from lakon.domains.math.shapes.nodes import Chain, Colon, Node, Scalar
+from lakon.domains.math.values.expression import Expression
 
 
 def colons(ours: Node, theirs: Node) -> Decision | None:
@@ -36,7 +37,7 @@ def _both_colons(ours: Colon, theirs: Colon) -> Decision:
     clock = re.compile(r"0\d|[1-5]\d")
     if len(a) != len(b) or all(clock.fullmatch(part) for part in (*ours.parts[1:], *theirs.parts[1:])):
         return Decision(False, "time")
-    sizes = [(scalars.exact(x), scalars.exact(y)) for x, y in zip(a, b, strict=True)]
+    sizes = [(Expression(x).numeral, Expression(y).numeral) for x, y in zip(a, b, strict=True)]
     known = [(x, y) for x, y in sizes if x is not None and y is not None]
     products = [x * known[0][1] == y * known[0][0] for x, y in known]
     return Decision(len(products) == len(a) and all(products), "ratio")

@@ -6,10 +6,10 @@ import re
 
 from lakon.domains.math.parse.brackets import enclosed, split
 from lakon.domains.math.parse.clean import compact
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Chain, Colon
-from lakon.domains.math.parse.units import split_unit
-from lakon.domains.math.values import scalars
+from lakon.domains.math.shapes.nodes import Chain, Colon, Term
+from lakon.domains.math.shapes.read import Reader
+from lakon.domains.math.shapes.units import split_unit
+from lakon.domains.math.values.expression import Expression
 
 _NAME = re.compile(
     r"\\?[A-Za-z]+'*(?:_(?:\{[^{}]*\}|\w))?'*(?:\^\s*(?:\{\s*(?:-1|\(\w\))\s*\}|-1))?'*(?:\s*\([^()=]*\))?|\([\sA-Za-z_,{}\d]*[A-Za-z][\sA-Za-z_,{}\d]*\)"
@@ -52,29 +52,33 @@ def unknowns(term: str) -> tuple[str, ...]:
 
 def is_out_of_order(chain: Chain) -> bool:
     """Whether a tuple's names say that its values stand in another order than a bare tuple's: `(y, x) = ...`."""
-    names = unknowns(chain.terms[0])
+    names = unknowns(chain.terms[0].text)
     return any(names != order and sorted(names) == sorted(order) for order in _USUAL_ORDERS)
 
 
 def in_order_of(ours: Chain, theirs: Chain) -> Chain:
     """`(y, x) = (3, 2)` as `(x, y) = (2, 3)`, where the first chain has its names in that order."""
-    our_names, their_names = unknowns(ours.terms[0]), unknowns(theirs.terms[0])
+    our_names, their_names = unknowns(ours.terms[0].text), unknowns(theirs.terms[0].text)
     if our_names == their_names or sorted(our_names) != sorted(their_names) or len(set(our_names)) != len(our_names):
         return theirs
-    inner = enclosed(theirs.terms[-1].strip(), "(", ")")
+    inner = enclosed(theirs.terms[-1].text.strip(), "(", ")")
     values = split(inner, (",",)) if inner else []
     if len(values) != len(our_names):
-        return Chain((ours.terms[0], ""), ("=",))  # nothing that these names could stand for
+        return _assigned(ours.terms[0], "")  # nothing that these names could stand for
     named = dict(zip(their_names, values, strict=True))
-    return Chain((ours.terms[0], f"({','.join(named[name] for name in our_names)})"), ("=",))
+    return _assigned(ours.terms[0], f"({','.join(named[name] for name in our_names)})")
 
 
-def is_quantity(term: str) -> bool:
+def _assigned(name: Term, value: str) -> Chain:
+    return Chain((name, Term(value, Reader())), ("=",))
+
+
+def is_quantity(term: Expression) -> bool:
     """Whether a term is an expression without unknowns, whatever its units: `12 \\text{ cm} * 5 \\text{ cm}`."""
-    return scalars.is_constant(term) or scalars.is_constant(_UNIT.sub(" ", split_unit(term)[0]).strip())
+    return term.is_constant or Expression(_UNIT.sub(" ", split_unit(term.text)[0]).strip()).is_constant
 
 
-def values_of(chain: Chain) -> list[str]:
+def values_of(chain: Chain) -> list[Term]:
     """What a chain of equalities says that the answer is; empty for an equation or an inequality."""
     if set(chain.relations) - {"=", "~", "=="}:
         return []
@@ -82,16 +86,16 @@ def values_of(chain: Chain) -> list[str]:
     if "~" in chain.relations:
         at = chain.relations.index("~")
         exact, rounded = chain.terms[at], chain.terms[at + 1]
-        return [rounded] if is_name(exact) and not scalars.is_constant(exact) else [exact, rounded]
-    if is_name(first) and (not scalars.is_constant(first)):
+        return [rounded] if is_name(exact.text) and not exact.is_constant else [exact, rounded]
+    if is_name(first.text) and not first.is_constant:
         return [last]
     if all(map(is_quantity, chain.terms)) or len(chain.terms) > 2:
         return [last]
-    if scalars.is_constant(last) and scalars.tree(compact(first)) is None:
+    if last.is_constant and Expression(compact(first.text)).formula is None:
         return [last]
-    if isinstance(read(last), Colon) and ":" in first:
+    if isinstance(last.node, Colon) and ":" in first.text:
         return [last]
-    if is_name(last) and is_quantity(first) and not is_quantity(last):
+    if is_name(last.text) and is_quantity(first) and not is_quantity(last):
         return [first]
     return []
 

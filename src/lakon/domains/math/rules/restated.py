@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from lakon.domains.math.parse.characters import greek_names
-from lakon.domains.math.parse.number_words import plain_words
+from lakon.domains.math.shapes.number_words import plain_words
 
 _SET_OFF = r"(?:(?<=[,;({]\s)|(?<=[,;({]))"
 _CLAIM = (

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from lakon.domains.math.parse.expression import Tree
-from lakon.domains.math.parse.number_words import means_everything
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Chain, Many, Node, Scalar, SetOf, Span, Words
+from lakon.domains.math.shapes.nodes import Chain, Many, Node, Scalar, SetOf, Span, Term, Words
+from lakon.domains.math.shapes.number_words import means_everything
 from lakon.domains.math.values import evaluate as evaluator
 from lakon.domains.math.values import sample_points as numeric
-from lakon.domains.math.values import scalars
+from lakon.domains.math.values.formula import Formula
 
 
 class Piece(NamedTuple):
@@ -44,19 +42,19 @@ def is_set_like(node: Node) -> bool:
     return isinstance(node, (Span, SetOf)) or (isinstance(node, Many) and node.kind != "list") or is_real_line(node)
 
 
-def value(text: str) -> Any:
-    """The real number that a text stands for, infinities included, or None."""
-    text = text.strip()
+def value(expression: Term | Scalar) -> Any:
+    """The real number that an expression stands for, infinities included, or None."""
+    text = expression.text.strip()
     sign = -1 if text.startswith("-") else 1
     mp = evaluator.context(evaluator.DIGITS)
     if re.fullmatch(r"[-+]?\s*\\infty", text):
         return sign * mp.inf
-    node = read(text)
-    found = scalars.tree(node.text) if isinstance(node, Scalar) else None
-    if found is None or numeric.symbols(found):
+    node = expression.node if isinstance(expression, Term) else expression
+    formula = node.formula if isinstance(node, Scalar) else None
+    if formula is None or formula.symbols:
         return None
     try:
-        number = numeric.values(found)[0]
+        number = formula.values[0]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
     return number.real if number is not None and evaluator.is_real(number) else None
@@ -72,7 +70,7 @@ def region(node: Node) -> Region | None:
     if isinstance(node, Span):
         return _interval(node.low, node.high, node.low_closed, node.high_closed)
     if isinstance(node, Scalar):
-        return _point(node.text)
+        return _point(node)
     if isinstance(node, Chain):
         return _solved(node)
     if isinstance(node, SetOf):
@@ -80,7 +78,7 @@ def region(node: Node) -> Region | None:
     return _listed(node) if isinstance(node, Many) else None
 
 
-def _interval(low: str, high: str, low_closed: bool, high_closed: bool) -> Region | None:
+def _interval(low: Term | Scalar, high: Term | Scalar, low_closed: bool, high_closed: bool) -> Region | None:
     a, b = value(low), value(high)
     if a is None or b is None:
         return None
@@ -89,14 +87,14 @@ def _interval(low: str, high: str, low_closed: bool, high_closed: bool) -> Regio
     return _merged([piece])
 
 
-def _point(text: str) -> Region | None:
-    number = value(text)
+def _point(scalar: Scalar) -> Region | None:
+    number = value(scalar)
     return None if number is None else [Piece(number, True, number, True)]
 
 
 def _listed(node: Many) -> Region | None:
     if node.kind == "tuple":
-        ends = [item.text for item in node.items if isinstance(item, Scalar)]
+        ends = [item for item in node.items if isinstance(item, Scalar)]
         return _interval(ends[0], ends[1], False, False) if len(ends) == len(node.items) == 2 else None
     parts = [region(item) for item in node.items]
     return _merged([piece for part in parts if part is not None for piece in part]) if None not in parts else None
@@ -104,13 +102,14 @@ def _listed(node: Many) -> Region | None:
 
 def variable(chain: Chain) -> str | None:
     """The unknown of an inequality: it stands alone, or between bars."""
-    inside = [found for found in map(scalars.tree, chain.terms) if found and found[:2] == ("fn", "abs")]
-    names = sorted(numeric.symbols(inside[0])) if inside else []
+    formulas = [term.formula for term in chain.terms]
+    in_bars = [formula for formula in formulas if formula is not None and formula.tree[:2] == ("fn", "abs")]
+    names = sorted(in_bars[0].symbols) if in_bars else []
     return _alone(chain) or (names[0] if len(names) == 1 else None)
 
 
 def _alone(chain: Chain) -> str | None:
-    names = [term for term in chain.terms if _VARIABLE.fullmatch(term) and not scalars.is_constant(term)]
+    names = [term.text for term in chain.terms if _VARIABLE.fullmatch(term.text) and not term.is_constant]
     return names[0] if len(names) == 1 else None
 
 
@@ -120,7 +119,7 @@ def _solved(chain: Chain) -> Region | None:
     if name is None:
         return _within(chain)
     mp = evaluator.context(evaluator.DIGITS)
-    at = chain.terms.index(name)
+    at = [term.text for term in chain.terms].index(name)
     low, low_closed, high, high_closed = -mp.inf, False, mp.inf, False
     for i, relation in enumerate(chain.relations):
         if not i <= at <= i + 1:
@@ -159,27 +158,21 @@ def _within(chain: Chain) -> Region | None:
     return None
 
 
-def _inside_of_bars(term: str) -> tuple[Any, Any] | None:
+def _inside_of_bars(term: Term) -> tuple[Any, Any] | None:
     """Value at zero and slope of what stands between bars, when it is linear in its one unknown."""
-    found = scalars.tree(term)
-    if found is None or found[:2] != ("fn", "abs") or len(numeric.symbols(found)) != 1:
+    formula = term.formula
+    if formula is None or formula.tree[:2] != ("fn", "abs") or len(formula.symbols) != 1:
         return None
-    (name,) = numeric.symbols(found)
-    inner = found[2]
+    (name,) = formula.symbols
+    inner = formula.tree[2]
     assert isinstance(inner, tuple)
     try:
-        at = [numeric.values(_with(inner, name, Fraction(x)))[0] for x in (0, 1, 2)]
+        at = [Formula(inner).put(name, Fraction(x)).values[0] for x in (0, 1, 2)]
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
     if None in at or not all(map(evaluator.is_real, at)) or at[0] == at[1] or not _near(at[2] - at[1], at[1] - at[0]):
         return None
     return at[0].real, at[1].real - at[0].real
-
-
-def _with(tree: Tree, name: str, number: Fraction) -> Tree:
-    if tree == ("sym", name):
-        return ("num", number)
-    return tuple(_with(part, name, number) if isinstance(part, tuple) else part for part in tree)
 
 
 def _combined(node: SetOf) -> Region | None:

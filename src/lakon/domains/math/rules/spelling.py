@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Scalar
+from lakon.domains.math.rules.answer import Answer
 from lakon.domains.math.rules.relations import is_quantity
+from lakon.domains.math.shapes.nodes import Scalar
 from lakon.domains.math.tables import load_table
-from lakon.domains.math.values import scalars
+from lakon.domains.math.values.expression import Expression
 
 _COMMA = re.compile(r"(-?\d+),(\d+)")
 _GROUPED = re.compile(r"-?[1-9]\d{0,2},\d{3}")
@@ -25,13 +25,15 @@ _ONE_LETTER_UNIT = re.compile(rf"(?<=[\d}}])\s*({_SYMBOL}(?:{_POWER}\s*[/*]\s*{_
 """A unit of one letter is a unit where the reference has no unknown: `15 m` against 15, but never 15 against `15m`."""
 
 
-def decimal_comma(ours: str, theirs: str) -> bool:
+def decimal_comma(ours: Answer, theirs: Answer) -> bool:
     """`2,74` against `2.74`: a comma without a space, no thousands, and in a reference no pair such as `1,2`."""
-    for text, other, is_reference in ((ours, theirs, True), (theirs, ours, False)):
-        match = _COMMA.fullmatch(text)
-        if match and not _GROUPED.fullmatch(text) and not (is_reference and len(match[2]) == 1) and "," not in other:
-            node = read(other)
-            return isinstance(node, Scalar) and scalars.exact(node.text) == scalars.exact(f"{match[1]}.{match[2]}")
+    for answer, other, is_reference in ((ours, theirs, True), (theirs, ours, False)):
+        match = _COMMA.fullmatch(answer.text)
+        if not match or _GROUPED.fullmatch(answer.text) or "," in other.text:
+            continue
+        if not (is_reference and len(match[2]) == 1):
+            node = other.node
+            return isinstance(node, Scalar) and node.numeral == Expression(f"{match[1]}.{match[2]}").numeral
     return False
 
 
@@ -45,7 +47,7 @@ def with_unit(ours: str, theirs: str) -> str:
 def without_letter(ours: str, theirs: str) -> str:
     """A candidate without its choice letter, `\\text{(C)} 12`, where the reference is a quantity and no letter."""
     lettered = _LETTERED.fullmatch(theirs)
-    return lettered["value"] if lettered and is_quantity(ours) and not _LETTERED.fullmatch(ours) else theirs
+    return lettered["value"] if lettered and is_quantity(Expression(ours)) and not _LETTERED.fullmatch(ours) else theirs
 
 
 def _in_text(match: re.Match[str]) -> str:

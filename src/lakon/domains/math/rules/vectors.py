@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from lakon.domains.math.parse.expression import Tree
-from lakon.domains.math.parse.shapes import Many, Matrix, Node, Scalar, Span
+from lakon.domains.math.parse.trees import Tree
+from lakon.domains.math.shapes.nodes import Many, Matrix, Node, Scalar, Span
 from lakon.domains.math.values import evaluate as evaluator
 from lakon.domains.math.values import sample_points as numeric
-from lakon.domains.math.values import scalars
+from lakon.domains.math.values.formula import Formula
 
 _BASIS: tuple[Tree, ...] = (("const", "i"), ("sym", "j"), ("sym", "k"))
 _SAMPLES = tuple(map(Fraction, ("0", "1", "3", "-2", "1/2", "-5/3")))
@@ -35,38 +35,38 @@ def components(node: Node) -> list[Node] | None:
 def in_basis(vector: Node, written: Node) -> bool | None:
     """Whether a sum of i, j and k is this vector; None when the other is no such sum."""
     parts = components(vector)
-    found = scalars.tree(written.text) if isinstance(written, Scalar) else None
-    if parts is None or found is None or len(parts) not in (2, 3) or not numeric.symbols(found) & {"j", "k"}:
+    total = written.formula if isinstance(written, Scalar) else None
+    if parts is None or total is None or len(parts) not in (2, 3) or not total.symbols & {"j", "k"}:
         return None
-    trees = [scalars.tree(part.text) if isinstance(part, Scalar) else None for part in parts]
+    formulas = [part.formula if isinstance(part, Scalar) else None for part in parts]
+    along = [_at(total, unit) for unit in _UNITS]
     try:
-        rest = numeric.same(_at(found, (0, 0, 0)), ("num", Fraction(0)))
-        total = numeric.same(_at(found, (1, 1, 1)), _sum([_at(found, unit) for unit in _UNITS]))
-        if not rest or not total:
+        is_homogeneous = numeric.same(_at(total, (0, 0, 0)), _ZERO)
+        is_sum = numeric.same(_at(total, (1, 1, 1)), _sum(along))
+        if not is_homogeneous or not is_sum:
             return None
-        padded = [*trees, ("num", Fraction(0))][:3]
+        padded = [*formulas, _ZERO][:3]
         return all(
-            tree is not None and bool(numeric.same(tree, _at(found, unit)))
-            for tree, unit in zip(padded, _UNITS, strict=True)
+            formula is not None and bool(numeric.same(formula, component))
+            for formula, component in zip(padded, along, strict=True)
         )
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return None
 
 
 _UNITS = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+_ZERO = Formula(("num", Fraction(0)))
 
 
-def _sum(trees: list[Tree]) -> Tree:
-    total = trees[0]
-    for tree in trees[1:]:
-        total = ("add", total, tree)
-    return total
+def _sum(formulas: list[Formula]) -> Formula:
+    total = formulas[0].tree
+    for formula in formulas[1:]:
+        total = ("add", total, formula.tree)
+    return Formula(total)
 
 
-def _at(tree: Tree, where: tuple[int, ...]) -> Tree:
-    if tree in _BASIS:
-        return ("num", Fraction(where[_BASIS.index(tree)]))
-    return tuple(_at(part, where) if isinstance(part, tuple) else part for part in tree)
+def _at(formula: Formula, where: tuple[int, ...]) -> Formula:
+    return formula.replace({vector: ("num", Fraction(size)) for vector, size in zip(_BASIS, where, strict=True)})
 
 
 def same_line(ours: Node, theirs: Node) -> bool:
@@ -80,10 +80,13 @@ def same_line(ours: Node, theirs: Node) -> bool:
 
 
 def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
-    trees = [scalars.tree(part.text) if isinstance(part, Scalar) else None for part in components(node) or []]
-    known = [tree for tree in trees if tree is not None]
-    names = frozenset[str]().union(*(numeric.symbols(tree) for tree in known))
-    if len(known) != len(trees) or len(known) < 2 or len(names) != 1 or not names <= _PARAMETERS:
+    parts = components(node)
+    if parts is None:
+        return None
+    formulas = [part.formula if isinstance(part, Scalar) else None for part in parts]
+    known = [formula for formula in formulas if formula is not None]
+    names = frozenset[str]().union(*(formula.symbols for formula in known))
+    if len(known) != len(formulas) or len(known) < 2 or len(names) != 1 or not names <= _PARAMETERS:
         return None
     (name,) = names
     try:
@@ -102,12 +105,6 @@ def _line(node: Node) -> tuple[str, list[Any], list[Any]] | None:
     return (name, zero, along) if straight and any(abs(d) > 1e-30 for d in along) else None
 
 
-def _with(tree: Tree, name: str, number: Fraction) -> Tree:
-    if tree == ("sym", name):
-        return ("num", number)
-    return tuple(_with(part, name, number) if isinstance(part, tuple) else part for part in tree)
-
-
 def _parallel(a: list[Any], b: list[Any]) -> bool:
     return all(abs(a[i] * b[j] - a[j] * b[i]) < 1e-25 for i in range(len(a)) for j in range(i))
 
@@ -115,13 +112,13 @@ def _parallel(a: list[Any], b: list[Any]) -> bool:
 def as_vector(node: Node) -> Node:
     """`[1, 2]` beside a column is a vector, though alone it is an interval."""
     if isinstance(node, Span) and node.low_closed and node.high_closed:
-        return Many("square", (Scalar(node.low), Scalar(node.high)))
+        return Many("square", (Scalar(node.low.text), Scalar(node.high.text)))
     return node
 
 
-def _point(trees: Sequence[Any], name: str, k: Any) -> list[Any]:
+def _point(formulas: Sequence[Formula], name: str, k: Fraction) -> list[Any]:
     """The components with the parameter at `k`."""
-    return [numeric.values(_with(tree, name, k))[0] for tree in trees]
+    return [formula.put(name, k).values[0] for formula in formulas]
 
 
 def _real_parts(point: Sequence[Any]) -> list[Any]:

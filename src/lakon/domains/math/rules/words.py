@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from lakon.domains.math.parse.number_words import folded
-from lakon.domains.math.parse.read import read
-from lakon.domains.math.parse.shapes import Chain, Many, Node, Scalar, Words
-from lakon.domains.math.rules import sets
+from lakon.domains.math.rules import scalars, sets
 from lakon.domains.math.rules.decision import Compare, Decision
+from lakon.domains.math.shapes.nodes import Chain, Many, Node, Scalar, Words
+from lakon.domains.math.shapes.number_words import folded
 from lakon.domains.math.tables import load_table
-from lakon.domains.math.values import scalars
 
 
 def words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
@@ -32,7 +30,7 @@ def words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
     if said.text == "\\emptyset" and isinstance(other, Many):
         return Decision(other.kind in ("set", "brace") and not other.items, "empty-set")
     if isinstance(other, Chain) and other.relations == ("=",):
-        return compare(said, read(other.terms[1]))
+        return compare(said, other.terms[1].node)
     return Decision(False, "words-against-value")
 
 

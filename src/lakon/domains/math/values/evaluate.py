@@ -14,7 +14,7 @@ from typing import Any
 
 import mpmath
 
-from lakon.domains.math.parse.expression import Tree
+from lakon.domains.math.parse.trees import Tree
 
 DIGITS = 60
 AGREE = 40
@@ -78,7 +78,7 @@ class Evaluator:
     def drawn(self, name: str) -> Any:
         """A value for `name` at this point."""
         seed = hashlib.sha256(f"{name}@{self.point}".encode()).digest() * 3
-        share = self.mp.mpf(int.from_bytes(seed, "big")) / self.mp.mpf(2) ** (8 * len(seed))
+        share = self.mp.ldexp(self.mp.mpf(int.from_bytes(seed, "big")), -8 * len(seed))
         low, high = RANGES[self.point]
         return low + (high - low) * share
 

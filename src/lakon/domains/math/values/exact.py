@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import lru_cache
 
-from lakon.domains.math.parse.expression import Tree
+from lakon.domains.math.parse.trees import Tree
 
 MOST_BITS = 50_000
 LARGEST_FACTORIAL = 3_000
@@ -20,7 +19,6 @@ class _Unknown(Exception):
     """Not rational, or too large to be made."""
 
 
-@lru_cache(maxsize=50_000)
 def rational(tree: Tree) -> Fraction | None:
     """The exact value of a tree, when it is a rational number of bearable size."""
     try:

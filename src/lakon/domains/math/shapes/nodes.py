@@ -1,21 +1,39 @@
-"""The shapes that an answer can have, as plain values: what `structure.py` reads and `compare.py` compares."""
+"""The shapes that an answer can have, as plain values: what `read.py` reads and `rules/compare.py` compares.
+
+The leaves are expressions, which parse their text and work out their values when these are first asked for, and once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
-from lakon.domains.math.parse.units import Unit
+from lakon.domains.math.shapes.units import Unit
+from lakon.domains.math.values.expression import Expression
+from lakon.domains.math.values.formula import Formula
 
 Bracket: TypeAlias = Literal["tuple", "list", "set", "brace", "vector", "square"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+@dataclass(frozen=True)
+class Scalar(Expression):
     """One expression with its unit."""
 
-    text: str
     unit: Unit | None = None
+
+
+@dataclass(frozen=True)
+class Term(Expression):
+    """A part of a relation or of an interval, as it is written: an expression, or a shape of its own."""
+
+    read: Read = field(compare=False, repr=False)
+
+    @cached_property
+    def node(self) -> Node:
+        """Its shape."""
+        return self.read(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +54,10 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An interval with its ends as texts."""
+    """An interval."""
 
-    low: str
-    high: str
+    low: Term
+    high: Term
     low_closed: bool
     high_closed: bool
 
@@ -67,12 +85,20 @@ class Pieces:
     rows: tuple[tuple[Node, Node | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """Terms joined by relations: `x = 5`, `1 < x \\le 3`, `a = b = c`."""
 
-    terms: tuple[str, ...]
+    terms: tuple[Term, ...]
     relations: tuple[str, ...]
+
+    @cached_property
+    def difference(self) -> Formula | None:
+        """The left side less the right one; None unless there are two, and both are expressions."""
+        formulas = [term.formula for term in self.terms]
+        if len(formulas) != 2 or formulas[0] is None or formulas[1] is None:
+            return None
+        return Formula(("sub", formulas[0].tree, formulas[1].tree))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +118,5 @@ class Colon:
 
 
 Node: TypeAlias = "Scalar | Words | Many | Span | SetOf | Matrix | Pieces | Chain | Based | Colon"
+Read: TypeAlias = Callable[[str], Node]
+"""Reads a part of the same answer."""

@@ -8,7 +8,7 @@ import itertools
 import re
 
 from lakon.domains.math.parse.brackets import enclosed, peeled, steps
-from lakon.domains.math.parse.number_words import word_number
+from lakon.domains.math.shapes.number_words import word_number
 
 _CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?(.*?)\\end\{[a-z]+\}", re.S)
 _ALIGNED = re.compile(

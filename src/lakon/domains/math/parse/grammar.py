@@ -9,26 +9,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final
 
-from lakon.domains.math.parse.clean import FUNCTIONS
+from lakon.domains.math.parse.tokens import Unreadable, read_numeral, split_tokens
+from lakon.domains.math.parse.trees import Tree
 
-Tree: TypeAlias = "tuple[object, ...]"
-
-
-class Unreadable(ValueError):
-    """The text is not an expression of this grammar."""
-
-
-LONGEST_NUMERAL: Final = 3_000
-"""Characters of a numeral; Python itself converts no more than 4,300 digits."""
-_TOKEN: Final = re.compile(
-    r"\s*(?:(?P<repeating>(?:\d+)?\.\d*\\(?:overline|bar)\s*\{\d+\}|(?:\d+)?\.\d*\\dot\s*\{?\d\}?(?:\d*\\dot\s*\{?\d\}?)?)"
-    r"|(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+)"
-    r"|(?P<command>\\[A-Za-z]+|\\[%{}|])|(?P<word>[A-Za-z]+'*)|(?P<sign>[-+*/^_=!|(){}\[\],%'&]))"
-)
-_WORDS: Final = frozenset((*FUNCTIONS, "pi", "theta", "alpha", "beta", "phi", "lambda"))
-_LONGEST_WORDS: Final = sorted(_WORDS, key=len, reverse=True)
 _UNARY_LISTED = """
     sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth sech csch arcsinh arccosh arctanh
     ln log lg exp floor ceil abs Re Im arg cis det
@@ -52,58 +37,13 @@ _STOPS: Final = frozenset(
 )
 
 
-def tokens(text: str) -> list[str]:
-    """The tokens of `text`; raises `Unreadable` at the first character that begins none."""
-    found: list[str] = []
-    position, end = 0, len(text.rstrip())
-    while position < end:
-        match = _TOKEN.match(text, position)
-        if not match:
-            raise Unreadable(f"at {text[position : position + 20]!r}")
-        position = match.end()
-        if len(match[0]) > LONGEST_NUMERAL:
-            raise Unreadable("a numeral that is longer than any answer")
-        if match["word"]:
-            found.extend(_split_word(match["word"]))
-        else:
-            found.append(match[0].strip())
-    return found
-
-
-def _split_word(word: str) -> list[str]:
-    """`xsin` is x times sin, `pir` is pi times r; other runs of letters are products of letters."""
-    parts: list[str] = []
-    while word:
-        name = next((w for w in _LONGEST_WORDS if word.startswith(w)), None)
-        if name:
-            parts.append("\\" + name)
-            word = word[len(name) :]
-            continue
-        primes = len(word) - len(word[1:].lstrip("'")) - 1
-        parts.append(word[: 1 + primes])
-        word = word[1 + primes :]
-    return parts
-
-
 def parse(text: str) -> Tree:
     """The tree of a cleaned text. Raises `Unreadable`."""
-    reader = _Reader(tokens(text))
+    reader = _Reader(split_tokens(text))
     tree = reader.sum()
     if reader.peek():
         raise Unreadable(f"{reader.peek()!r} is left over")
     return tree
-
-
-def number(text: str) -> Tree:
-    """A numeral as an exact tree."""
-    if "\\" not in text:
-        return ("num", Fraction(text))
-    text = re.sub(r"[\s{}]", "", text)
-    lead, _, rest = text.partition("\\")
-    digits = re.sub(r"overline|bar|dot|\\", "", rest)
-    head, _, fixed = lead.partition(".")
-    base = Fraction(f"{head or 0}.{fixed or 0}")
-    return ("num", base + Fraction(int(digits), (10 ** len(digits) - 1) * 10 ** len(fixed)))
 
 
 class _Reader:
@@ -231,7 +171,7 @@ class _Reader:
     def atom(self) -> Tree:
         token = self.take()
         if token[0] in ".0123456789":
-            return self.mixed(token) or number(token)
+            return self.mixed(token) or ("num", read_numeral(token))
         if token in _CLOSERS:
             return self.group(token)
         if token == "|":

@@ -56,7 +56,7 @@ _HAN = re.compile(r"(?<=[\d})])\s*(?P<words>[\u3040-\u30ff\u4e00-\u9fff\uac00-\u
 @cache
 def _known_units() -> dict[str, tuple[str, Fraction]]:
     """Each unit's name to what it measures and its size."""
-    measures: dict[str, dict[str, str]] = load_table("parse/units.toml")["measures"]
+    measures: dict[str, dict[str, str]] = load_table("shapes/units.toml")["measures"]
     known: dict[str, tuple[str, Fraction]] = {}
     for measure, sizes in measures.items():
         for size, names in sizes.items():
@@ -66,17 +66,17 @@ def _known_units() -> dict[str, tuple[str, Fraction]]:
 
 @cache
 def _short_units() -> frozenset[str]:
-    return frozenset(load_table("parse/units.toml")["written"]["short"].split())
+    return frozenset(load_table("shapes/units.toml")["written"]["short"].split())
 
 
 @cache
 def _never_units() -> frozenset[str]:
-    return FUNCTIONS | frozenset(load_table("parse/units.toml")["written"]["never"].split())
+    return FUNCTIONS | frozenset(load_table("shapes/units.toml")["written"]["never"].split())
 
 
 @cache
 def _number_in_parts() -> re.Pattern[str]:
-    names = "|".join(load_table("parse/number_words.toml")["parts"])
+    names = "|".join(load_table("shapes/number_words.toml")["parts"])
     return re.compile(rf"(?<![\d.,/^_])(\d{{1,20}})[\s-]*(?:\\text\s*\{{\s*)?(?:-\s*)?({names})\s*\}}?\s*\Z")
 
 
@@ -158,7 +158,7 @@ def in_parts(text: str) -> str:
     match = _number_in_parts().search(text)
     if not match:
         return text
-    bottom = load_table("parse/number_words.toml")["parts"][match[2]]
+    bottom = load_table("shapes/number_words.toml")["parts"][match[2]]
     return rf"{text[: match.start()]}\frac{{{match[1]}}}{{{bottom}}}"
 
 
@@ -172,7 +172,7 @@ def _is_unit(words: str) -> bool:
 
 def unit_of(words: str, power: int) -> Unit:
     """The unit that the words name: one of the table, or a product and quotient of such."""
-    quotients: dict[str, str] = load_table("parse/units.toml")["quotients"]
+    quotients: dict[str, str] = load_table("shapes/units.toml")["quotients"]
     text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
     text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", quotients.get(text, _DEGREES_OF.sub("", text)))
     raised = _HAN_SQUARED.match(text)
@@ -192,7 +192,7 @@ def unit_of(words: str, power: int) -> Unit:
 
 def _factors(text: str) -> list[tuple[str, int]] | None:
     """The factors of one side of a quotient with their powers; None when a word is not in the table."""
-    powers: dict[str, int] = load_table("parse/units.toml")["powers"]
+    powers: dict[str, int] = load_table("shapes/units.toml")["powers"]
     factors: list[tuple[str, int]] = []
     position = 0
     while position < len(text):

@@ -21,7 +21,7 @@ _SYMBOL_WORDS = FUNCTIONS | {"pi", "theta", "infty", "cup", "cap"}
 @cache
 def _counting_words() -> dict[str, int]:
     """Words below a hundred to their numbers."""
-    table = load_table("parse/number_words.toml")
+    table = load_table("shapes/number_words.toml")
     small = {word: number for number, word in enumerate(table["small"].split())}
     return small | {word: 10 * number for number, word in enumerate(table["tens"].split(), start=2)}
 
@@ -30,7 +30,7 @@ def _counting_words() -> dict[str, int]:
 def _standard_words() -> dict[str, str]:
     """Each way of saying something to the one that stands for all."""
     standard: dict[str, str] = {}
-    for words, others in load_table("parse/number_words.toml")["same_words"].items():
+    for words, others in load_table("shapes/number_words.toml")["same_words"].items():
         standard |= dict.fromkeys(others, words)
     return standard
 
@@ -53,7 +53,7 @@ def means_nothing(words: str) -> bool:
 
 def means_everything(words: str) -> bool:
     """Whether the words name the set of real numbers."""
-    return words.lower() in load_table("parse/number_words.toml")["everything"]
+    return words.lower() in load_table("shapes/number_words.toml")["everything"]
 
 
 def folded(words: str) -> str:
@@ -68,7 +68,7 @@ def word_number(words: str) -> str | None:
     parts = re.findall(r"[a-z]+", words.lower())
     if parts[-1:] == ["dozen"] and parts[:-1] in ([], ["a"], ["one"], ["half", "a"]):
         return "6" if parts[0] == "half" else "12"
-    table, counting = load_table("parse/number_words.toml"), _counting_words()
+    table, counting = load_table("shapes/number_words.toml"), _counting_words()
     if len(parts) == 2 and counting.get(parts[0], 20) < 20:
         below = table["denominators"].get(parts[1].removesuffix("s"))
         if below:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from lakon.domains.math.parse.brackets import enclosed, split, steps
 from lakon.domains.math.parse.clean import compact
-from lakon.domains.math.parse.shapes import Many, Matrix, Node, Pieces, Scalar
+from lakon.domains.math.shapes.nodes import Many, Matrix, Node, Pieces, Read, Scalar
 
-Read: TypeAlias = Callable[[str], Node]
 _MATRIX = re.compile(
     r"(?P<factor>[^&=]{0,60}?)\\begin\{(?P<env>[pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(?P<body>.*)\\end\{(?P=env)\}",
     re.S,
