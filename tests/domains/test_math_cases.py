@@ -29,6 +29,7 @@ CASES = [
         "sixth",
         "seventh",
         "eighth",
+        "ninth",
     )
     for case in table(name)
 ]

@@ -41,3 +41,27 @@ def test_what_a_command_is_written_as_is_no_other_row_of_the_table(name: str):
 )
 def test_what_one_rewrite_makes_is_read_by_those_after_it(text: str, cleaned: str):
     assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        r"90\degree",
+        r"90^\degree",
+        r"90^ \degree",
+        r"90^{\degree}",
+        r"90^{ \degree }",
+        "90^°",
+        "90^{°}",
+        "90^º",
+        r"90^{^\circ}",
+    ],
+)
+def test_a_sign_of_degrees_is_raised_once(written: str):
+    assert clean(written) == r"90^{\circ}"
+    assert clean(clean(written)) == clean(written)
+
+
+def test_a_ring_that_raises_something_else_stays():
+    assert clean(r"f^{2}^\degree") == r"f^{2}^{\circ}"
+    assert clean(r"x^^2") == "x^^2"

@@ -129,7 +129,7 @@ def test_rows_are_read_as_gradings_leave(verifier: MathVerifier) -> None:
 
 def test_it_is_a_verifier_and_travels_without_its_workers(verifier: MathVerifier) -> None:
     contract: Verifier = verifier
-    assert contract.version == "math@8+prose@1"
+    assert contract.version == "math@9+prose@1"
     copy = pickle.loads(pickle.dumps(verifier))
     assert (copy.limit_s, copy.workers, copy.boxed_only) == (verifier.limit_s, verifier.workers, False)
     copy.close()
@@ -156,7 +156,7 @@ def test_only_boxed_answers_are_read_where_a_study_says_so(
     with MathVerifier(boxed_only=True) as boxed:
         (grading,) = boxed.grade([Answered(reference=reference, answer=answer, finish_reason=finish_reason)])
         assert (grading.outcome, grading.method) == (outcome, method)
-        assert boxed.version == "math@8"
+        assert boxed.version == "math@9"
         assert pickle.loads(pickle.dumps(boxed)).boxed_only
 
 

@@ -22,7 +22,7 @@ from lakon.domains.worker_pool.pool import KillablePool, RowResult, Ticket
 
 __all__ = ["Extracted", "MathVerifier", "equal", "extract", "reference_answer"]
 
-RULES = "math@8"
+RULES = "math@9"
 """Name and version of everything but the extractor of prose; the number counts changes of meaning."""
 VERSION = f"{RULES}+{PROSE}"
 """What decides about answers where prose is read too, which is the default."""
@@ -59,7 +59,7 @@ class MathVerifier:
 
     @property
     def version(self) -> str:
-        """The rules' version, and where prose is read that extractor's: `math@8+prose@1`."""
+        """The rules' version, and where prose is read that extractor's: `math@9+prose@1`."""
         return RULES if self.boxed_only else VERSION
 
     @property

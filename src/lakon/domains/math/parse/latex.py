@@ -25,6 +25,8 @@ _OVER = re.compile(r"\{([^{}]*)\\over(?![a-z])([^{}]*)\}")
 _REALS = re.compile(r"\\(?:bf|mathbf|mathds|Bbb)\s*\{?R\}?(?![A-Za-z])")
 _SET_WITHOUT_BRACES = re.compile(r"\\(?:mathbb|mathcal)\s+([A-Z])")
 _DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-z])|o(?![a-z]))")
+_DEGREES_RAISED_AGAIN = re.compile(r"\^\s*(?:\^\s*\{\\circ\}|\{\s*\^\s*\{\\circ\}\s*\})")
+"""`90^\\degree` and `90^{\\degree}`: the macro raises its sign by itself."""
 _PRIMES = re.compile(r"\^\s*\{\s*('+)\s*\}|\^\s*('+)")
 _ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*(st|nd|rd|th)\s*\}\s*\}?")
 _POWER_IN_TEXT = re.compile(r"(\\(?:mathrm|text|mbox|rm)\s*\{[^{}]*)\^\s*\{\s*(-?\d)\s*\}(?=[^{}]*\})")
@@ -112,7 +114,8 @@ def _drop_decoration(text: str) -> str:
 def _read_scripts(text: str) -> str:
     r"""Degrees, ordinals, `{}^{5}C_{2}` and `C(5, 2)`, primes: what `^` and `_` mean when they raise nothing."""
     if "^" in text:
-        text = _ORDINAL.sub(r"\\text{\1}", _DEGREES.sub(r"^{\\circ}", text))
+        text = _DEGREES_RAISED_AGAIN.sub(r"^{\\circ}", _DEGREES.sub(r"^{\\circ}", text))
+        text = _ORDINAL.sub(r"\\text{\1}", text)
     text = _TEXT_TO.sub(" to ", text)
     if "C" in text:
         text = _CALLED_C.sub(r"\\binom{\1}{\2}", _SCRIPTED_C.sub(r"\\binom{\1}{\2\3}", text))
