@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakon.domains.math.extract.marked import extract, has_open_reasoning
+from lakon.core.reasoning import has_open_reasoning
+from lakon.domains.math.extract.marked import extract
 
 CASES = [
     # boxes

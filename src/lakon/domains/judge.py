@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lakon.core.digest import digest
 from lakon.core.protocols import Answered
-from lakon.domains.math.extract.marked import visible
+from lakon.core.reasoning import drop_reasoning
 
 VERSION = "judge@1"
 """The version of the prompt below and of the parser."""
@@ -70,7 +70,7 @@ class LlmJudgePrompt:
         texts = {
             "problem": _truncated(answer.prompt, PROBLEM_CHARS, keep_end=False),
             "reference": _truncated(answer.reference, REFERENCE_CHARS, keep_end=False),
-            "answer": _truncated(visible(answer.answer), ANSWER_CHARS, keep_end=True),
+            "answer": _truncated(drop_reasoning(answer.answer), ANSWER_CHARS, keep_end=True),
         }
         # No text can contain its own digest, so no text can forge its closing delimiter.
         code = digest(texts)[:12]

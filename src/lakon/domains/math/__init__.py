@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from lakon.core.protocols import Answered, Domain, Grading, VerifierOptions
+from lakon.core.reasoning import drop_reasoning, has_open_reasoning
 from lakon.core.records import Outcome
-from lakon.domains.math.extract.marked import ENDING, LONGEST, UNMARKED, extract, has_open_reasoning, visible
-from lakon.domains.math.extract.prose import PROSE, Extracted, spaced
+from lakon.domains.math.extract.extracted import Extracted
+from lakon.domains.math.extract.marked import ENDING, LONGEST, UNMARKED, extract
+from lakon.domains.math.extract.prose import PROSE
+from lakon.domains.math.extract.statements import join_spaces
 from lakon.domains.math.parse.integers import whole
 from lakon.domains.math.rules.answer import read_answer
 from lakon.domains.worker_pool.pool import KillablePool, RowResult, Ticket
@@ -186,7 +189,7 @@ def _in_prose(reference: str, extracted: Extracted, answer: str) -> Grading | No
     named = _NAMED.fullmatch(reference.strip().strip("$"))
     if not named or (extracted.text and (extracted.stated or re.search(r"[A-Za-z]{3,}", extracted.text))):
         return None
-    sentences = re.split(r"(?<=[.!?])\s+|\n+", spaced(visible(answer[-LONGEST:]))[-ENDING:])
+    sentences = re.split(r"(?<=[.!?])\s+|\n+", join_spaces(drop_reasoning(answer[-LONGEST:]))[-ENDING:])
     concluding = [s for s in sentences if _CONCLUSION.match(s)] or sentences[:1]
     said = _CONCLUSION.sub("", concluding[-1], count=1)
     ending = rf".*\b(?:is|was|on|be)\s+(?:an?\s|the\s)?\W*{named[1]}\W*"

@@ -15,9 +15,6 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -27,14 +24,14 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
+from lakon.domains.worker_pool.template import Template
+
 S = TypeVar("S")
 R = TypeVar("R")
 V = TypeVar("V")
 
 GRACE_S = 0.25
 """How long after its limit a row may live before the caller kills the worker; its own timer comes first."""
-START_S = 120.0
-"""How long the template may take to import everything: a minute only on a cold or overloaded disk."""
 ATTEMPTS = 2
 """How often a row is begun when its worker died of something other than the row's time."""
 
@@ -89,7 +86,7 @@ class KillablePool(Generic[S, R, V]):
         self._memory_mb = memory_mb
         self._payload = pickle.dumps((function, setup))
         self._lock = threading.RLock()
-        self._template: _Template | None = None
+        self._template: Template | None = None
         self._pid = os.getpid()
         self._idle_or_busy: list[_Worker[R, V]] = []
         self._waiting: deque[Ticket[R, V]] = deque()
@@ -181,7 +178,7 @@ class KillablePool(Generic[S, R, V]):
 
     def _staff(self) -> None:
         if self._template is None:
-            self._template = _Template(self._payload, self.limit_s, self._memory_mb)
+            self._template = Template(self._payload, self.limit_s, self._memory_mb)
         wanted = min(self.workers, sum(1 for w in self._idle_or_busy if w.batch) + len(self._waiting))
         while len(self._idle_or_busy) < wanted:
             connection, pid = self._template.fork()
@@ -253,61 +250,3 @@ class KillablePool(Generic[S, R, V]):
         for ticket in self._waiting:
             ticket.result = RowResult("error", detail=reason)
         self._waiting.clear()
-
-
-class _Template:
-    """The process that has done the imports and forks workers on demand."""
-
-    def __init__(self, payload: bytes, limit_s: float, memory_mb: int) -> None:
-        ours, theirs = socket.socketpair()
-        path = [entry or os.getcwd() for entry in sys.path]
-        code = (
-            f"import sys; sys.path[:] = {path!r}; from lakon.domains.worker_pool.worker import serve; "
-            f"serve({theirs.fileno()}, {os.getpid()}, {limit_s!r}, {memory_mb!r})"
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        theirs.close()
-        self._control = ours
-        self._connection = Connection(os.dup(ours.fileno()))
-        try:
-            self._connection.send_bytes(payload)
-            self._expect(START_S, "the worker template did not start")
-        except OSError:
-            self.close(kill=True)
-            raise
-
-    def fork(self) -> tuple[Connection, int]:
-        """A new worker: its connection and process id."""
-        ours, theirs = socket.socketpair()
-        try:
-            socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-            pid = int(self._expect(30.0, "the worker template does not answer"))
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return Connection(ours.detach()), pid
-
-    def close(self, *, kill: bool) -> None:
-        """Hang up; the template and its workers end when they see it, and are killed if `kill`."""
-        self._connection.close()
-        self._control.close()
-        if kill:
-            self._process.kill()
-            self._process.wait()
-        else:
-            self._process.returncode = 0  # another process's child: not ours to wait for
-
-    def _expect(self, timeout_s: float, complaint: str) -> str:
-        try:
-            if not self._connection.poll(timeout_s):
-                raise OSError(complaint)
-            kind, text = self._connection.recv()
-        except EOFError as error:
-            raise OSError(complaint) from error
-        if kind == "fault":
-            raise OSError(text)
-        return text

@@ -1,9 +1,9 @@
 """The final answer in what an author wrote, and the rule that found it.
 
-Invariant: only text outside reasoning counts. Reasoning that was never closed hides everything after its opening,
-and of near boxes the last one is the answer; boxes are read together only when nothing but "and", "or" or a comma
-joins them. Every scan is linear in the length of the text, which no rule sees with its runs of white space: patterns
-with several optional spaces take cubic time over those. Read next: `prose.py`, for texts without a mark.
+Invariant: only text outside reasoning counts (`core/reasoning.py`), and of near boxes the last one is the answer; boxes
+are read together only when nothing but "and", "or" or a comma joins them. Every scan is linear in the length of the
+text, which no rule sees with its runs of white space: patterns with several optional spaces take cubic time over those.
+Read next: `prose.py`, for texts without a mark.
 """
 
 from __future__ import annotations
@@ -11,27 +11,15 @@ from __future__ import annotations
 import re
 
 from lakon.core.boxes import Box, find_boxes
-from lakon.domains.math.extract.prose import Extracted, in_prose, innermost, spaced, trim
+from lakon.core.reasoning import drop_reasoning
+from lakon.domains.math.extract.extracted import Extracted
+from lakon.domains.math.extract.prose import in_prose
+from lakon.domains.math.extract.statements import innermost_answer, join_spaces, trim_answer
 
 LONGEST = 400_000
 """Characters of an answer that are looked at, from its end."""
 ENDING = 16_000
 """Characters in which an answer that no mark sets apart is looked for, from the end."""
-_REASONING = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<thought>", "</thought>"),
-    ("<seed:think>", "</seed:think>"),
-    ("[THINK]", "[/THINK]"),
-    ("◁think▷", "◁/think▷"),
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-)
-_TURN_ENDS = re.compile(
-    r"<\|(?:im_end|im_start|endoftext|eot_id|end_of_text|return|end|start)\|>|<｜end▁of▁sentence｜>|</s>|<end_of_turn>"
-)
-_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
-_BARE_HARMONY = re.compile(r"\A\s*analysis(?=[A-Z\"'\s]).*?assistant\s*final", re.S)
 _JOINT = re.compile(
     r"(?:[\s$.,;]|\\[()\[\],;!]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b|\\(?:land|lor)\b"
     r"|[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=(?!=)){1,40}"
@@ -63,7 +51,7 @@ def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
     A box, a `####` line or an answer tag marks an answer. What marks none is read as prose, or with `boxed_only` not
     at all.
     """
-    text = spaced(visible(answer_text[-LONGEST:].replace("\x00", "")))
+    text = join_spaces(drop_reasoning(answer_text[-LONGEST:].replace("\x00", "")))
     if not text:
         return Extracted(None, "empty")
     for rule in (_boxed, _hashed, _tagged):
@@ -71,38 +59,6 @@ def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
         if found is not None:
             return found
     return Extracted(None, UNMARKED) if boxed_only else in_prose(text[-ENDING:])
-
-
-def visible(text: str) -> str:
-    """`text` without reasoning, harmony channels that are not final, and anything after the end of the turn."""
-    text = _final_channel(text)
-    for start, end in _REASONING:
-        closed = text.rfind(end)
-        if closed >= 0:
-            text = text[closed + len(end) :]
-        opened = text.find(start)
-        if opened >= 0:
-            text = text[:opened]
-    cut = _TURN_ENDS.search(text)
-    while cut and not text[: cut.start()].strip():
-        text = text[cut.end() :]
-        cut = _TURN_ENDS.search(text)
-    return text[: cut.start()] if cut else text
-
-
-def has_open_reasoning(text: str) -> bool:
-    """Whether reasoning was begun and never closed, so that the author never came to its answer."""
-    if "<|channel|>" in text and not _FINAL_CHANNEL.search(text):
-        return True
-    return any(text.rfind(start) > text.rfind(end) for start, end in _REASONING if start in text)
-
-
-def _final_channel(text: str) -> str:
-    if "<|channel|>" in text:
-        finals = list(_FINAL_CHANNEL.finditer(text))
-        return text[finals[-1].end() :] if finals else ""
-    bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") else None
-    return text[bare.end() :] if bare else text
 
 
 def _boxed(text: str) -> Extracted | None:
@@ -132,11 +88,11 @@ def _is_joined(between: str) -> bool:
 def _hashed(text: str) -> Extracted | None:
     for content in reversed(_HASHES.findall(text)):
         if not _HEADING.match(content[:LONGEST_HEADING]):
-            return Extracted(trim(content), "hashes")
+            return Extracted(trim_answer(content), "hashes")
     return None
 
 
 def _tagged(text: str) -> Extracted | None:
     found = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
     found = found or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
-    return Extracted(trim(innermost(found[-1])), "answer-tag") if found else None
+    return Extracted(trim_answer(innermost_answer(found[-1])), "answer-tag") if found else None

@@ -15,9 +15,10 @@ from lakon.domains.math.rules import math_verify as symbolic
 from lakon.domains.math.rules import scalars, sets
 from lakon.domains.math.rules.answer import Answer, read_answer
 from lakon.domains.math.rules.congruences import same_classes
-from lakon.domains.math.rules.decision import Decision, matching
+from lakon.domains.math.rules.decision import Decision
 from lakon.domains.math.rules.families import renamed_constants, without_parameters
 from lakon.domains.math.rules.lists import matrices, several, unknowns_of
+from lakon.domains.math.rules.pieces import pieces
 from lakon.domains.math.rules.ratios_and_times import colons
 from lakon.domains.math.rules.relations import (
     compatible,
@@ -31,7 +32,7 @@ from lakon.domains.math.rules.restated import is_step
 from lakon.domains.math.rules.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
 from lakon.domains.math.rules.vectors import as_vector, in_basis, same_line
 from lakon.domains.math.rules.words import words
-from lakon.domains.math.shapes.nodes import Based, Chain, Many, Matrix, Node, Pieces, Scalar, SetOf, Span
+from lakon.domains.math.shapes.nodes import Based, Chain, Many, Matrix, Node, Scalar, SetOf, Span
 
 LONGEST = 6_000
 """Characters of an answer that are parsed; longer ones are compared as strings only."""
@@ -207,42 +208,6 @@ def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
     )
 
 
-def _pieces(ours: Node, theirs: Node) -> Decision | None:
-    """Functions in pieces: the same values under the same conditions, the one that is left otherwise."""
-    if not (isinstance(ours, Pieces) or isinstance(theirs, Pieces)):
-        return None
-    if not (isinstance(ours, Pieces) and isinstance(theirs, Pieces)):
-        chain = theirs if isinstance(ours, Pieces) else ours
-        return None if isinstance(chain, Chain) else Decision(None, "pieces")
-    left = list(theirs.rows)
-    open_rows: list[tuple[Node, Node | None]] = []
-    for value, condition in ours.rows:
-        same = next((row for row in left if _same_condition(condition, row[1])), None)
-        if same is None:
-            open_rows.append((value, condition))
-            continue
-        left.remove(same)
-        decision = compare(value, same[0])
-        if not decision.equal:
-            return Decision(decision.equal, "pieces")
-    if len(open_rows) == len(left) == 1 and None in (open_rows[0][1], left[0][1]):
-        verdict = compare(open_rows[0][0], left[0][0]).equal
-        named = theirs if open_rows[0][1] is None else ours
-        rest = left[0][1] if named is theirs else open_rows[0][1]
-        covered = sets.is_rest([row[1] for row in named.rows if row[1] is not rest], rest)
-        return Decision(verdict and covered, "pieces")
-    if not open_rows and not left:
-        return Decision(True, "pieces")
-    values = matching([value for value, _ in ours.rows], [value for value, _ in theirs.rows], compare)
-    return Decision(None if values.equal else values.equal, "pieces")
-
-
-def _same_condition(ours: Node | None, theirs: Node | None) -> bool:
-    if ours is None or theirs is None:
-        return ours is theirs
-    return bool(compare(ours, theirs).equal)
-
-
 def _vectors(ours: Node, theirs: Node) -> Decision | None:
     for vector, other in ((ours, theirs), (theirs, ours)):
         if isinstance(vector, Matrix) and isinstance(other, Span):
@@ -292,7 +257,7 @@ def _intervals_or_relations(node: Many) -> bool:
 
 _RULES: tuple[Callable[[Node, Node], Decision | None], ...] = (
     partial(words, compare=compare),
-    _pieces,
+    partial(pieces, compare=compare),
     _bases,
     colons,
     _chains,

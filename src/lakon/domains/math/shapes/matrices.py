@@ -36,7 +36,7 @@ _SCALE = re.compile(
 MOST_TERMS = 12
 
 
-def array(text: str, read: Read) -> Node | None:
+def read_array(text: str, read: Read) -> Node | None:
     """The matrix, vector arithmetic or function in pieces that `text` is, or None."""
     if "\\begin{" in text:
         text = _FRAMED.sub(_framed, text)
