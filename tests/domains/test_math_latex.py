@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lakon.domains.math.parse.clean import clean
+from lakon.domains.math.parse.clean import clean_text
 from lakon.domains.math.parse.latex import replace_commands
 from lakon.domains.math.tables import load_table
 
@@ -40,7 +40,7 @@ def test_what_a_command_is_written_as_is_no_other_row_of_the_table(name: str):
     ],
 )
 def test_what_one_rewrite_makes_is_read_by_those_after_it(text: str, cleaned: str):
-    assert clean(text) == cleaned
+    assert clean_text(text) == cleaned
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_what_one_rewrite_makes_is_read_by_those_after_it(text: str, cleaned: st
     ],
 )
 def test_a_sign_of_degrees_is_raised_once(written: str):
-    assert clean(written) == r"90^{\circ}"
-    assert clean(clean(written)) == clean(written)
+    assert clean_text(written) == r"90^{\circ}"
+    assert clean_text(clean_text(written)) == clean_text(written)
 
 
 def test_a_ring_that_raises_something_else_stays():
-    assert clean(r"f^{2}^\degree") == r"f^{2}^{\circ}"
-    assert clean(r"x^^2") == "x^^2"
+    assert clean_text(r"f^{2}^\degree") == r"f^{2}^{\circ}"
+    assert clean_text(r"x^^2") == "x^^2"

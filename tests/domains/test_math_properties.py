@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lakon.core.records import Outcome
 from lakon.domains.math import equal
-from lakon.domains.math.parse.clean import clean
-from lakon.domains.math.parse.integers import whole
+from lakon.domains.math.parse.clean import clean_text
+from lakon.domains.math.parse.integers import read_whole_number
 
 Rewriting = Callable[[str], str]
 LEAVES = st.one_of(
@@ -126,11 +126,11 @@ def test_any_text_is_graded(first: str, second: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(ANSWERS)
 def test_cleaning_twice_changes_nothing(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
+    assert clean_text(clean_text(text)) == clean_text(text)
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(0, 3))
 def test_whole_numbers_are_read_exactly(value: int, zeros: int) -> None:
     digits = str(abs(value))
-    assert whole(f"{'-' if value < 0 else ''}{'0' * zeros}{digits}") == str(value)
-    assert whole(f"{value:,}") == str(value)
+    assert read_whole_number(f"{'-' if value < 0 else ''}{'0' * zeros}{digits}") == str(value)
+    assert read_whole_number(f"{value:,}") == str(value)

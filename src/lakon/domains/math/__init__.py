@@ -19,7 +19,7 @@ from lakon.domains.math.extract.extracted import Extracted
 from lakon.domains.math.extract.marked import ENDING, LONGEST, UNMARKED, extract
 from lakon.domains.math.extract.prose import PROSE
 from lakon.domains.math.extract.statements import join_spaces
-from lakon.domains.math.parse.integers import whole
+from lakon.domains.math.parse.integers import read_whole_number
 from lakon.domains.math.rules.answer import read_answer
 from lakon.domains.worker_pool.pool import KillablePool, RowResult, Ticket
 
@@ -167,7 +167,7 @@ def _without_comparing(row: Answered, boxed_only: bool) -> tuple[Grading | None,
 
 def _quick(reference: str, candidate: str) -> _Decided | None:
     """Whole numbers and equal strings, without any algebra; None when it takes more to decide."""
-    ours, theirs = whole(reference), whole(candidate)
+    ours, theirs = read_whole_number(reference), read_whole_number(candidate)
     if ours is not None and theirs is not None:
         return ours == theirs, "integer"
     if reference == candidate:
@@ -234,7 +234,7 @@ def _prepare() -> None:
     from lakon.domains.math.rules import compare
     from lakon.domains.math.rules import math_verify as symbolic
 
-    symbolic.load()
+    symbolic.load_math_verify()
     assert compare
 
 

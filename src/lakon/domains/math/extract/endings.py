@@ -14,11 +14,11 @@ from lakon.domains.math.extract.statements import (
     BOLD,
     MATH,
     NUMBER,
-    innermost_answer,
     join_spaces,
-    principal_part,
     read_bare,
     split_sentences,
+    take_innermost,
+    take_principal_part,
     trim_answer,
 )
 
@@ -78,17 +78,17 @@ def _shown_in(sentence: str) -> Extracted | None:
     chosen = [letter for pair in _CHOSEN.findall(sentence) for letter in pair if letter]
     if chosen:
         return Extracted(chosen[-1], "choice")
-    sentence = principal_part(sentence)
+    sentence = take_principal_part(sentence)
     if _WITHOUT.search(sentence) and not re.search(r"\d", sentence):
         return Extracted("no solution", "said-none", stated=False)
     if _NONE_SUCH.search(sentence) and not re.search(r"\d", sentence):
         return Extracted("does not exist", "said-none", stated=False)
     bold = BOLD.findall(sentence)
     if bold and (re.search(r"[\d$\\]", bold[-1]) or re.search(r"(?:\*\*|__)[.!]?\s*\Z", sentence)):
-        return Extracted(trim_answer(innermost_answer(bold[-1])), "last-bold", stated=False)
+        return Extracted(trim_answer(take_innermost(bold[-1])), "last-bold", stated=False)
     said = list(re.finditer(r"\b(?:is|are|equals|be)\b\s*:?\s*(?=\S)", sentence))
     if said and MATH.match(sentence, said[-1].end()):
-        return Extracted(trim_answer(innermost_answer(sentence[said[-1].end() :])), "last-is", stated=False)
+        return Extracted(trim_answer(take_innermost(sentence[said[-1].end() :])), "last-is", stated=False)
     if said and _is_symbols(sentence[said[-1].end() :]):
         return Extracted(trim_answer(_UNIT_WORD.sub("", sentence[said[-1].end() :])), "last-is", stated=False)
     if said and _PLAIN_LIST.fullmatch(sentence, said[-1].end()):

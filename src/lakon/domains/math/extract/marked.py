@@ -13,8 +13,8 @@ import re
 from lakon.core.boxes import Box, find_boxes
 from lakon.core.reasoning import drop_reasoning
 from lakon.domains.math.extract.extracted import Extracted
-from lakon.domains.math.extract.prose import in_prose
-from lakon.domains.math.extract.statements import innermost_answer, join_spaces, trim_answer
+from lakon.domains.math.extract.prose import read_prose
+from lakon.domains.math.extract.statements import join_spaces, take_innermost, trim_answer
 
 LONGEST = 400_000
 """Characters of an answer that are looked at, from its end."""
@@ -58,7 +58,7 @@ def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
         found = rule(text)
         if found is not None:
             return found
-    return Extracted(None, UNMARKED) if boxed_only else in_prose(text[-ENDING:])
+    return Extracted(None, UNMARKED) if boxed_only else read_prose(text[-ENDING:])
 
 
 def _boxed(text: str) -> Extracted | None:
@@ -95,4 +95,4 @@ def _hashed(text: str) -> Extracted | None:
 def _tagged(text: str) -> Extracted | None:
     found = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
     found = found or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
-    return Extracted(trim_answer(innermost_answer(found[-1])), "answer-tag") if found else None
+    return Extracted(trim_answer(take_innermost(found[-1])), "answer-tag") if found else None

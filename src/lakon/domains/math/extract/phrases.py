@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from lakon.domains.math.extract.sentence_words import one_of
+from lakon.domains.math.extract.sentence_words import match_any
 from lakon.domains.math.tables import load_table
 
 
@@ -13,9 +13,9 @@ from lakon.domains.math.tables import load_table
 def compile_phrase() -> re.Pattern[str]:
     """What announces an answer, in all the languages of the table."""
     languages: list[dict[str, list[str]]] = list(load_table("extract/phrases.toml")["answer"].values())
-    nouns = one_of(noun for language in languages for noun in language["nouns"])
-    verbs = one_of(verb for language in languages for verb in language["verbs"])
-    adjectives = one_of(adjective for language in languages for adjective in language["adjectives"])
+    nouns = match_any(noun for language in languages for noun in language["nouns"])
+    verbs = match_any(verb for language in languages for verb in language["verbs"])
+    adjectives = match_any(adjective for language in languages for adjective in language["adjectives"])
     return re.compile(
         r"(?:最终|最后)?答案(?:应该|应)?(?:(?:是|为|為|等于)\s*[:：]?|[:：])|答え(?:は|[:：])|답(?:은|:)"
         r"|(?:故|应|所以|因此)?选(?:择|项)?\s*[:：]?\s*(?=[(（]?[A-Z])"
@@ -30,17 +30,17 @@ def compile_phrase() -> re.Pattern[str]:
 @cache
 def compile_counted() -> re.Pattern[str]:
     """A word with its number: `apples 30`."""
-    functions = one_of(load_table("extract/phrases.toml")["words"]["functions"])
+    functions = match_any(load_table("extract/phrases.toml")["words"]["functions"])
     return re.compile(rf"(?<![A-Za-z])(?!{functions}(?![A-Za-z]))[A-Za-z]{{3,}}\s*[:(=]?\s*-?\$?\d")
 
 
 @cache
 def compile_qualifying() -> re.Pattern[str]:
-    return re.compile(rf"\b{one_of(load_table('extract/phrases.toml')['words']['qualifying'])}\b", re.I)
+    return re.compile(rf"\b{match_any(load_table('extract/phrases.toml')['words']['qualifying'])}\b", re.I)
 
 
 @cache
 def compile_numbered() -> re.Pattern[str]:
     """Numbers that count paragraphs and never an answer."""
-    counted = one_of(load_table("extract/phrases.toml")["words"]["numbered"])
+    counted = match_any(load_table("extract/phrases.toml")["words"]["numbered"])
     return re.compile(rf"\b{counted}\s+#?\d{{1,3}}\b(?!\s*[%/])", re.I)

@@ -12,13 +12,13 @@ import re
 from lakon.domains.math.extract.endings import read_ending
 from lakon.domains.math.extract.extracted import Extracted
 from lakon.domains.math.extract.phrases import compile_phrase
-from lakon.domains.math.extract.sentence_words import is_changed, spelt_out, without_refused
+from lakon.domains.math.extract.sentence_words import drop_refused, is_changed, spell_out
 from lakon.domains.math.extract.statements import (
     MATH,
-    innermost_answer,
     join_spaces,
     read_bare,
     split_sentences,
+    take_innermost,
     trim_answer,
 )
 
@@ -48,7 +48,7 @@ _CODE_FENCE = re.compile(r"\A\s*```\w*\n(.*?)\n```\s*\Z", re.S)
 _LABELS = re.compile(r"\A(?:\s|\*\*|__|:|\\\\|>|#{1,4}\s)+")
 
 
-def in_prose(text: str) -> Extracted:
+def read_prose(text: str) -> Extracted:
     """The answer that a text without marks ends on; its text is None when there is none."""
     text = _BOLD_TAG.sub("**", _CLOSING.sub("", text))
     text = join_spaces(_TAG_OR_PICTURE.sub(" ", text))
@@ -58,7 +58,7 @@ def in_prose(text: str) -> Extracted:
     bare = read_bare(text)
     if bare:
         return bare
-    text = spelt_out(join_spaces(_DENIED.sub(" ", without_refused(text))))
+    text = spell_out(join_spaces(_DENIED.sub(" ", drop_refused(text))))
     return _headed(text) or _phrased(text) or read_ending(text) or _few_words(text) or Extracted(None, "none")
 
 
@@ -98,7 +98,7 @@ def _after_phrase(rest: str) -> str | None:
         if pieces and not pieces[0].startswith(("\\[", "$$"))
         else "".join(pieces[:1])
     )
-    return trim_answer(innermost_answer(line)) or None
+    return trim_answer(take_innermost(line)) or None
 
 
 _UNIT_AFTER = re.compile(r"\s*(%|\\%|percent|degrees|°|dollars|cents)", re.I)

@@ -40,7 +40,7 @@ MOST_REFUSED = 4
 """Refusals that are looked at, from the end: each takes a pass over the text."""
 
 
-def one_of(phrases: Iterable[str]) -> str:
+def match_any(phrases: Iterable[str]) -> str:
     """A pattern for any of these phrases, each of which is a pattern itself; a space stands for any white space."""
     return f"(?:{'|'.join(phrases)})".replace(" ", r"\s+")
 
@@ -50,9 +50,9 @@ def _refused() -> re.Pattern[str]:
     words: dict[str, list[str]] = load_table("extract/phrases.toml")["refusals"]
     return re.compile(
         r"(?:[,;]?\s(?:and|but|where|since|as)\s|[,;]\s)?(?:"
-        rf"(?:we\s)?(?:must\s)?{one_of(words['verbs'])}\s(?:[a-z]\s?=\s?)?(?P<object>{_VALUE})"
+        rf"(?:we\s)?(?:must\s)?{match_any(words['verbs'])}\s(?:[a-z]\s?=\s?)?(?P<object>{_VALUE})"
         rf"|(?:[a-z]\s?=\s?)?(?P<subject>{_VALUE})\s(?:is|was|(?:must|can|has\sto|should)\sbe)\s"
-        rf"(?:not\s(?:a\s)?{one_of(words['negated'])}|{one_of(words['adjectives'])})"
+        rf"(?:not\s(?:a\s)?{match_any(words['negated'])}|{match_any(words['adjectives'])})"
         r"(?:\s(?:solution|root|value))?\b)"
     )
 
@@ -61,15 +61,15 @@ def _refused() -> re.Pattern[str]:
 def _changed() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What changes the mathematics after it (`twice $5$`), and what changes the one before it (`$5$ out of $6$`)."""
     words: dict[str, list[str]] = load_table("extract/phrases.toml")["changes"]
-    before = rf"(?:[-−]|\b{one_of(words['before'])}\s(?:the\s)?)\Z"
+    before = rf"(?:[-−]|\b{match_any(words['before'])}\s(?:the\s)?)\Z"
     after = (
-        rf"\s?(?:{one_of(words['after'])}\b"
+        rf"\s?(?:{match_any(words['after'])}\b"
         r"|times\s+(?:\$|\\\(|\d|as\b|the\b|pi\b)|(?:over|in)\s+(?:\$|\\\()?\d{1,9}(?:\$|\\\))?[.!]?\s?\Z)"
     )
     return re.compile(before, re.I), re.compile(after, re.I)
 
 
-def spelt_out(text: str) -> str:
+def spell_out(text: str) -> str:
     """Roots, quotients and signs in words as mathematics, so that no number in them is taken for the answer."""
     text = _MONEY.sub(lambda m: f"${m[1]}.{m[2]:0>2}", text)
     for pattern, latex in _SPELT:
@@ -82,7 +82,7 @@ def _latex(match: re.Match[str], latex: str) -> str:
     return f"{match['before']}${'-' if sign else ''}{latex.format(*parts)}$"
 
 
-def without_refused(text: str) -> str:
+def drop_refused(text: str) -> str:
     """`3 and -2, but -2 is extraneous` without what it refuses, where that stands in a list of values before."""
     for _ in range(MOST_REFUSED):
         refusals = list(_refused().finditer(text))[-MOST_REFUSED:]

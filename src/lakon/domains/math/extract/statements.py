@@ -7,7 +7,7 @@ import re
 from lakon.domains.math.extract.extracted import Extracted
 from lakon.domains.math.extract.phrases import compile_counted, compile_phrase, compile_qualifying
 from lakon.domains.math.extract.sentence_words import is_changed
-from lakon.domains.math.parse.brackets import balanced
+from lakon.domains.math.parse.brackets import is_balanced
 
 MATH = re.compile(
     r"(?<!\\)\$\$(?P<a>.+?)(?<!\\)\$\$|\\\[(?P<b>(?:(?!\\\[).)+?)\\\]|\\\((?P<c>(?:(?!\\\().)+?)\\\)|(?<![\\$])\$(?P<d>\n?(?:\\\$|[^$\n])+?\n?)(?<!\\)\$(?![\d$])",
@@ -71,23 +71,23 @@ def read_bare(text: str) -> Extracted | None:
         return None
     if re.match(r"(?:Answer|Final)\b", text, re.I) or compile_counted().search(prose):
         return None
-    whole = only_math(re.sub(r"(?<![\w)*])\*\*([^*]+)\*\*(?![\w(*])", r"\1", text))
+    whole = take_only_math(re.sub(r"(?<![\w)*])\*\*([^*]+)\*\*(?![\w(*])", r"\1", text))
     return Extracted(trim_answer(whole), "bare")
 
 
-def only_math(text: str) -> str:
+def take_only_math(text: str) -> str:
     match = MATH.fullmatch(text.strip().rstrip("."))
     return next(group for group in match.groups() if group) if match else text
 
 
-def innermost_answer(line: str) -> str:
+def take_innermost(line: str) -> str:
     """The answer within a statement: its mathematics, or what stands after its last "is"."""
     line = line.strip()
     line = _LABELLED.sub("", line)
     ruled = _RULED.match(line)
     if ruled:
         return ruled[1]
-    line = re.sub(r"(?<=\d)!\Z", "", principal_part(line))  # joy, not a factorial, outside of mathematics
+    line = re.sub(r"(?<=\d)!\Z", "", take_principal_part(line))  # joy, not a factorial, outside of mathematics
     line = _lone_bold(line) or line
     said = list(re.finditer(r"\b(?:is|are|equals|by|be)\b\s*:?\s*(?=\S)|[:=]\s+(?=\*\*|\$|\\\()", line))
     if len(_SAID_OF.findall(line)) > 1 and not re.search(r"[\d$\\]", line):
@@ -97,7 +97,7 @@ def innermost_answer(line: str) -> str:
     found = list(MATH.finditer(tail))
     if any(is_changed(tail, *match.span()) for match in found):
         return tail
-    pieces = [first_group(match) for match in found]
+    pieces = [take_first_group(match) for match in found]
     outside = MATH.sub(" ", tail)
     words = re.sub(r"\b(?:and|or)\b", " ", outside)
     if pieces and not re.search(r"\d", outside):
@@ -106,7 +106,7 @@ def innermost_answer(line: str) -> str:
     if not re.search(r"[A-Za-z]{2,}", tail):
         return tail
     worked = _WORKED.match(tail)
-    tail = tail[worked.end() :].lstrip() if worked and balanced(worked[0]) else tail
+    tail = tail[worked.end() :].lstrip() if worked and is_balanced(worked[0]) else tail
     if _TWO_QUANTITIES.match(tail):
         return tail
     number = NUMBER.search(tail)
@@ -115,7 +115,7 @@ def innermost_answer(line: str) -> str:
     return tail
 
 
-def first_group(match: re.Match[str]) -> str:
+def take_first_group(match: re.Match[str]) -> str:
     """The first group that took part and is not empty."""
     return next(group for group in match.groups() if group)
 
@@ -143,7 +143,7 @@ def split_sentences(text: str) -> list[str]:
     return [_HIDDEN.sub(lambda m: maths[int(m[1])], part).strip() for part in parts if part and part.strip()]
 
 
-def principal_part(sentence: str) -> str:
+def take_principal_part(sentence: str) -> str:
     """A sentence without the reason or the rounding that it ends on, where an answer stands before that."""
     for pattern in (_BECAUSE, _REJECTED, _ROUGHLY, _FOR_ALL_THOSE):
         match = pattern.search(sentence)
@@ -157,4 +157,4 @@ def trim_answer(text: str) -> str:
     text = text.rstrip('"”’') if text[:1] not in "\"“‘'" else text.strip("\"“”‘’'")
     if not text.endswith("!") or not re.search(r"[\w)]!\Z", text):
         text = text.strip().rstrip(".;:,!?。，；：！？")
-    return only_math(text.strip())
+    return take_only_math(text.strip())

@@ -12,7 +12,7 @@ _CLOSE = re.compile(r"\\end\{[a-z*]+\}|\\rangle(?![a-z])|\\\}|[)\]}]|\\rfloor|\\
 _STEP = re.compile(r"\\begin\{[a-z*]+\}(?:\{[^{}]*\})?|\\end\{[a-z*]+\}|\\[A-Za-z]+|\\.|[(\[{)\]}]|[^\\(\[{)\]}]", re.S)
 
 
-def steps(text: str) -> list[tuple[str, int]]:
+def trace_brackets(text: str) -> list[tuple[str, int]]:
     """Tokens with the bracket depth they stand at; half-open intervals make `(` close with `]`."""
     found: list[tuple[str, int]] = []
     depth = 0
@@ -27,10 +27,10 @@ def steps(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def split(text: str, separators: tuple[str, ...]) -> list[str]:
+def split_outside(text: str, separators: tuple[str, ...]) -> list[str]:
     """`text` cut at the separators that stand outside all brackets."""
     parts, current = list[str](), list[str]()
-    for token, depth in steps(text):
+    for token, depth in trace_brackets(text):
         if depth == 0 and token in separators:
             parts.append("".join(current))
             current = []
@@ -40,30 +40,30 @@ def split(text: str, separators: tuple[str, ...]) -> list[str]:
     return parts
 
 
-def enclosed(text: str, opener: str, closer: str) -> str | None:
+def take_enclosed(text: str, opener: str, closer: str) -> str | None:
     """The inside of `text` when its first bracket closes at its very end."""
     if not (text.startswith(opener) and text.endswith(closer)):
         return None
-    found = steps(text)
+    found = trace_brackets(text)
     if any(depth == 0 for _, depth in found[1:-1]) or len(found) < 2 or found[-1][0] != closer:
         return None
     return text[len(opener) : len(text) - len(closer)]
 
 
-def balanced(text: str) -> bool:
+def is_balanced(text: str) -> bool:
     """Whether every bracket in `text` is opened before it is closed, and closed."""
-    found = steps(text)
+    found = trace_brackets(text)
     return (
         all(depth >= 0 for _, depth in found)
         and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in found) == 0
     )
 
 
-def peeled(text: str, opener: str, closer: str) -> str:
+def peel_brackets(text: str, opener: str, closer: str) -> str:
     """`text` without the brackets around all of it, unless they make a tuple, braces a list, or `(B)` a choice."""
     if not (text.startswith(opener) and text.endswith(closer)):
         return text
-    found = steps(text)
+    found = trace_brackets(text)
     first = next((i for i, (token, _) in enumerate(found) if token != opener), len(found))
     last = next((i for i, (token, _) in enumerate(reversed(found)) if token != closer), len(found))
     inner = found[first : len(found) - last]

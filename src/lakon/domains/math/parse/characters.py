@@ -38,7 +38,7 @@ def replace_characters(text: str) -> str:
 
 
 @cache
-def greek_names() -> frozenset[str]:
+def list_greek_names() -> frozenset[str]:
     """The names of the commands of Greek letters, without their backslash."""
     return frozenset(load_table("parse/characters.toml")["greek"].values())
 

@@ -50,7 +50,7 @@ _UNENDING = re.compile(r"(?<![\d.])(\d*\.)(\d{2,40})\s*(?:\\ldots|\.{3})")
 _SPACE_AROUND = re.compile(r"\s*([-+*/^_=<>(){}\[\],;|])\s*")
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """`text` in the one spelling that the parsers read; `\\usd` marks a currency sign, `\\and` and `\\or` join."""
     text = _INVISIBLE.sub("", text)
     if "&" in text:
@@ -69,7 +69,7 @@ def clean(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
-def compact(cleaned: str) -> str:
+def compact_text(cleaned: str) -> str:
     """A cleaned text with its optional spaces and braces decided, for comparing as a string."""
     text = _SHORT_FRACTION.sub(lambda m: f"\\frac{_braced(m[1])}{_braced(m[2])}", cleaned)
     text = _SHORT_ROOT.sub(lambda m: f"\\sqrt{m[1] or ''}{{{m[2]}}}", text)

@@ -37,7 +37,7 @@ _STOPS: Final = frozenset(
 )
 
 
-def parse(text: str) -> Tree:
+def parse_expression(text: str) -> Tree:
     """The tree of a cleaned text. Raises `Unreadable`."""
     reader = _Reader(split_tokens(text))
     tree = reader.sum()

@@ -16,7 +16,7 @@ _WHOLE = re.compile(
 _NOT_DIGITS = re.compile(r"\D+")
 
 
-def whole(text: str) -> str | None:
+def read_whole_number(text: str) -> str | None:
     """`text` as a canonical decimal integer (`-12`, `0`), or None when it is not plainly one."""
     match = _WHOLE.fullmatch(text)
     if not match or not match["digits"].isascii():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lakon.domains.math.parse.clean import clean, compact
+from lakon.domains.math.parse.clean import clean_text, compact_text
 
 if TYPE_CHECKING:
     from lakon.domains.math.shapes.nodes import Node
@@ -29,7 +29,7 @@ class Answer:
     @cached_property
     def compacted(self) -> str:
         """What is compared as a string."""
-        return compact(self.text)
+        return compact_text(self.text)
 
     @cached_property
     def node(self) -> Node:
@@ -41,16 +41,16 @@ class Answer:
     @cached_property
     def spellings(self) -> tuple[Answer, ...]:
         """The spellings that it says are of one answer; itself alone when it has but one."""
-        from lakon.domains.math.rules.restated import spellings
+        from lakon.domains.math.rules.restated import split_spellings
 
-        return tuple(map(self.written_as, spellings(self.text)))
+        return tuple(map(self.written_as, split_spellings(self.text)))
 
     @cached_property
     def symbolic(self) -> Any:
         """What math-verify reads, or None when it reads nothing or not everything."""
-        from lakon.domains.math.rules.math_verify import parsed
+        from lakon.domains.math.rules.math_verify import parse_whole
 
-        return parsed(self.text)
+        return parse_whole(self.text)
 
     def written_as(self, text: str) -> Answer:
         """The same answer in another way of writing, such as without its parameter's clause."""
@@ -64,4 +64,4 @@ class Answer:
 @lru_cache(maxsize=MOST_REMEMBERED)
 def read_answer(text: str) -> Answer:
     """The answer in `text` as an author wrote it."""
-    return Answer(clean(text))
+    return Answer(clean_text(text))

@@ -14,24 +14,24 @@ from functools import partial
 from lakon.domains.math.rules import math_verify as symbolic
 from lakon.domains.math.rules import scalars, sets
 from lakon.domains.math.rules.answer import Answer, read_answer
-from lakon.domains.math.rules.congruences import same_classes
+from lakon.domains.math.rules.congruences import compare_classes
 from lakon.domains.math.rules.decision import Decision
-from lakon.domains.math.rules.families import renamed_constants, without_parameters
-from lakon.domains.math.rules.lists import matrices, several, unknowns_of
-from lakon.domains.math.rules.pieces import pieces
-from lakon.domains.math.rules.ratios_and_times import colons
+from lakon.domains.math.rules.families import are_constants_renamed, drop_parameters
+from lakon.domains.math.rules.lists import compare_matrices, compare_several, list_unknowns
+from lakon.domains.math.rules.pieces import compare_pieces
+from lakon.domains.math.rules.ratios_and_times import compare_colons
 from lakon.domains.math.rules.relations import (
-    compatible,
-    in_order_of,
+    are_compatible,
+    find_unknowns,
     is_out_of_order,
-    turned_round,
-    unknowns,
-    values_of,
+    put_in_order,
+    read_values,
+    turn_round,
 )
 from lakon.domains.math.rules.restated import is_step
-from lakon.domains.math.rules.spelling import contradiction, decimal_comma, same_text, with_unit, without_letter
-from lakon.domains.math.rules.vectors import as_vector, in_basis, same_line
-from lakon.domains.math.rules.words import words
+from lakon.domains.math.rules.spelling import drop_letter, find_contradiction, is_decimal_comma, is_same_text, mark_unit
+from lakon.domains.math.rules.vectors import is_in_basis, is_same_line, read_vector
+from lakon.domains.math.rules.words import compare_words
 from lakon.domains.math.shapes.nodes import Based, Chain, Many, Matrix, Node, Scalar, SetOf, Span
 
 LONGEST = 6_000
@@ -60,19 +60,19 @@ def decide(reference: str, candidate: str) -> Decision:
 
 def _decide(ours: Answer, theirs: Answer) -> Decision:
     """Compare two answers of one spelling each."""
-    our_text, their_text, by_parameter = without_parameters(ours.text, theirs.text)
+    our_text, their_text, by_parameter = drop_parameters(ours.text, theirs.text)
     if by_parameter is not None:
         return Decision(by_parameter, "family" if by_parameter else "veto-domain")
-    veto = contradiction(our_text, their_text)
+    veto = find_contradiction(our_text, their_text)
     if veto is not None:
         return Decision(False, veto)
-    congruent = same_classes(our_text, their_text)
+    congruent = compare_classes(our_text, their_text)
     if congruent is not None:
         return Decision(congruent, "residues")
     ours, theirs = ours.written_as(our_text), theirs.written_as(their_text)
-    if decimal_comma(ours, theirs):
+    if is_decimal_comma(ours, theirs):
         return Decision(True, "decimal-comma")
-    theirs = theirs.written_as(with_unit(our_text, without_letter(our_text, their_text)))
+    theirs = theirs.written_as(mark_unit(our_text, drop_letter(our_text, their_text)))
     decision = _by_rule(ours.node, theirs.node)
     if decision is not None and decision.equal is not None:
         return decision
@@ -88,11 +88,11 @@ def _by_text(ours: Answer, theirs: Answer, decision: Decision | None) -> Decisio
     """The last resort, where the rules on shapes came to no decision or to one without a verdict."""
     if not (ours.text and theirs.text):
         return None
-    if same_text(ours.text, theirs.text):
+    if is_same_text(ours.text, theirs.text):
         return Decision(True, "words")
     if decision is not None and decision.method != "unread":
         return None
-    verdict = symbolic.equal(ours, theirs)
+    verdict = symbolic.are_equal(ours, theirs)
     if verdict is True and _veto(ours.node, theirs.node):
         return Decision(False, "veto-shape")
     if verdict is False and "\\ldots" in ours.text + theirs.text:
@@ -125,10 +125,10 @@ def _shapes(ours: Node, theirs: Node) -> Decision | None:
 def _scalars(ours: Node, theirs: Node) -> Decision | None:
     if not (isinstance(ours, Scalar) and isinstance(theirs, Scalar)):
         return None
-    decision = Decision(*scalars.compare(ours, theirs))
+    decision = Decision(*scalars.compare_scalars(ours, theirs))
     if decision.equal is False and "\\ldots" in ours.text + theirs.text:
         return Decision(None, "ellipsis")
-    if decision.equal is False and renamed_constants(ours, theirs):
+    if decision.equal is False and are_constants_renamed(ours, theirs):
         return Decision(True, "constants")
     return decision
 
@@ -151,10 +151,10 @@ def _chains(ours: Node, theirs: Node) -> Decision | None:
         return None
     chain, other = (ours, theirs) if isinstance(ours, Chain) else (theirs, ours)
     assert isinstance(chain, Chain)
-    values = values_of(chain)
+    values = read_values(chain)
     if is_out_of_order(chain):
         return Decision(False, "veto-order")
-    if len(unknowns_of(other)) > 1 and not unknowns(chain.terms[0].text):
+    if len(list_unknowns(other)) > 1 and not find_unknowns(chain.terms[0].text):
         return Decision(False, "count")  # of two unknowns, against one
     if not values:
         return (
@@ -171,32 +171,32 @@ def _both_chains(ours: Chain, theirs: Chain) -> Decision | None:
     if set(ours.relations) | set(theirs.relations) <= {"=", "~", "=="}:
         return _both_equations(ours, theirs)
     if (
-        sets.region(ours) is not None
-        and sets.region(theirs) is not None
-        and sets.variable(ours) == sets.variable(theirs)
+        sets.find_region(ours) is not None
+        and sets.find_region(theirs) is not None
+        and sets.find_variable(ours) == sets.find_variable(theirs)
     ):
         return None
-    for candidate in (theirs, turned_round(theirs)):
+    for candidate in (theirs, turn_round(theirs)):
         if candidate.relations == ours.relations and len(candidate.terms) == len(ours.terms):
             pairs = zip(ours.terms, candidate.terms, strict=True)
             if all(compare(a.node, b.node).equal for a, b in pairs):
                 return Decision(True, "relation")
-    return Decision(*scalars.same_relation(ours, theirs))
+    return Decision(*scalars.compare_relations(ours, theirs))
 
 
 def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
-    theirs = in_order_of(ours, theirs)
+    theirs = put_in_order(ours, theirs)
     if is_out_of_order(ours) != is_out_of_order(theirs):
         return Decision(False, "veto-order")
-    our_values, their_values = values_of(ours), values_of(theirs)
+    our_values, their_values = read_values(ours), read_values(theirs)
     undecided = not (our_values and their_values)
-    if our_values and their_values and compatible(ours.terms[0].text, theirs.terms[0].text):
+    if our_values and their_values and are_compatible(ours.terms[0].text, theirs.terms[0].text):
         decision = compare(our_values[0].node, their_values[-1].node)
         if decision.equal:
             return decision
         undecided = decision.equal is None
     if len(ours.terms) == 2 and len(theirs.terms) == 2:
-        verdict, method = scalars.same_relation(ours, theirs)
+        verdict, method = scalars.compare_relations(ours, theirs)
         if verdict is not None:
             return Decision(verdict, method)
     pairs = list(zip(ours.terms, theirs.terms, strict=False))
@@ -211,12 +211,12 @@ def _both_equations(ours: Chain, theirs: Chain) -> Decision | None:
 def _vectors(ours: Node, theirs: Node) -> Decision | None:
     for vector, other in ((ours, theirs), (theirs, ours)):
         if isinstance(vector, Matrix) and isinstance(other, Span):
-            listed = as_vector(other)
+            listed = read_vector(other)
             return compare(listed, vector) if listed != other else Decision(False, "shape")
-        written = in_basis(vector, other)
+        written = is_in_basis(vector, other)
         if written is not None:
             return Decision(written, "basis")
-    return Decision(True, "line") if same_line(ours, theirs) else None
+    return Decision(True, "line") if is_same_line(ours, theirs) else None
 
 
 def _sets(ours: Node, theirs: Node) -> Decision | None:
@@ -235,9 +235,9 @@ def _sets(ours: Node, theirs: Node) -> Decision | None:
         plain = ours if isinstance(ours, Many) else theirs
         if isinstance(plain, Many) and not _intervals_or_relations(plain):
             return Decision(False, "veto-brackets")
-    a, b = sets.region(ours), sets.region(theirs)
+    a, b = sets.find_region(ours), sets.find_region(theirs)
     if a is not None and b is not None:
-        return Decision(sets.same_region(a, b), "interval")
+        return Decision(sets.is_same_region(a, b), "interval")
     if isinstance(ours, Span) and isinstance(theirs, Span):
         ends = (ours.low_closed, ours.high_closed) == (theirs.low_closed, theirs.high_closed)
         inner = compare(ours.low.node, theirs.low.node).equal and compare(ours.high.node, theirs.high.node).equal
@@ -256,15 +256,15 @@ def _intervals_or_relations(node: Many) -> bool:
 
 
 _RULES: tuple[Callable[[Node, Node], Decision | None], ...] = (
-    partial(words, compare=compare),
-    partial(pieces, compare=compare),
+    partial(compare_words, compare=compare),
+    partial(compare_pieces, compare=compare),
     _bases,
-    colons,
+    compare_colons,
     _chains,
     _vectors,
     _sets,
-    partial(several, compare=compare),
-    partial(matrices, compare=compare),
+    partial(compare_several, compare=compare),
+    partial(compare_matrices, compare=compare),
     _scalars,
     _shapes,
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lakon.domains.math.parse.brackets import split
-from lakon.domains.math.rules.relations import compatible
+from lakon.domains.math.parse.brackets import split_outside
+from lakon.domains.math.rules.relations import are_compatible
 from lakon.domains.math.shapes.nodes import Many, Node, Scalar
 from lakon.domains.math.shapes.read import Reader
 
@@ -29,12 +29,12 @@ class Residues(NamedTuple):
     modulus: int
 
 
-def residues(text: str) -> Residues | None:
+def read_residues(text: str) -> Residues | None:
     """The classes that a cleaned answer names; None when it is anything else."""
     if "mod" not in text:
         return None
     names, values, moduli = set[str](), set[int](), set[int]()
-    parts = [part.strip() for part in split(text, _SEPARATORS) if part.strip()]
+    parts = [part.strip() for part in split_outside(text, _SEPARATORS) if part.strip()]
     read = Reader()
     for part in parts:
         modulus = _MODULUS.search(part)
@@ -68,10 +68,10 @@ def _whole_numbers(node: Node) -> list[int] | None:
     return found
 
 
-def same_classes(ours: str, theirs: str) -> bool | None:
+def compare_classes(ours: str, theirs: str) -> bool | None:
     """Whether two answers name the same classes; None when one of them names none, or of another unknown."""
-    a = residues(ours)
-    b = residues(theirs) if a else None
-    if a is None or b is None or (a.name and b.name and not compatible(a.name, b.name)):
+    a = read_residues(ours)
+    b = read_residues(theirs) if a else None
+    if a is None or b is None or (a.name and b.name and not are_compatible(a.name, b.name)):
         return None
     return (a.classes, a.modulus) == (b.classes, b.modulus)

@@ -24,21 +24,21 @@ Compare: TypeAlias = Callable[[Node, Node], Decision]
 """`compare.compare`, given to rules that look at parts."""
 
 
-def pairwise(a: Sequence[Node], b: Sequence[Node], method: str, compare: Compare) -> Decision:
+def compare_pairwise(a: Sequence[Node], b: Sequence[Node], method: str, compare: Compare) -> Decision:
     """Equal one by one, in order."""
     if len(a) != len(b):
         return Decision(False, "count")
-    return all_of([compare(x, y) for x, y in zip(a, b, strict=True)], method)
+    return combine_decisions([compare(x, y) for x, y in zip(a, b, strict=True)], method)
 
 
-def all_of(decisions: Sequence[Decision], method: str) -> Decision:
+def combine_decisions(decisions: Sequence[Decision], method: str) -> Decision:
     """Equal when all are."""
     if any(d.equal is False for d in decisions):
         return Decision(False, method)
     return Decision(None if any(d.equal is None for d in decisions) else True, method if decisions else "empty")
 
 
-def matching(a: Sequence[Node], b: Sequence[Node], compare: Compare) -> Decision:
+def compare_as_sets(a: Sequence[Node], b: Sequence[Node], compare: Compare) -> Decision:
     """Equal as sets: every answer of each side is on the other side."""
     if max(len(a), len(b)) > MOST_ITEMS:
         return Decision(None, "too-long")

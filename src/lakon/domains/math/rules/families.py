@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from lakon.domains.math.parse.brackets import enclosed
+from lakon.domains.math.parse.brackets import take_enclosed
 from lakon.domains.math.parse.trees import Tree, find_symbols
-from lakon.domains.math.rules.congruences import residues
+from lakon.domains.math.rules.congruences import read_residues
 from lakon.domains.math.shapes.nodes import Chain, Many, Node, Scalar
 from lakon.domains.math.shapes.read import Reader
 from lakon.domains.math.values import evaluate as evaluator
@@ -54,14 +54,14 @@ class Parameter(NamedTuple):
     domain: str
 
 
-def stated(text: str) -> tuple[str, Parameter | None]:
+def split_parameter(text: str) -> tuple[str, Parameter | None]:
     """A cleaned answer without the clause that says which values a name takes, and that clause."""
     built = _BUILT.fullmatch(text) if "\\mathbb" in text and text.startswith("\\{") else None
     if built:
         text = f"{built['body'].strip()}, {built['tail'].strip()}"
     shown = text.strip(" .,;")
     for _ in range(2):  # braces that LaTeX does not show
-        inner = enclosed(shown, "{", "}")
+        inner = take_enclosed(shown, "{", "}")
         shown = shown if inner is None else inner.strip(" .,;")
     for pattern in _TAILS:
         match = pattern.search(shown)
@@ -85,14 +85,14 @@ def _domain(found: dict[str, str | None]) -> str:
     return ""
 
 
-def without_parameters(ours: str, theirs: str) -> tuple[str, str, bool | None]:
+def drop_parameters(ours: str, theirs: str) -> tuple[str, str, bool | None]:
     """Both texts without such clauses and with one name for the parameter; a verdict where the clauses decide."""
     if not any(
         mark in ours or mark in theirs for mark in ("\\in", "\\forall", "for ", "where ", "is a", "are ", "any ")
     ):
         return ours, theirs, None
-    our_text, our_parameter = stated(ours)
-    their_text, their_parameter = stated(theirs)
+    our_text, our_parameter = split_parameter(ours)
+    their_text, their_parameter = split_parameter(theirs)
     if our_parameter is None and their_parameter is None:
         return ours, theirs, None
     domains = {p.domain for p in (our_parameter, their_parameter) if p is not None and p.domain}
@@ -145,7 +145,7 @@ def _is_among(value: Any, values: Iterable[Any]) -> bool:
     return any(_close(value, other) for other in values)
 
 
-def renamed_constants(ours: Expression, theirs: Expression) -> bool:
+def are_constants_renamed(ours: Expression, theirs: Expression) -> bool:
     """Whether two expressions differ only in what their arbitrary constants are called: `C_1 e^x`, `A e^x`."""
     if "C" not in ours.text and "c" not in ours.text:
         return False
@@ -164,7 +164,9 @@ def renamed_constants(ours: Expression, theirs: Expression) -> bool:
         return False
     try:
         return any(
-            numeric.same(left, right.replace({("sym", a): ("sym", b) for a, b in zip(others, order, strict=True)}))
+            numeric.compare_values(
+                left, right.replace({("sym", a): ("sym", b) for a, b in zip(others, order, strict=True)})
+            )
             for order in itertools.permutations(mine)
         )
     except (ArithmeticError, KeyError, TypeError, AttributeError):
@@ -190,8 +192,8 @@ def _is_loose(tree: Tree, names: frozenset[str], within: str = "") -> bool:
 
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:
-    found = residues(text)
-    mp = evaluator.context(evaluator.DIGITS)
+    found = read_residues(text)
+    mp = evaluator.get_context(evaluator.DIGITS)
     return [(mp.mpf(value), mp.mpf(found.modulus)) for value in sorted(found.classes)] if found else []
 
 
@@ -218,7 +220,7 @@ def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
 
 
 def _fraction(value: Any) -> Fraction | None:
-    found = Fraction(str(evaluator.context(evaluator.DIGITS).nstr(value, 30))).limit_denominator(60)
+    found = Fraction(str(evaluator.get_context(evaluator.DIGITS).nstr(value, 30))).limit_denominator(60)
     return found if found and _close(value * found.denominator, found.numerator) else None
 
 
@@ -227,7 +229,7 @@ def _residues(progressions: list[tuple[Any, Any]], unit: Any, period: Fraction) 
     whole = unit * period.numerator / period.denominator
     found: list[Any] = []
     for start, step in progressions:
-        count = int(evaluator.context(evaluator.DIGITS).nint(whole / step))
+        count = int(evaluator.get_context(evaluator.DIGITS).nint(whole / step))
         if count < 1 or count * len(progressions) > MOST_RESIDUES:
             return None
         found.extend(((start + j * step) / whole) % 1 for j in range(count))

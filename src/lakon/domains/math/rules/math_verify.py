@@ -20,7 +20,7 @@ _NUMBERS = re.compile(r"\d+")
 _IGNORED = frozenset("eidE")
 
 
-def load() -> None:
+def load_math_verify() -> None:
     """Import math-verify now, so that no row pays for it."""
     import math_verify
 
@@ -28,18 +28,18 @@ def load() -> None:
     assert math_verify
 
 
-def parsed(text: str) -> Any:
+def parse_whole(text: str) -> Any:
     """What math-verify reads, or None when it reads nothing or not everything."""
     from math_verify import LatexExtractionConfig, parse
 
-    load()
+    load_math_verify()
     found = parse(
         f"\\boxed{{{_latex(text)}}}",
         extraction_config=[LatexExtractionConfig()],
         fallback_mode="no_fallback",
         parsing_timeout=None,  # pyright: ignore[reportArgumentType]  # its README says None,
     )
-    return found[0] if len(found) >= 1 and not isinstance(found[0], str) and lossless(text, found[0]) else None
+    return found[0] if len(found) >= 1 and not isinstance(found[0], str) and is_lossless(text, found[0]) else None
 
 
 def _latex(cleaned: str) -> str:
@@ -48,7 +48,7 @@ def _latex(cleaned: str) -> str:
     return re.sub(r"\\(and|or)(?![a-z])", r"\\text{ \1 }", text)
 
 
-def lossless(text: str, expression: object) -> bool:
+def is_lossless(text: str, expression: object) -> bool:
     """Whether every letter and every number above one of `text` is still there in what was parsed from it."""
     import sympy
 
@@ -59,7 +59,7 @@ def lossless(text: str, expression: object) -> bool:
     return all(letter.lstrip("\\") in written for letter in set(_LETTERS.findall(text)) - _IGNORED)
 
 
-def equal(reference: Answer, candidate: Answer) -> bool | None:
+def are_equal(reference: Answer, candidate: Answer) -> bool | None:
     """Whether math-verify finds both equal; None when it could not read one of them, or failed on it."""
     try:
         return _equal(reference, candidate)

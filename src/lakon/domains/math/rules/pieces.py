@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lakon.domains.math.rules import sets
-from lakon.domains.math.rules.decision import Compare, Decision, matching
+from lakon.domains.math.rules.decision import Compare, Decision, compare_as_sets
 from lakon.domains.math.shapes.nodes import Chain, Node, Pieces
 
 
-def pieces(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
+def compare_pieces(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
     """Functions in pieces: the same values under the same conditions, the one that is left otherwise."""
     if not (isinstance(ours, Pieces) or isinstance(theirs, Pieces)):
         return None
@@ -33,7 +33,7 @@ def pieces(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
         return Decision(verdict and covered, "pieces")
     if not open_rows and not left:
         return Decision(True, "pieces")
-    values = matching([value for value, _ in ours.rows], [value for value, _ in theirs.rows], compare)
+    values = compare_as_sets([value for value, _ in ours.rows], [value for value, _ in theirs.rows], compare)
     return Decision(None if values.equal else values.equal, "pieces")
 
 

@@ -10,7 +10,7 @@ from lakon.domains.math.shapes.nodes import Chain, Colon, Node, Scalar
 from lakon.domains.math.values.expression import Expression
 
 
-def colons(ours: Node, theirs: Node) -> Decision | None:
+def compare_colons(ours: Node, theirs: Node) -> Decision | None:
     """Where one of the two has a colon."""
     if isinstance(ours, Colon) and isinstance(theirs, Colon):
         return _both_colons(ours, theirs)
@@ -19,9 +19,11 @@ def colons(ours: Node, theirs: Node) -> Decision | None:
     colon, other = (ours, theirs) if isinstance(ours, Colon) else (theirs, ours)
     assert isinstance(colon, Colon)
     if colon.suffix and set(colon.parts[1:]) == {"00"} and isinstance(other, Scalar):
-        return Decision(scalars.compare(Scalar(colon.parts[0]), other)[0], "time")
+        return Decision(scalars.compare_scalars(Scalar(colon.parts[0]), other)[0], "time")
     if len(colon.parts) == 2 and not colon.suffix and isinstance(other, Scalar):
-        return Decision(scalars.compare(Scalar(f"\\frac{{{colon.parts[0]}}}{{{colon.parts[1]}}}"), other)[0], "ratio")
+        return Decision(
+            scalars.compare_scalars(Scalar(f"\\frac{{{colon.parts[0]}}}{{{colon.parts[1]}}}"), other)[0], "ratio"
+        )
     return None if isinstance(other, Chain) else Decision(False, "shape")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.brackets import enclosed, split
-from lakon.domains.math.parse.clean import compact
+from lakon.domains.math.parse.brackets import split_outside, take_enclosed
+from lakon.domains.math.parse.clean import compact_text
 from lakon.domains.math.shapes.nodes import Chain, Colon, Term
 from lakon.domains.math.shapes.read import Reader
 from lakon.domains.math.shapes.units import split_unit
@@ -40,29 +40,29 @@ def is_name(term: str) -> bool:
     """Whether a term names what is asked for: `x`, `f(x)`, `(r, \\theta)`, `\\angle ABC`, `\\text{Area}`."""
     if re.fullmatch(r"\\?(?:pi|e|i)", term.strip()):
         return False
-    return bool(_NAME.fullmatch(term.strip())) or bool(unknowns(term))
+    return bool(_NAME.fullmatch(term.strip())) or bool(find_unknowns(term))
 
 
-def unknowns(term: str) -> tuple[str, ...]:
+def find_unknowns(term: str) -> tuple[str, ...]:
     """The names in `(r, \\theta)`, in order; none in what is no tuple of names."""
-    inner = enclosed(term.strip(), "(", ")") if "," in term else None
-    names = tuple(compact(part.strip()) for part in split(inner, (",",))) if inner else ()
+    inner = take_enclosed(term.strip(), "(", ")") if "," in term else None
+    names = tuple(compact_text(part.strip()) for part in split_outside(inner, (",",))) if inner else ()
     return names if all(map(_UNKNOWN.fullmatch, names)) else ()
 
 
 def is_out_of_order(chain: Chain) -> bool:
     """Whether a tuple's names say that its values stand in another order than a bare tuple's: `(y, x) = ...`."""
-    names = unknowns(chain.terms[0].text)
+    names = find_unknowns(chain.terms[0].text)
     return any(names != order and sorted(names) == sorted(order) for order in _USUAL_ORDERS)
 
 
-def in_order_of(ours: Chain, theirs: Chain) -> Chain:
+def put_in_order(ours: Chain, theirs: Chain) -> Chain:
     """`(y, x) = (3, 2)` as `(x, y) = (2, 3)`, where the first chain has its names in that order."""
-    our_names, their_names = unknowns(ours.terms[0].text), unknowns(theirs.terms[0].text)
+    our_names, their_names = find_unknowns(ours.terms[0].text), find_unknowns(theirs.terms[0].text)
     if our_names == their_names or sorted(our_names) != sorted(their_names) or len(set(our_names)) != len(our_names):
         return theirs
-    inner = enclosed(theirs.terms[-1].text.strip(), "(", ")")
-    values = split(inner, (",",)) if inner else []
+    inner = take_enclosed(theirs.terms[-1].text.strip(), "(", ")")
+    values = split_outside(inner, (",",)) if inner else []
     if len(values) != len(our_names):
         return _assigned(ours.terms[0], "")  # nothing that these names could stand for
     named = dict(zip(their_names, values, strict=True))
@@ -78,7 +78,7 @@ def is_quantity(term: Expression) -> bool:
     return term.is_constant or Expression(_UNIT.sub(" ", split_unit(term.text)[0]).strip()).is_constant
 
 
-def values_of(chain: Chain) -> list[Term]:
+def read_values(chain: Chain) -> list[Term]:
     """What a chain of equalities says that the answer is; empty for an equation or an inequality."""
     if set(chain.relations) - {"=", "~", "=="}:
         return []
@@ -91,7 +91,7 @@ def values_of(chain: Chain) -> list[Term]:
         return [last]
     if all(map(is_quantity, chain.terms)) or len(chain.terms) > 2:
         return [last]
-    if last.is_constant and Expression(compact(first.text)).formula is None:
+    if last.is_constant and Expression(compact_text(first.text)).formula is None:
         return [last]
     if isinstance(last.node, Colon) and ":" in first.text:
         return [last]
@@ -100,14 +100,14 @@ def values_of(chain: Chain) -> list[Term]:
     return []
 
 
-def compatible(a: str, b: str) -> bool:
+def are_compatible(a: str, b: str) -> bool:
     """Names that may stand for the same thing: equal ones, and a function's value for a plain letter."""
-    a, b = compact(a), compact(b)
+    a, b = compact_text(a), compact_text(b)
     single = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?")
     return a == b or not (single.fullmatch(a) and single.fullmatch(b)) or a.lower() == b.lower()
 
 
-def turned_round(chain: Chain) -> Chain:
+def turn_round(chain: Chain) -> Chain:
     """The same chain read from its end."""
     turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
     return Chain(chain.terms[::-1], tuple(turned.get(r, r) for r in chain.relations[::-1]))

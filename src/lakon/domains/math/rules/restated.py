@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.characters import greek_names
-from lakon.domains.math.shapes.number_words import plain_words
+from lakon.domains.math.parse.characters import list_greek_names
+from lakon.domains.math.shapes.number_words import read_plain_words
 
 _SET_OFF = r"(?:(?<=[,;({]\s)|(?<=[,;({]))"
 _CLAIM = (
@@ -29,7 +29,7 @@ MOST = 3
 """Spellings of one answer; what claims to have more is no answer."""
 
 
-def spellings(text: str) -> list[str]:
+def split_spellings(text: str) -> list[str]:
     """The spellings that `text` says are of one answer; the text alone when it has but one."""
     found: list[str] = []
     start, opened = 0, False
@@ -50,7 +50,7 @@ def is_step(part: str, answer: str) -> bool:
 
 def _has_unknowns(text: str) -> bool:
     """Whether there are letters beside those that are given a value."""
-    unknowns = greek_names() - {"pi"}
+    unknowns = list_greek_names() - {"pi"}
     found = _LETTER.finditer(_NAMED.sub(" ", text))
     return any(m["command"] in unknowns if m["command"] else len(m[0]) == 1 for m in found)
 
@@ -65,4 +65,9 @@ def _is_mathematics(part: str) -> bool:
     if part.startswith("\\approx"):  # `i.e. \\approx 3.46` claims no equality
         return False
     closed = part.count("{") == part.count("}")
-    return bool(part) and closed and sum(map(part.count, "([")) == sum(map(part.count, ")]")) and not plain_words(part)
+    return (
+        bool(part)
+        and closed
+        and sum(map(part.count, "([")) == sum(map(part.count, ")]"))
+        and not read_plain_words(part)
+    )

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 
 from lakon.domains.math.shapes.nodes import Chain, Scalar
-from lakon.domains.math.shapes.units import Unit, factor
+from lakon.domains.math.shapes.units import Unit, find_factor
 from lakon.domains.math.values import evaluate as evaluator
 from lakon.domains.math.values import sample_points as numeric
 from lakon.domains.math.values.expression import Expression
@@ -21,9 +21,9 @@ TRUNCATED = 8
 Verdict = tuple[bool | None, str]
 
 
-def compare(ours: Scalar, theirs: Scalar) -> Verdict:
+def compare_scalars(ours: Scalar, theirs: Scalar) -> Verdict:
     """Compare two scalars with their units."""
-    scale = factor(ours.unit, theirs.unit)
+    scale = find_factor(ours.unit, theirs.unit)
     if scale is None:
         return False, "veto-unit"
     if scale == 1:
@@ -82,9 +82,13 @@ def _counts(left: Formula, right: Formula) -> bool:
 
 def _by_value(ours: Expression, theirs: Expression, left: Formula, right: Formula) -> Verdict:
     try:
-        verdict = numeric.same_at_whole_numbers(left, right) if _counts(left, right) else numeric.same(left, right)
+        verdict = (
+            numeric.compare_at_whole_numbers(left, right)
+            if _counts(left, right)
+            else numeric.compare_values(left, right)
+        )
         if verdict is False and (left.uses("fn", "log") or right.uses("fn", "log")):
-            verdict = numeric.same(left, right, decimal_log=True)
+            verdict = numeric.compare_values(left, right, decimal_log=True)
     except evaluator.TooLarge:
         return _too_large(left, right)
     except (ArithmeticError, KeyError, TypeError, AttributeError, RecursionError):
@@ -118,7 +122,7 @@ def _rounded(ours: str, theirs: str, distance: Fraction) -> Verdict:
 
 
 def _rounded_value(ours: Expression, theirs: Expression, left: Formula, right: Formula) -> Verdict:
-    mp = evaluator.context(evaluator.DIGITS)
+    mp = evaluator.get_context(evaluator.DIGITS)
     for decimal, own, other, written in ((ours.text, left, right, theirs.text), (theirs.text, right, left, ours.text)):
         if not _is_decimal(decimal) or _is_decimal(written):
             continue
@@ -151,7 +155,7 @@ def _places(text: str) -> int:
     return len(rest) if significant > SIGNIFICANT or (significant == SIGNIFICANT and len(rest) >= SIGNIFICANT) else 0
 
 
-def same_relation(ours: Chain, theirs: Chain) -> Verdict:
+def compare_relations(ours: Chain, theirs: Chain) -> Verdict:
     """Two equations or inequalities of two terms: their differences must be multiples of each other."""
     if ours.difference is None or theirs.difference is None:
         return None, "unread"
@@ -177,6 +181,6 @@ def _constant_ratio(ours: Formula, theirs: Formula) -> int | None:
     if len(pairs) < 2 or any(a == 0 or b == 0 for a, b in pairs):
         return None
     ratios = [a / b for a, b in pairs]
-    if not all(numeric.close(ratio, ratios[0]) for ratio in ratios) or not evaluator.is_real(ratios[0]):
+    if not all(numeric.is_close(ratio, ratios[0]) for ratio in ratios) or not evaluator.is_real(ratios[0]):
         return None
     return 1 if ratios[0].real > 0 else -1

@@ -42,11 +42,11 @@ def is_set_like(node: Node) -> bool:
     return isinstance(node, (Span, SetOf)) or (isinstance(node, Many) and node.kind != "list") or is_real_line(node)
 
 
-def value(expression: Term | Scalar) -> Any:
+def read_value(expression: Term | Scalar) -> Any:
     """The real number that an expression stands for, infinities included, or None."""
     text = expression.text.strip()
     sign = -1 if text.startswith("-") else 1
-    mp = evaluator.context(evaluator.DIGITS)
+    mp = evaluator.get_context(evaluator.DIGITS)
     if re.fullmatch(r"[-+]?\s*\\infty", text):
         return sign * mp.inf
     node = expression.node if isinstance(expression, Term) else expression
@@ -60,10 +60,10 @@ def value(expression: Term | Scalar) -> Any:
     return number.real if number is not None and evaluator.is_real(number) else None
 
 
-def region(node: Node) -> Region | None:
+def find_region(node: Node) -> Region | None:
     """The region of a node, or None when it is no set of numbers."""
     if is_real_line(node):
-        mp = evaluator.context(evaluator.DIGITS)
+        mp = evaluator.get_context(evaluator.DIGITS)
         return [Piece(-mp.inf, False, mp.inf, False)]
     if isinstance(node, Words):
         return [] if node.text == "\\emptyset" else None
@@ -79,16 +79,16 @@ def region(node: Node) -> Region | None:
 
 
 def _interval(low: Term | Scalar, high: Term | Scalar, low_closed: bool, high_closed: bool) -> Region | None:
-    a, b = value(low), value(high)
+    a, b = read_value(low), read_value(high)
     if a is None or b is None:
         return None
-    mp = evaluator.context(evaluator.DIGITS)
+    mp = evaluator.get_context(evaluator.DIGITS)
     piece = Piece(a, low_closed and not mp.isinf(a), b, high_closed and not mp.isinf(b))
     return _merged([piece])
 
 
 def _point(scalar: Scalar) -> Region | None:
-    number = value(scalar)
+    number = read_value(scalar)
     return None if number is None else [Piece(number, True, number, True)]
 
 
@@ -96,11 +96,11 @@ def _listed(node: Many) -> Region | None:
     if node.kind == "tuple":
         ends = [item for item in node.items if isinstance(item, Scalar)]
         return _interval(ends[0], ends[1], False, False) if len(ends) == len(node.items) == 2 else None
-    parts = [region(item) for item in node.items]
+    parts = [find_region(item) for item in node.items]
     return _merged([piece for part in parts if part is not None for piece in part]) if None not in parts else None
 
 
-def variable(chain: Chain) -> str | None:
+def find_variable(chain: Chain) -> str | None:
     """The unknown of an inequality: it stands alone, or between bars."""
     formulas = [term.formula for term in chain.terms]
     in_bars = [formula for formula in formulas if formula is not None and formula.tree[:2] == ("fn", "abs")]
@@ -118,13 +118,13 @@ def _solved(chain: Chain) -> Region | None:
     name = _alone(chain)
     if name is None:
         return _within(chain)
-    mp = evaluator.context(evaluator.DIGITS)
+    mp = evaluator.get_context(evaluator.DIGITS)
     at = [term.text for term in chain.terms].index(name)
     low, low_closed, high, high_closed = -mp.inf, False, mp.inf, False
     for i, relation in enumerate(chain.relations):
         if not i <= at <= i + 1:
             return None
-        bound = value(chain.terms[i + 1] if at == i else chain.terms[i])
+        bound = read_value(chain.terms[i + 1] if at == i else chain.terms[i])
         if bound is None:
             return None
         turned = relation if at == i else _TURNED.get(relation, relation)
@@ -147,7 +147,7 @@ def _within(chain: Chain) -> Region | None:
     for side in sides:
         terms, relations = side.terms, side.relations
         inside = _inside_of_bars(terms[0]) if len(terms) == 2 else None
-        bound = value(terms[1]) if inside is not None else None
+        bound = read_value(terms[1]) if inside is not None else None
         if inside is None or bound is None or bound < 0 or relations[0] not in _TURNED:
             continue
         at_zero, slope = inside
@@ -176,13 +176,13 @@ def _inside_of_bars(term: Term) -> tuple[Any, Any] | None:
 
 
 def _combined(node: SetOf) -> Region | None:
-    parts = [region(part) for part in node.parts]
+    parts = [find_region(part) for part in node.parts]
     known = [part for part in parts if part is not None]
     if len(known) != len(parts):
         return None
     if node.operator == "\\cup":
         return _merged([piece for part in known for piece in part])
-    if node.operator == "\\and" and len({variable(part) for part in node.parts if isinstance(part, Chain)}) > 1:
+    if node.operator == "\\and" and len({find_variable(part) for part in node.parts if isinstance(part, Chain)}) > 1:
         return None
     result = known[0]
     for part in known[1:]:
@@ -194,12 +194,12 @@ def _combined(node: SetOf) -> Region | None:
 
 def is_rest(others: Sequence[Node | None], rest: Node | None) -> bool | None:
     """Whether `rest` is every number that no condition of the others holds for; None where one is no region."""
-    found = [None if node is None else region(node) for node in (*others, rest)]
-    names = {variable(node) for node in (*others, rest) if isinstance(node, Chain)}
+    found = [None if node is None else find_region(node) for node in (*others, rest)]
+    names = {find_variable(node) for node in (*others, rest) if isinstance(node, Chain)}
     known = [part for part in found if part is not None]
     if len(known) != len(found) or len(names) > 1:
         return None
-    return same_region(_complement(_merged([piece for part in known[:-1] for piece in part])), known[-1])
+    return is_same_region(_complement(_merged([piece for part in known[:-1] for piece in part])), known[-1])
 
 
 def _merged(pieces: Region) -> Region:
@@ -220,7 +220,7 @@ def _merged(pieces: Region) -> Region:
 
 
 def _complement(pieces: Region) -> Region:
-    mp = evaluator.context(evaluator.DIGITS)
+    mp = evaluator.get_context(evaluator.DIGITS)
     low, closed = -mp.inf, False
     found: Region = []
     for piece in pieces:
@@ -243,10 +243,10 @@ def _intersection(ours: Region, theirs: Region) -> Region:
 
 
 def _near(a: Any, b: Any) -> bool:
-    return a == b or numeric.close(a, b)
+    return a == b or numeric.is_close(a, b)
 
 
-def same_region(ours: Region, theirs: Region) -> bool:
+def is_same_region(ours: Region, theirs: Region) -> bool:
     """Whether two regions are the same set."""
     return len(ours) == len(theirs) and all(
         _near(a.low, b.low) and _near(a.high, b.high) and (a.low_closed, a.high_closed) == (b.low_closed, b.high_closed)

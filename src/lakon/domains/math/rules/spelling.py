@@ -25,7 +25,7 @@ _ONE_LETTER_UNIT = re.compile(rf"(?<=[\d}}])\s*({_SYMBOL}(?:{_POWER}\s*[/*]\s*{_
 """A unit of one letter is a unit where the reference has no unknown: `15 m` against 15, but never 15 against `15m`."""
 
 
-def decimal_comma(ours: Answer, theirs: Answer) -> bool:
+def is_decimal_comma(ours: Answer, theirs: Answer) -> bool:
     """`2,74` against `2.74`: a comma without a space, no thousands, and in a reference no pair such as `1,2`."""
     for answer, other, is_reference in ((ours, theirs, True), (theirs, ours, False)):
         match = _COMMA.fullmatch(answer.text)
@@ -37,14 +37,14 @@ def decimal_comma(ours: Answer, theirs: Answer) -> bool:
     return False
 
 
-def with_unit(ours: str, theirs: str) -> str:
+def mark_unit(ours: str, theirs: str) -> str:
     """A candidate with its one-letter unit marked as such, where the reference has no unknown."""
     if _UNKNOWN.search(re.sub(r"(?<=\d)[eE](?=[-+]?\d)", "", _BRACED_TEXT.sub("", ours))):
         return theirs
     return _ONE_LETTER_UNIT.sub(_in_text, theirs)
 
 
-def without_letter(ours: str, theirs: str) -> str:
+def drop_letter(ours: str, theirs: str) -> str:
     """A candidate without its choice letter, `\\text{(C)} 12`, where the reference is a quantity and no letter."""
     lettered = _LETTERED.fullmatch(theirs)
     return lettered["value"] if lettered and is_quantity(Expression(ours)) and not _LETTERED.fullmatch(ours) else theirs
@@ -55,7 +55,7 @@ def _in_text(match: re.Match[str]) -> str:
     return f" \\text{{{inside}}}"
 
 
-def same_text(ours: str, theirs: str) -> bool:
+def is_same_text(ours: str, theirs: str) -> bool:
     """Words and numbers that mean nothing but themselves: `\\text{July 4}` against `\\text{July }4`."""
     plain = [" ".join(_BRACED_TEXT.sub(r" \1 ", text).split()).casefold() for text in (ours, theirs)]
     dates = [_date(text) for text in plain]
@@ -84,7 +84,7 @@ _MODULUS = re.compile(r"\\mod\s*\{?\s*(\w+)|\(?\s*\bmod(?:ulo)?\b\s*(\w+)")
 _IN_DEGREES = re.compile(r"\^\{\\circ\}|\bdegrees?\b")
 
 
-def contradiction(ours: str, theirs: str) -> str | None:
+def find_contradiction(ours: str, theirs: str) -> str | None:
     """What the readers leave out as decoration and two answers may yet differ in: a modulus, degrees of radians."""
     if "mod" in ours and "mod" in theirs:
         moduli = [_moduli(text) for text in (ours, theirs)]

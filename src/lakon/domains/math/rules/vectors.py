@@ -32,7 +32,7 @@ def components(node: Node) -> list[Node] | None:
     return None
 
 
-def in_basis(vector: Node, written: Node) -> bool | None:
+def is_in_basis(vector: Node, written: Node) -> bool | None:
     """Whether a sum of i, j and k is this vector; None when the other is no such sum."""
     parts = components(vector)
     total = written.formula if isinstance(written, Scalar) else None
@@ -41,13 +41,13 @@ def in_basis(vector: Node, written: Node) -> bool | None:
     formulas = [part.formula if isinstance(part, Scalar) else None for part in parts]
     along = [_at(total, unit) for unit in _UNITS]
     try:
-        is_homogeneous = numeric.same(_at(total, (0, 0, 0)), _ZERO)
-        is_sum = numeric.same(_at(total, (1, 1, 1)), _sum(along))
+        is_homogeneous = numeric.compare_values(_at(total, (0, 0, 0)), _ZERO)
+        is_sum = numeric.compare_values(_at(total, (1, 1, 1)), _sum(along))
         if not is_homogeneous or not is_sum:
             return None
         padded = [*formulas, _ZERO][:3]
         return all(
-            formula is not None and bool(numeric.same(formula, component))
+            formula is not None and bool(numeric.compare_values(formula, component))
             for formula, component in zip(padded, along, strict=True)
         )
     except (ArithmeticError, KeyError, TypeError, AttributeError):
@@ -69,7 +69,7 @@ def _at(formula: Formula, where: tuple[int, ...]) -> Formula:
     return formula.replace({vector: ("num", Fraction(size)) for vector, size in zip(_BASIS, where, strict=True)})
 
 
-def same_line(ours: Node, theirs: Node) -> bool:
+def is_same_line(ours: Node, theirs: Node) -> bool:
     """Whether two vectors, each linear in a parameter of its own name, run along the same line."""
     a, b = _line(ours), _line(theirs)
     if a is None or b is None or a[0] == b[0] or len(a[1]) != len(b[1]):
@@ -109,7 +109,7 @@ def _parallel(a: list[Any], b: list[Any]) -> bool:
     return all(abs(a[i] * b[j] - a[j] * b[i]) < 1e-25 for i in range(len(a)) for j in range(i))
 
 
-def as_vector(node: Node) -> Node:
+def read_vector(node: Node) -> Node:
     """`[1, 2]` beside a column is a vector, though alone it is an interval."""
     if isinstance(node, Span) and node.low_closed and node.high_closed:
         return Many("square", (Scalar(node.low.text), Scalar(node.high.text)))

@@ -7,11 +7,11 @@ from functools import cache
 from lakon.domains.math.rules import scalars, sets
 from lakon.domains.math.rules.decision import Compare, Decision
 from lakon.domains.math.shapes.nodes import Chain, Many, Node, Scalar, Words
-from lakon.domains.math.shapes.number_words import folded
+from lakon.domains.math.shapes.number_words import fold_words
 from lakon.domains.math.tables import load_table
 
 
-def words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
+def compare_words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
     """Where one of the two is in words."""
     if not (isinstance(ours, Words) or isinstance(theirs, Words)):
         return None
@@ -25,7 +25,7 @@ def words(ours: Node, theirs: Node, compare: Compare) -> Decision | None:
         if other.text == said.text:
             return Decision(True, "words")
         if not said.marked:
-            return Decision(*scalars.compare(Scalar(said.text), other))
+            return Decision(*scalars.compare_scalars(Scalar(said.text), other))
         return Decision(False, "words-against-value")
     if said.text == "\\emptyset" and isinstance(other, Many):
         return Decision(other.kind in ("set", "brace") and not other.items, "empty-set")
@@ -42,8 +42,8 @@ def _both_words(ours: Words, theirs: Words) -> Decision:
     if ours.text.isupper() and theirs.text.isupper() and " " not in ours.text:
         return Decision(ours.text == theirs.text, "letters")  # BCA is an order of points, not a product
     if not ours.marked and not theirs.marked and max(len(ours.text), len(theirs.text)) <= 3:
-        return Decision(*scalars.compare(Scalar(ours.text), Scalar(theirs.text)))
-    a, b = folded(ours.text), folded(theirs.text)
+        return Decision(*scalars.compare_scalars(Scalar(ours.text), Scalar(theirs.text)))
+    a, b = fold_words(ours.text), fold_words(theirs.text)
     return Decision(a == b or _same_stem(a, b), "words")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.brackets import balanced, enclosed, split
+from lakon.domains.math.parse.brackets import is_balanced, split_outside, take_enclosed
 from lakon.domains.math.shapes.nodes import (
     Bracket,
     Chain,
@@ -25,7 +25,7 @@ _SIGNS = re.compile(r"(?:(?<=[(,])|\A)\s*\\(?:pm|mp)(?![a-z])\s*")
 
 def read_set_algebra(text: str, read: Read) -> Node | None:
     for operator in ("\\cup", "\\cap", "\\setminus"):
-        parts = split(text, (operator,)) if operator in text else []
+        parts = split_outside(text, (operator,)) if operator in text else []
         if len(parts) > 1:
             return SetOf(operator, tuple(read(part) for part in parts))
     but = _EXCEPT.fullmatch(text)
@@ -65,7 +65,7 @@ def _half_line(sign: str, read: Read) -> Node:
 
 def read_bracketed(text: str, read: Read) -> Node | None:
     named = _POINT.match(text)
-    if named and enclosed(text[named.end() :], "(", ")") is not None:
+    if named and take_enclosed(text[named.end() :], "(", ")") is not None:
         text = text[named.end() :]
     for opener, closer, kind in (
         ("(", ")", "tuple"),
@@ -73,12 +73,12 @@ def read_bracketed(text: str, read: Read) -> Node | None:
         ("{", "}", "brace"),
         ("\\langle", "\\rangle", "vector"),
     ):
-        inner = enclosed(text, opener, closer)
+        inner = take_enclosed(text, opener, closer)
         if inner is not None:
             return _inside(inner, kind, read)  # type: ignore[arg-type]  # the literals above
-    inner = enclosed(text, "[", "]")
+    inner = take_enclosed(text, "[", "]")
     if inner is not None:
-        ends = split(inner, (",", ";"))
+        ends = split_outside(inner, (",", ";"))
         if len(ends) == 2:
             return _span(ends[0].strip(), ends[1].strip(), True, True, read)
         return _inside(inner, "square", read)
@@ -98,8 +98,8 @@ def _half_open(text: str, read: Read) -> Node | None:
         ("[", "[", True, False),
     ):
         if text.startswith(opener) and text.endswith(closer) and len(text) > 2:
-            ends = split(text[1:-1], (",", ";"))
-            if len(ends) == 2 and balanced(ends[0]) and balanced(ends[1]):
+            ends = split_outside(text[1:-1], (",", ";"))
+            if len(ends) == 2 and is_balanced(ends[0]) and is_balanced(ends[1]):
                 return _span(ends[0].strip(), ends[1].strip(), low, high, read)
     return None
 
@@ -110,12 +110,12 @@ def _inside(inner: str, kind: Bracket, read: Read) -> Node | None:
     choice = _CHOICE.fullmatch(inner.strip())
     if kind == "tuple" and choice:
         return Words(choice[1])
-    if kind == "tuple" and len(_SIGNS.findall(inner)) == 1 and len(split(inner, (",",))) > 1:
+    if kind == "tuple" and len(_SIGNS.findall(inner)) == 1 and len(split_outside(inner, (",",))) > 1:
         return Many("list", tuple(read(f"({_SIGNS.sub(sign, inner)})") for sign in ("", "-")))
-    if kind == "tuple" and "\\infty" in inner and len(ends := split(inner, (",", ";"))) == 2:
+    if kind == "tuple" and "\\infty" in inner and len(ends := split_outside(inner, (",", ";"))) == 2:
         return _span(ends[0].strip(), ends[1].strip(), False, False, read)
     separators = (";",) if kind == "tuple" and ";" in inner else (",", ";", "\\and", "\\or")
-    parts = [part.strip() for part in split(inner, separators)]
+    parts = [part.strip() for part in split_outside(inner, separators)]
     if kind == "tuple" and len(parts) == 1:
         return None
     return Many(kind, tuple(read(part) for part in parts if part))

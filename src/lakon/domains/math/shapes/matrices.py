@@ -10,8 +10,8 @@ import functools
 import re
 from collections.abc import Sequence
 
-from lakon.domains.math.parse.brackets import enclosed, split, steps
-from lakon.domains.math.parse.clean import compact
+from lakon.domains.math.parse.brackets import split_outside, take_enclosed, trace_brackets
+from lakon.domains.math.parse.clean import compact_text
 from lakon.domains.math.shapes.nodes import Many, Matrix, Node, Pieces, Read, Scalar
 
 _MATRIX = re.compile(
@@ -73,7 +73,7 @@ def _scaled(scale: str, cell: str, read: Read) -> Node:
     """A cell of a matrix that a number stands before: `\\frac12 \\begin{pmatrix} ...`."""
     if not scale:
         return read(cell)
-    return Scalar(compact(f"({'-1' if scale == '-' else scale})*({cell.strip()})"))
+    return Scalar(compact_text(f"({'-1' if scale == '-' else scale})*({cell.strip()})"))
 
 
 def _turned(node: Node) -> Node | None:
@@ -84,9 +84,9 @@ def _turned(node: Node) -> Node | None:
 
 def _nested(text: str, read: Read) -> Node | None:
     """`[[1, 2], [3, 4]]`, as programs write matrices."""
-    inner = enclosed(text, "[", "]")
-    rows = [enclosed(row.strip(), "[", "]") for row in split(inner, (",",))] if inner else []
-    cells = [tuple(map(read, split(row, (",",)))) for row in rows if row is not None]
+    inner = take_enclosed(text, "[", "]")
+    rows = [take_enclosed(row.strip(), "[", "]") for row in split_outside(inner, (",",))] if inner else []
+    cells = [tuple(map(read, split_outside(row, (",",)))) for row in rows if row is not None]
     if not cells or len(cells) != len(rows) or len({len(row) for row in cells}) != 1:
         return None
     return Matrix(tuple(cells))
@@ -101,7 +101,7 @@ def _in_pieces(text: str, read: Read) -> Node | None:
     for row in match["body"].split("\\cr"):
         if not row.strip():
             continue
-        value, *rest = [part.strip(" ,;.") for part in split(row, ("&",)) if part.strip(" ,;.")]
+        value, *rest = [part.strip(" ,;.") for part in split_outside(row, ("&",)) if part.strip(" ,;.")]
         parts = [value, " ".join(rest)] if rest else [part.strip(" ,;.") for part in _IF.split(value, maxsplit=1)]
         if len(parts) != 2 or not all(parts) or parts[1].startswith("="):
             return None
@@ -126,14 +126,14 @@ def _combined(text: str, read: Read) -> Node | None:
     components: list[Scalar] = []
     for i in range(len(known[0][1])):
         total = " + ".join(f"({scale})*({items[i]})" for scale, items in known)
-        components.append(Scalar(compact(total)))
+        components.append(Scalar(compact_text(total)))
     return Many("tuple", tuple(components))
 
 
 def _terms(text: str) -> list[tuple[str, str]]:
     terms: list[tuple[str, str]] = []
     sign, current = "+", list[str]()
-    for token, depth in steps(text):
+    for token, depth in trace_brackets(text):
         if depth == 0 and token in ("+", "-"):
             if "".join(current).strip():
                 terms.append((sign, "".join(current).strip()))
@@ -149,8 +149,8 @@ def _vector(sign: str, term: str, read: Read) -> tuple[str, Sequence[str]] | Non
         scale = term[:position].strip().removesuffix("*").strip()
         if not _SCALE.fullmatch(scale):
             return None
-        inner = enclosed(term[position:], opener, closer)
-        parts = split(inner, (",",)) if inner is not None else []
+        inner = take_enclosed(term[position:], opener, closer)
+        parts = split_outside(inner, (",",)) if inner is not None else []
         if len(parts) > 1:
             items = [read(part) for part in parts]
             texts = [item.text for item in items if isinstance(item, Scalar) and item.text and item.unit is None]
@@ -167,7 +167,7 @@ def _vector(sign: str, term: str, read: Read) -> tuple[str, Sequence[str]] | Non
 def _openings(term: str) -> list[tuple[int, str, str]]:
     found: list[tuple[int, str, str]] = []
     position = 0
-    for token, depth in steps(term):
+    for token, depth in trace_brackets(term):
         found.extend((position, opener, closer) for opener, closer in _BRACKETS if token == opener and depth == 0)
         position += len(token)
     return found[-1:]

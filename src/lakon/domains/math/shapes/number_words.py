@@ -35,7 +35,7 @@ def _standard_words() -> dict[str, str]:
     return standard
 
 
-def plain_words(text: str) -> str | None:
+def read_plain_words(text: str) -> str | None:
     """`text` as words with single spaces, without `\\text{}` and closing marks, or None when it is mathematics."""
     bare = _TEXT.sub(r" \1 ", text).replace("\\and", "and").replace("\\or", "or").replace("\\cr", " ")
     if re.search(r"[\\^_{}=<>+*/|\d&]", bare) or not re.search(r"[^\W\d_]{2,}", bare):
@@ -56,14 +56,14 @@ def means_everything(words: str) -> bool:
     return words.lower() in load_table("shapes/number_words.toml")["everything"]
 
 
-def folded(words: str) -> str:
+def fold_words(words: str) -> str:
     """Words without case, articles and punctuation, for comparing."""
     text = re.sub(r"[^\w\s]", " ", re.sub(r"(?<=\w)['’](?=\w)", "", words.lower()))
     plain = " ".join(word for word in text.split() if word not in ("the", "a", "an"))
     return _standard_words().get(plain, plain)
 
 
-def word_number(words: str) -> str | None:
+def read_word_number(words: str) -> str | None:
     """The number that the words spell (`thirty-two`, `one hundred and five`, `two thirds`), or None."""
     parts = re.findall(r"[a-z]+", words.lower())
     if parts[-1:] == ["dozen"] and parts[:-1] in ([], ["a"], ["one"], ["half", "a"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.clean import compact
+from lakon.domains.math.parse.clean import compact_text
 from lakon.domains.math.shapes.nodes import (
     Based,
     Colon,
@@ -12,7 +12,7 @@ from lakon.domains.math.shapes.nodes import (
     Read,
     Scalar,
 )
-from lakon.domains.math.shapes.units import compound, in_parts, split_unit
+from lakon.domains.math.shapes.units import read_in_parts, split_unit, write_fraction
 from lakon.domains.math.tables import load_table
 
 _BASE = re.compile(
@@ -60,7 +60,7 @@ def read_colon(text: str, read: Read) -> Node | None:
 
 def read_compound(text: str, read: Read) -> Node | None:
     """`5 \\text{ ft } 6 \\text{ in}`: one quantity, in the smaller of its units."""
-    found = compound(text) if _TWO_NUMBERS.search(text) else None
+    found = read_in_parts(text) if _TWO_NUMBERS.search(text) else None
     return Scalar(*found) if found else None
 
 
@@ -75,14 +75,14 @@ def read_scalar(text: str, read: Read) -> Node:
     spaced = re.fullmatch(r"([-+]?\d{1,3}(?: \d{3})+)(\.\d+)?", text)
     if spaced:
         text = text.replace(" ", "")
-    text = in_parts(_MULTIPLIED.sub(_multiplied, text))
+    text = write_fraction(_MULTIPLIED.sub(_multiplied, text))
     body, unit = split_unit(text)
     if unit is not None and body != text:
         inner = read(body)
         if isinstance(inner, Scalar):
             return Scalar(inner.text, unit if inner.unit is None else inner.unit)
         return inner
-    return Scalar(compact(text), unit)
+    return Scalar(compact_text(text), unit)
 
 
 def _multiplied(match: re.Match[str]) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from lakon.domains.math.parse.brackets import split, steps
-from lakon.domains.math.parse.clean import clean
+from lakon.domains.math.parse.brackets import split_outside, trace_brackets
+from lakon.domains.math.parse.clean import clean_text
 from lakon.domains.math.shapes.bracketed import read_bracketed, read_set_algebra
 from lakon.domains.math.shapes.matrices import read_array
 from lakon.domains.math.shapes.nodes import (
@@ -23,9 +23,9 @@ from lakon.domains.math.shapes.nodes import (
     Term,
     Words,
 )
-from lakon.domains.math.shapes.number_words import means_nothing, plain_words, word_number
+from lakon.domains.math.shapes.number_words import means_nothing, read_plain_words, read_word_number
 from lakon.domains.math.shapes.quantities import read_based, read_colon, read_compound, read_scalar
-from lakon.domains.math.shapes.strip import tidy
+from lakon.domains.math.shapes.strip import tidy_answer
 
 _RELATIONS = {
     "=": "=",
@@ -52,7 +52,7 @@ class Reader:
 
     def __call__(self, text: str) -> Node:
         if text not in self._nodes:
-            self._nodes[text] = _read(tidy(text), self)
+            self._nodes[text] = _read(tidy_answer(text), self)
         return self._nodes[text]
 
 
@@ -90,7 +90,7 @@ def _ruled(text: str, read: Read) -> Node | None:
 
 def _nothing(text: str, read: Read) -> Node | None:
     if re.fullmatch(r"\\emptyset|\\\{\s*\\\}|\\text\s*\{\s*\\emptyset\s*\}", text) or means_nothing(
-        plain_words(text) or ""
+        read_plain_words(text) or ""
     ):
         return Words("\\emptyset")
     return None
@@ -113,7 +113,7 @@ def _joined(text: str, read: Read) -> Node | None:
 
 
 def _parts(text: str, separators: tuple[str, ...]) -> list[str]:
-    return [part.strip() for part in split(text, separators) if part.strip() and part.strip() != "\\ldots"]
+    return [part.strip() for part in split_outside(text, separators) if part.strip() and part.strip() != "\\ldots"]
 
 
 def _group(text: str, read: Read) -> Node:
@@ -123,7 +123,7 @@ def _group(text: str, read: Read) -> Node:
 
 def _related(text: str, read: Read) -> Node | None:
     terms, relations, current = list[str](), list[str](), list[str]()
-    for token, depth in steps(text):
+    for token, depth in trace_brackets(text):
         if depth == 0 and token in _RELATIONS:
             terms.append("".join(current).strip())
             relations.append(_RELATIONS[token])
@@ -157,11 +157,11 @@ def _worded(text: str, read: Read) -> Node | None:
         return Words(next(group for group in choice.groups() if group))
     wrapped = _TEXT.fullmatch(text)
     if wrapped and (_COUNTED.fullmatch(wrapped[1]) or not re.search(r"[^\W\d_]{2,}", wrapped[1])):
-        return read(clean(wrapped[1]))
-    words = plain_words(text)
+        return read(clean_text(wrapped[1]))
+    words = read_plain_words(text)
     if words is None:
         return None
-    as_number = word_number(words)
+    as_number = read_word_number(words)
     if as_number is not None:
         return Scalar(as_number)
     if "\\text" in text and not re.search(r"\d", text.split("\\text")[0]):

@@ -7,8 +7,8 @@ from __future__ import annotations
 import itertools
 import re
 
-from lakon.domains.math.parse.brackets import enclosed, peeled, steps
-from lakon.domains.math.shapes.number_words import word_number
+from lakon.domains.math.parse.brackets import peel_brackets, take_enclosed, trace_brackets
+from lakon.domains.math.shapes.number_words import read_word_number
 
 _CASES = re.compile(r"\\begin\{(?:cases|aligned|array|gathered)\}(?:\{[^{}]*\})?(.*?)\\end\{[a-z]+\}", re.S)
 _ALIGNED = re.compile(
@@ -22,7 +22,7 @@ _THOUSANDS = re.compile(r"(?<![\w.,}^])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!,?\d)
 _MOD = re.compile(r"\s*(?:\(?\s*\\mod(?![a-z])\s*\{?\s*[\w^{}]+\s*\}?\s*\)?|\\text\s*\{\s*\(?mod\s*\w+\)?\s*\})\s*\Z")
 
 
-def tidy(text: str) -> str:
+def tidy_answer(text: str) -> str:
     text = _REASON.sub("", text) if "\\text" in text else text
     lines = _ALIGNED.fullmatch(text) if "\\begin" in text else None
     if lines and len(rows := _rows(lines["body"].replace("&", " "))) and all(_RELATED.match(row) for row in rows[1:]):
@@ -36,17 +36,17 @@ def tidy(text: str) -> str:
         before = text
         text = text.strip().rstrip(".,;:").strip()
         spelt = _SPELT_AGAIN.search(text)
-        text = text[: spelt.start()] if spelt and word_number(spelt[1]) else text
+        text = text[: spelt.start()] if spelt and read_word_number(spelt[1]) else text
         text = re.sub(r"\A(?:\\therefore|\\Rightarrow|\\implies|\\to)(?![a-z])\s*", "", text)
         text = _one_number(text) if text.startswith("{") and "," in text else text
-        text = peeled(peeled(text, "(", ")"), "{", "}")
+        text = peel_brackets(peel_brackets(text, "(", ")"), "{", "}")
         if text == before:
             return _ungrouped(text) if "," in text else text
 
 
 def _one_number(text: str) -> str:
     """`{\\usd 1,000.}` without its braces; `{100,200}` stays a list, as nothing says that it is one number."""
-    inner = enclosed(text, "{", "}")
+    inner = take_enclosed(text, "{", "}")
     plain = _ungrouped(inner.strip()) if inner is not None else text
     marked = inner is not None and re.search(r"\\usd|\\text|,0\d\d", inner)
     return plain if marked and "," not in plain else text
@@ -68,7 +68,7 @@ def _is_derivation(rows: list[str]) -> bool:
 
 def _ungrouped(text: str) -> str:
     """`1,234 \\text{ km}` and `x = 1,234` without the comma; within brackets a comma separates."""
-    depths = list(itertools.chain.from_iterable([depth] * len(token) for token, depth in steps(text)))
+    depths = list(itertools.chain.from_iterable([depth] * len(token) for token, depth in trace_brackets(text)))
     return _THOUSANDS.sub(
         lambda m: m[0] if depths[m.start() : m.end()].count(0) != len(m[0]) else m[0].replace(",", ""), text
     )

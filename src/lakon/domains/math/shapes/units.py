@@ -86,27 +86,27 @@ def split_unit(text: str) -> tuple[str, Unit | None]:
         body = _CURRENCY.sub("", text).strip()
         rate = _RATE.search(body)
         if rate and rate["what"].lower() in _known_units() and body[: rate.start()].strip():
-            return body[: rate.start()].strip(), unit_of(f"usd/{rate['what']}", 1)
+            return body[: rate.start()].strip(), find_unit(f"usd/{rate['what']}", 1)
         rest, after = split_unit(body)
         cents = after is not None and after.measures == "currency"
         return rest, after if cents else Unit("usd", "currency")
     minutes = _MINUTES.fullmatch(text)
     if minutes:
-        return f"{minutes[1]}+{minutes[2]}/60+{minutes[3] or 0}/3600", unit_of("degree", 1)
+        return f"{minutes[1]}+{minutes[2]}/60+{minutes[3] or 0}/3600", find_unit("degree", 1)
     if text.count("^{\\circ}") > 1 and not _TRIGONOMETRIC.search(text) and "\\pi" not in text:
-        return text.replace("^{\\circ}", " "), unit_of("degree", 1)
+        return text.replace("^{\\circ}", " "), find_unit("degree", 1)
     for pattern, name in ((_DEGREE, "degree"), (_PERCENT, "percent")):
         match = None if name == "degree" and _TRIGONOMETRIC.search(text) else pattern.search(text)
         if match and text[: match.start()].strip():
             of = match.groupdict().get("scale")
-            return text[: match.start()].strip(), unit_of(_TEMPERATURES[of] if of else name, 1)
+            return text[: match.start()].strip(), find_unit(_TEMPERATURES[of] if of else name, 1)
     text = _written_together(text) if text.count("\\text") > 1 else text
     for pattern in (_WRAPPED, _BARE, _HAN):
         match = pattern.search(text)
         if match and pattern is _BARE and _may_be_product(match[0]):
             continue
         if match and _is_unit(match["words"]) and re.search(r"[\d}\w)]", text[: match.start()]):
-            return text[: match.start()].strip(), unit_of(match["words"], int(match["power"] or 1))
+            return text[: match.start()].strip(), find_unit(match["words"], int(match["power"] or 1))
     return text, None
 
 
@@ -114,7 +114,7 @@ _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*(?:\\text\s*\{)?\s*([A-Za-z]{1,12})\s
 _BETWEEN_QUANTITIES = re.compile(r"(?:\s|\\and\b)*")
 
 
-def compound(text: str) -> tuple[str, Unit] | None:
+def read_in_parts(text: str) -> tuple[str, Unit] | None:
     """A quantity written in descending units of one measure, such as feet and inches, in the last of them."""
     parts: list[tuple[Fraction, Unit]] = []
     position = 0
@@ -122,7 +122,7 @@ def compound(text: str) -> tuple[str, Unit] | None:
         found = _QUANTITY.match(text, position)
         if not found:
             return None
-        parts.append((Fraction(found[1]), unit_of(found[2], 1)))
+        parts.append((Fraction(found[1]), find_unit(found[2], 1)))
         between = _BETWEEN_QUANTITIES.match(text, found.end())
         position = between.end() if between else found.end()
     units = [unit for _, unit in parts]
@@ -153,7 +153,7 @@ def _may_be_product(written: str) -> bool:
     return short and word.lower() not in _known_units() and word.lower() not in _short_units()
 
 
-def in_parts(text: str) -> str:
+def write_fraction(text: str) -> str:
     """`5 \\text{ halves}` as a fraction."""
     match = _number_in_parts().search(text)
     if not match:
@@ -170,14 +170,14 @@ def _is_unit(words: str) -> bool:
     return not any(word in _never_units() for word in named) and len(found) <= 6
 
 
-def unit_of(words: str, power: int) -> Unit:
+def find_unit(words: str, power: int) -> Unit:
     """The unit that the words name: one of the table, or a product and quotient of such."""
     quotients: dict[str, str] = load_table("shapes/units.toml")["quotients"]
     text = re.sub(r"\s+", " ", words.lower().replace(".", "")).strip(" -,")
     text = re.sub(r"\s*(?:/|\bper\b)\s*", "/", quotients.get(text, _DEGREES_OF.sub("", text)))
     raised = _HAN_SQUARED.match(text)
     if raised:
-        return unit_of(text[raised.end() :], 2 if raised[1] == "平方" else 3)
+        return find_unit(text[raised.end() :], 2 if raised[1] == "平方" else 3)
     above, *below = text.split("/")
     found: list[tuple[str, int]] = []
     for sign, part in ((1, above), *((-1, part) for part in below)):
@@ -217,7 +217,7 @@ def _multiplied(factors: list[tuple[str, int]]) -> Unit:
     return Unit(name, " ".join(sorted(f"{_known_units()[other][0]}^{raised}" for other, raised in factors)), size)
 
 
-def factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
+def find_factor(ours: Unit | None, theirs: Unit | None) -> Fraction | None:
     """What the second number must be multiplied by to be in the first one's unit; None when they contradict."""
     if ours is None or theirs is None or not ours.measures or not theirs.measures:
         return Fraction(1)

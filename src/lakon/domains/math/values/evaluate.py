@@ -38,7 +38,7 @@ class DividesByZero(NoValue):
     """Nor has it one at any other, for anyone who computes it."""
 
 
-def context(digits: int) -> Any:
+def get_context(digits: int) -> Any:
     """An mpmath context of its own for each precision, so that no other code can change it."""
     if digits not in _CONTEXTS:
         made: Any = mpmath.mp.clone()
@@ -164,7 +164,7 @@ class Evaluator:
 
     def power(self, tree: Tree) -> Any:
         base, exponent = self.parts(tree)
-        rational = rational_value(tree[2])
+        rational = read_rational(tree[2])
         odd_root = rational is not None and rational.denominator % 2 == 1 and rational.denominator > 1
         if rational is not None and odd_root and is_real(base) and base.real < 0:
             size = self.power_of(-base.real, exponent)
@@ -209,13 +209,13 @@ class Evaluator:
         return self.mp.mpf(math.gcd(*whole) if name == "gcd" else math.lcm(*whole))
 
 
-def rational_value(tree: object) -> Fraction | None:
+def read_rational(tree: object) -> Fraction | None:
     """The value of an exponent that is written as a rational number."""
     if not isinstance(tree, tuple):
         return None
     if tree[0] == "num":
         return tree[1] if isinstance(tree[1], Fraction) else None
-    inner = [rational_value(part) for part in tree[1:]]
+    inner = [read_rational(part) for part in tree[1:]]
     if any(part is None for part in inner):
         return None
     if tree[0] == "neg":

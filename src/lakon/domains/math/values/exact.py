@@ -19,7 +19,7 @@ class _Unknown(Exception):
     """Not rational, or too large to be made."""
 
 
-def rational(tree: Tree) -> Fraction | None:
+def find_exact_value(tree: Tree) -> Fraction | None:
     """The exact value of a tree, when it is a rational number of bearable size."""
     try:
         return _value(tree)

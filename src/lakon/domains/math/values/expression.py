@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from lakon.domains.math.parse.grammar import parse
+from lakon.domains.math.parse.grammar import parse_expression
 from lakon.domains.math.parse.tokens import LONGEST_NUMERAL, Unreadable
 from lakon.domains.math.values.formula import Formula
 
@@ -30,7 +30,7 @@ class Expression:
     def formula(self) -> Formula | None:
         """What it says, or None when the grammar does not have it."""
         try:
-            return Formula(parse(self.text))
+            return Formula(parse_expression(self.text))
         except (Unreadable, RecursionError, ZeroDivisionError):
             return None
 

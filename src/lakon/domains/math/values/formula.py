@@ -18,10 +18,10 @@ from lakon.domains.math.values.evaluate import (
     Evaluator,
     NoValue,
     TooLarge,
-    context,
-    rational_value,
+    get_context,
+    read_rational,
 )
-from lakon.domains.math.values.exact import rational
+from lakon.domains.math.values.exact import find_exact_value
 
 POINTS = 4
 """How many of the points most expressions need: what has bars, roots or steps is looked at far from zero as well."""
@@ -42,7 +42,7 @@ class Formula:
     @cached_property
     def rational(self) -> Fraction | None:
         """Its exact value, when that is a rational number of bearable size."""
-        return rational(self.tree)
+        return find_exact_value(self.tree)
 
     @cached_property
     def has_pieces(self) -> bool:
@@ -81,19 +81,19 @@ class Formula:
     def value_at(self, point: int, decimal_log: bool, digits: int) -> Any:
         """Its value at one point, or None. Raises `TooLarge` at the points near zero."""
         try:
-            value = Evaluator(context(digits), point, decimal_log).value(self.tree)
+            value = Evaluator(get_context(digits), point, decimal_log).value(self.tree)
         except (NoValue, ZeroDivisionError, ValueError):
             return None
         except TooLarge:
             if point < POINTS:
                 raise
             return None
-        return value if context(digits).isfinite(value) or context(digits).isinf(value) else None
+        return value if get_context(digits).isfinite(value) or get_context(digits).isinf(value) else None
 
     def divides_by_zero(self) -> bool:
         """Whether computing it runs into a division by zero; two such expressions are never the same answer."""
         try:
-            Evaluator(context(DIGITS), 0, False).value(self.tree)
+            Evaluator(get_context(DIGITS), 0, False).value(self.tree)
         except DividesByZero:
             return True
         except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -104,7 +104,7 @@ class Formula:
 def _has_pieces(tree: Tree) -> bool:
     if tree[0] == "root" or (tree[0] == "fn" and tree[1] in ("abs", "floor", "ceil", "max", "min", "Re", "arg")):
         return True
-    if tree[0] == "pow" and (exponent := rational_value(tree[2])) is not None and exponent.denominator > 1:
+    if tree[0] == "pow" and (exponent := read_rational(tree[2])) is not None and exponent.denominator > 1:
         return True
     return any(_has_pieces(part) for part in tree[1:] if isinstance(part, tuple))
 
@@ -114,6 +114,6 @@ def _is_narrow(tree: Tree) -> bool:
         number = tree[1]
         return isinstance(number, Fraction) and max(number.numerator.bit_length(), number.denominator.bit_length()) < 64
     if tree[0] == "pow" and isinstance(tree[2], tuple):
-        exponent = rational_value(tree[2])
+        exponent = read_rational(tree[2])
         return exponent is not None and abs(exponent) <= 12 and _is_narrow(tree[1])  # type: ignore[arg-type]
     return tree[0] not in ("fact", "fact2") and all(_is_narrow(part) for part in tree[1:] if isinstance(part, tuple))
