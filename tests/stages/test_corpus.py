@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lakon.backends.training.trl import Row, plan_batches
 from pydantic import ValidationError
 
-from lakon.backends.training.trl import Row, plan_batches
 from lakon.core.errors import InputError
 from lakon.core.records import Problem, Trace, Verdict
 from lakon.stages.curate.arms import EFFORT, Arm, Route

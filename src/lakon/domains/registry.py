@@ -17,11 +17,13 @@ DOMAINS = {
 def domain(name: str) -> Domain:
     """The domain of a name in the table, or of a `package.module:name`. Raises `InputError` for what is not there or is
     no `Domain`."""
-    found = find_plugin(name, DOMAINS, "domain")
-    if isinstance(found, str):
-        found = find_plugin(found, {}, "domain")
-    if not isinstance(found, Domain):
+    candidate = find_plugin(name, DOMAINS, "domain")
+    if isinstance(candidate, str):
+        candidate = find_plugin(candidate, {}, "domain")
+    if not isinstance(candidate, Domain):
         raise InputError(
-            f"{name!r} is a {type(found).__name__}", "a lakon.core.protocols.Domain", "name one, or a domain of Lakon's"
+            f"{name!r} is a {type(candidate).__name__}",
+            "a lakon.core.protocols.Domain",
+            "name one, or a domain of Lakon's",
         )
-    return found
+    return candidate

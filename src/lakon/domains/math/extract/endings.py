@@ -56,14 +56,14 @@ def read_ending(text: str) -> Extracted | None:
         said = re.search(r"\bcan(?:not|\snot|['’]t) be determined\W*\Z", sentences[-1], re.I)
         return Extracted("cannot be determined", "said-none", stated=False) if said else None
     last = sentences[-1] if sentences else ""
-    found = _shown_in(last)
-    if found:
-        return found
+    ending = _shown_in(last)
+    if ending:
+        return ending
     for sentence in reversed(sentences[:-1]):
         if re.match(r"(?:\*\*|#+\s*)?(?:so|thus|hence|therefore|answer|final|in conclusion)\b", sentence, re.I):
-            found = _shown_in(sentence)
-            if found:
-                return found
+            ending = _shown_in(sentence)
+            if ending:
+                return ending
     numbers = NUMBER.findall(join_spaces(compile_numbered().sub(" ", text)))
     if numbers:
         return Extracted(trim_answer(numbers[-1]), "last-number", stated=False)

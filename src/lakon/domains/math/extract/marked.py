@@ -55,9 +55,9 @@ def extract(answer_text: str, *, boxed_only: bool = False) -> Extracted:
     if not text:
         return Extracted(None, "empty")
     for rule in (_boxed, _hashed, _tagged):
-        found = rule(text)
-        if found is not None:
-            return found
+        extracted = rule(text)
+        if extracted is not None:
+            return extracted
     return Extracted(None, UNMARKED) if boxed_only else read_prose(text[-ENDING:])
 
 
@@ -93,6 +93,6 @@ def _hashed(text: str) -> Extracted | None:
 
 
 def _tagged(text: str) -> Extracted | None:
-    found = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
-    found = found or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
-    return Extracted(trim_answer(take_innermost(found[-1])), "answer-tag") if found else None
+    tags = [tag for tag in _ANSWER_TAG.findall(text) if tag.strip()]
+    tags = tags or [said for _, said in _ANSWER_MARK.findall(text) if said.strip()]
+    return Extracted(trim_answer(take_innermost(tags[-1])), "answer-tag") if tags else None

@@ -94,10 +94,10 @@ def take_innermost(line: str) -> str:
         return re.sub(r"\*\*|__", "", line).strip()  # of several it says what each is
     tail = line[said[-1].end() :] if said else line
     tail = re.sub(r"\*\*|__", "", tail).strip()
-    found = list(MATH.finditer(tail))
-    if any(is_changed(tail, *match.span()) for match in found):
+    formulas = list(MATH.finditer(tail))
+    if any(is_changed(tail, *match.span()) for match in formulas):
         return tail
-    pieces = [take_first_group(match) for match in found]
+    pieces = [take_first_group(match) for match in formulas]
     outside = MATH.sub(" ", tail)
     words = re.sub(r"\b(?:and|or)\b", " ", outside)
     if pieces and not re.search(r"\d", outside):

@@ -14,17 +14,17 @@ _STEP = re.compile(r"\\begin\{[a-z*]+\}(?:\{[^{}]*\})?|\\end\{[a-z*]+\}|\\[A-Za-
 
 def trace_brackets(text: str) -> list[tuple[str, int]]:
     """Tokens with the bracket depth they stand at; half-open intervals make `(` close with `]`."""
-    found: list[tuple[str, int]] = []
+    depths: list[tuple[str, int]] = []
     depth = 0
     for match in _STEP.finditer(text):
         token = match[0]
         is_command = len(token) > 1
         if _CLOSE.fullmatch(token) if is_command else token in ")]}":
             depth -= 1
-        found.append((token, depth))
+        depths.append((token, depth))
         if _OPEN.match(token) if is_command else token in "([{":
             depth += 1
-    return found
+    return depths
 
 
 def split_outside(text: str, separators: tuple[str, ...]) -> list[str]:
@@ -44,18 +44,18 @@ def take_enclosed(text: str, opener: str, closer: str) -> str | None:
     """The inside of `text` when its first bracket closes at its very end."""
     if not (text.startswith(opener) and text.endswith(closer)):
         return None
-    found = trace_brackets(text)
-    if any(depth == 0 for _, depth in found[1:-1]) or len(found) < 2 or found[-1][0] != closer:
+    tokens = trace_brackets(text)
+    if any(depth == 0 for _, depth in tokens[1:-1]) or len(tokens) < 2 or tokens[-1][0] != closer:
         return None
     return text[len(opener) : len(text) - len(closer)]
 
 
 def is_balanced(text: str) -> bool:
     """Whether every bracket in `text` is opened before it is closed, and closed."""
-    found = trace_brackets(text)
+    tokens = trace_brackets(text)
     return (
-        all(depth >= 0 for _, depth in found)
-        and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in found) == 0
+        all(depth >= 0 for _, depth in tokens)
+        and sum(bool(_OPEN.match(t)) - bool(_CLOSE.fullmatch(t)) for t, _ in tokens) == 0
     )
 
 
@@ -63,11 +63,11 @@ def peel_brackets(text: str, opener: str, closer: str) -> str:
     """`text` without the brackets around all of it, unless they make a tuple, braces a list, or `(B)` a choice."""
     if not (text.startswith(opener) and text.endswith(closer)):
         return text
-    found = trace_brackets(text)
-    first = next((i for i, (token, _) in enumerate(found) if token != opener), len(found))
-    last = next((i for i, (token, _) in enumerate(reversed(found)) if token != closer), len(found))
-    inner = found[first : len(found) - last]
-    if not inner or any(depth < 0 for _, depth in found):
+    tokens = trace_brackets(text)
+    first = next((i for i, (token, _) in enumerate(tokens) if token != opener), len(tokens))
+    last = next((i for i, (token, _) in enumerate(reversed(tokens)) if token != closer), len(tokens))
+    inner = tokens[first : len(tokens) - last]
+    if not inner or any(depth < 0 for _, depth in tokens):
         return text
     around = min(first, last, *(depth for _, depth in inner))
     if any(depth == around and token in (",", ";") for token, depth in inner) or (

@@ -47,8 +47,8 @@ def parse_expression(text: str) -> Tree:
 
 
 class _Reader:
-    def __init__(self, found: list[str]) -> None:
-        self.tokens = found
+    def __init__(self, tokens: list[str]) -> None:
+        self.tokens = tokens
         self.at = 0
         self.bars = 0
 
@@ -221,12 +221,12 @@ class _Reader:
 
     def arguments(self, opener: str) -> list[Tree]:
         self.take(opener)
-        found = [self.sum()]
+        trees = [self.sum()]
         while self.peek() == ",":
             self.take()
-            found.append(self.sum())
+            trees.append(self.sum())
         self.take(_CLOSERS[opener])
-        return found
+        return trees
 
     def command(self, name: str) -> Tree:
         if name == "frac":

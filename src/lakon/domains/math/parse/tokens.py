@@ -29,7 +29,7 @@ _LONGEST_WORDS: Final = sorted(_WORDS, key=len, reverse=True)
 
 def split_tokens(text: str) -> list[str]:
     """The tokens of `text`; raises `Unreadable` at the first character that begins none."""
-    found: list[str] = []
+    tokens: list[str] = []
     position, end = 0, len(text.rstrip())
     while position < end:
         match = _TOKEN.match(text, position)
@@ -39,10 +39,10 @@ def split_tokens(text: str) -> list[str]:
         if len(match[0]) > LONGEST_NUMERAL:
             raise Unreadable("a numeral that is longer than any answer")
         if match["word"]:
-            found.extend(_split_word(match["word"]))
+            tokens.extend(_split_word(match["word"]))
         else:
-            found.append(match[0].strip())
-    return found
+            tokens.append(match[0].strip())
+    return tokens
 
 
 def _split_word(word: str) -> list[str]:

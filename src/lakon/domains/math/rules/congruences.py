@@ -45,10 +45,10 @@ def read_residues(text: str) -> Residues | None:
         if named:
             names.add(named["name"])
             part = part[named.end() :]
-        found = _whole_numbers(read(part.strip()))
-        if not found:
+        numbers = _whole_numbers(read(part.strip()))
+        if not numbers:
             return None
-        values.update(found)
+        values.update(numbers)
     if len(moduli) != 1 or len(names) > 1 or not _MODULUS.search(parts[-1]):
         return None
     (modulus,) = moduli
@@ -58,14 +58,14 @@ def read_residues(text: str) -> Residues | None:
 def _whole_numbers(node: Node) -> list[int] | None:
     """The numbers of `5` or `\\pm 1`."""
     items = node.items if isinstance(node, Many) and node.kind == "list" else (node,)
-    found: list[int] = []
+    numbers: list[int] = []
     for item in items:
         formula = item.formula if isinstance(item, Scalar) and item.unit is None else None
         value = formula.rational if formula is not None else None
         if value is None or value.denominator != 1:
             return None
-        found.append(int(value))
-    return found
+        numbers.append(int(value))
+    return numbers
 
 
 def compare_classes(ours: str, theirs: str) -> bool | None:

@@ -45,9 +45,9 @@ def compare_as_sets(a: Sequence[Node], b: Sequence[Node], compare: Compare) -> D
     undecided = False
     for ours, theirs in ((a, b), (b, a)):
         for item in ours:
-            found = [compare(item, other) for other in theirs]
-            if not any(d.equal for d in found):
-                if not any(d.equal is None for d in found):
+            decisions = [compare(item, other) for other in theirs]
+            if not any(d.equal for d in decisions):
+                if not any(d.equal is None for d in decisions):
                     return Decision(False, "set")
                 undecided = True
     return Decision(None if undecided else True, "set")

@@ -66,14 +66,14 @@ def split_parameter(text: str) -> tuple[str, Parameter | None]:
     for pattern in _TAILS:
         match = pattern.search(shown)
         if match and re.search(r"[\w)}\]]\s*\Z", shown[: match.start()].rstrip(" ,;(")):
-            found = match.groupdict()
-            return shown[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(found))
+            groups = match.groupdict()
+            return shown[: match.start()].strip(" ,;"), Parameter(match["name"], _domain(groups))
     return text, None
 
 
-def _domain(found: dict[str, str | None]) -> str:
-    kind = found.get("kind") or ""
-    name, sign = found.get("set") or "", found.get("sign") or ""
+def _domain(groups: dict[str, str | None]) -> str:
+    kind = groups.get("kind") or ""
+    name, sign = groups.get("set") or "", groups.get("sign") or ""
     if name == "Z" and "*" in sign:
         return "Z*"
     if name in ("Z", "N") and sign:
@@ -134,10 +134,10 @@ def _same_families(ours: str, theirs: str, name: str) -> bool:
     if len(known) != len(ratios):
         return False
     period = Fraction(math.lcm(*(r.numerator for r in known)), math.gcd(*(r.denominator for r in known)))
-    found = [_residues(part, abs(steps[0]), period) for part in (a, b)]
-    if found[0] is None or found[1] is None:
+    shares = [_residues(part, abs(steps[0]), period) for part in (a, b)]
+    if shares[0] is None or shares[1] is None:
         return False
-    first, second = found[0], found[1]
+    first, second = shares[0], shares[1]
     return all(_is_among(x, second) for x in first) and all(_is_among(y, first) for y in second)
 
 
@@ -192,9 +192,9 @@ def _is_loose(tree: Tree, names: frozenset[str], within: str = "") -> bool:
 
 
 def _congruence(text: str) -> list[tuple[Any, Any]]:
-    found = read_residues(text)
+    residues = read_residues(text)
     mp = evaluator.get_context(evaluator.DIGITS)
-    return [(mp.mpf(value), mp.mpf(found.modulus)) for value in sorted(found.classes)] if found else []
+    return [(mp.mpf(value), mp.mpf(residues.modulus)) for value in sorted(residues.classes)] if residues else []
 
 
 def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
@@ -220,20 +220,20 @@ def _progressions(node: Node, name: str) -> list[tuple[Any, Any]]:
 
 
 def _fraction(value: Any) -> Fraction | None:
-    found = Fraction(str(evaluator.get_context(evaluator.DIGITS).nstr(value, 30))).limit_denominator(60)
-    return found if found and _close(value * found.denominator, found.numerator) else None
+    fraction = Fraction(str(evaluator.get_context(evaluator.DIGITS).nstr(value, 30))).limit_denominator(60)
+    return fraction if fraction and _close(value * fraction.denominator, fraction.numerator) else None
 
 
 def _residues(progressions: list[tuple[Any, Any]], unit: Any, period: Fraction) -> list[Any] | None:
     """Where the progressions lie in one period, as shares of it."""
     whole = unit * period.numerator / period.denominator
-    found: list[Any] = []
+    shares: list[Any] = []
     for start, step in progressions:
         count = int(evaluator.get_context(evaluator.DIGITS).nint(whole / step))
         if count < 1 or count * len(progressions) > MOST_RESIDUES:
             return None
-        found.extend(((start + j * step) / whole) % 1 for j in range(count))
-    return [0 if _close(share, 1) else share for share in found]
+        shares.extend(((start + j * step) / whole) % 1 for j in range(count))
+    return [0 if _close(share, 1) else share for share in shares]
 
 
 def _close(a: Any, b: Any) -> bool:

@@ -23,11 +23,12 @@ def compare_several(ours: Node, theirs: Node, compare: Compare) -> Decision | No
         return Decision(False, "shape")
     if not many.items:
         return Decision(False, "shape")
-    found = [compare(item, other) for item in many.items]
-    if all(d.equal for d in found):
+    decisions = [compare(item, other) for item in many.items]
+    if all(d.equal for d in decisions):
         return Decision(True, "repeated")
     return Decision(
-        None if any(d.equal is None for d in found) and not any(d.equal is False for d in found) else False, "count"
+        None if any(d.equal is None for d in decisions) and not any(d.equal is False for d in decisions) else False,
+        "count",
     )
 
 

@@ -33,13 +33,17 @@ def parse_whole(text: str) -> Any:
     from math_verify import LatexExtractionConfig, parse
 
     load_math_verify()
-    found = parse(
+    expressions = parse(
         f"\\boxed{{{_latex(text)}}}",
         extraction_config=[LatexExtractionConfig()],
         fallback_mode="no_fallback",
         parsing_timeout=None,  # pyright: ignore[reportArgumentType]  # its README says None,
     )
-    return found[0] if len(found) >= 1 and not isinstance(found[0], str) and is_lossless(text, found[0]) else None
+    return (
+        expressions[0]
+        if len(expressions) >= 1 and not isinstance(expressions[0], str) and is_lossless(text, expressions[0])
+        else None
+    )
 
 
 def _latex(cleaned: str) -> str:

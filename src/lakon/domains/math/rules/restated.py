@@ -31,15 +31,15 @@ MOST = 3
 
 def split_spellings(text: str) -> list[str]:
     """The spellings that `text` says are of one answer; the text alone when it has but one."""
-    found: list[str] = []
+    parts: list[str] = []
     start, opened = 0, False
     for joint in _JOINT.finditer(text):
-        found.append(_inner(text[start : joint.start()], opened))
+        parts.append(_inner(text[start : joint.start()], opened))
         start, opened = joint.end(), bool(joint["opened"] or joint["open"])
-    found.append(_inner(text[start:], opened))
-    named = sum(bool(_CHOICE.fullmatch(part)) for part in found)
-    whole = 1 < len(found) <= MOST and all(map(_is_mathematics, found)) and named in (0, len(found))
-    return found if whole else [text]
+    parts.append(_inner(text[start:], opened))
+    named = sum(bool(_CHOICE.fullmatch(part)) for part in parts)
+    whole = 1 < len(parts) <= MOST and all(map(_is_mathematics, parts)) and named in (0, len(parts))
+    return parts if whole else [text]
 
 
 def is_step(part: str, answer: str) -> bool:
@@ -51,8 +51,8 @@ def is_step(part: str, answer: str) -> bool:
 def _has_unknowns(text: str) -> bool:
     """Whether there are letters beside those that are given a value."""
     unknowns = list_greek_names() - {"pi"}
-    found = _LETTER.finditer(_NAMED.sub(" ", text))
-    return any(m["command"] in unknowns if m["command"] else len(m[0]) == 1 for m in found)
+    letters = _LETTER.finditer(_NAMED.sub(" ", text))
+    return any(m["command"] in unknowns if m["command"] else len(m[0]) == 1 for m in letters)
 
 
 def _inner(part: str, opened: bool) -> str:

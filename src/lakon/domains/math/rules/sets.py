@@ -194,20 +194,20 @@ def _combined(node: SetOf) -> Region | None:
 
 def is_rest(others: Sequence[Node | None], rest: Node | None) -> bool | None:
     """Whether `rest` is every number that no condition of the others holds for; None where one is no region."""
-    found = [None if node is None else find_region(node) for node in (*others, rest)]
+    regions = [None if node is None else find_region(node) for node in (*others, rest)]
     names = {find_variable(node) for node in (*others, rest) if isinstance(node, Chain)}
-    known = [part for part in found if part is not None]
-    if len(known) != len(found) or len(names) > 1:
+    known = [part for part in regions if part is not None]
+    if len(known) != len(regions) or len(names) > 1:
         return None
     return is_same_region(_complement(_merged([piece for part in known[:-1] for piece in part])), known[-1])
 
 
 def _merged(pieces: Region) -> Region:
     """Sorted, without empty pieces, touching pieces joined."""
-    found = [p for p in pieces if p.low < p.high or (p.low == p.high and p.low_closed and p.high_closed)]
-    found.sort(key=lambda p: (p.low, not p.low_closed))
+    filled = [p for p in pieces if p.low < p.high or (p.low == p.high and p.low_closed and p.high_closed)]
+    filled.sort(key=lambda p: (p.low, not p.low_closed))
     joined: Region = []
-    for piece in found:
+    for piece in filled:
         last = joined[-1] if joined else None
         touches = last is not None and (
             piece.low < last.high or (_near(piece.low, last.high) and (piece.low_closed or last.high_closed))
@@ -222,24 +222,24 @@ def _merged(pieces: Region) -> Region:
 def _complement(pieces: Region) -> Region:
     mp = evaluator.get_context(evaluator.DIGITS)
     low, closed = -mp.inf, False
-    found: Region = []
+    gaps: Region = []
     for piece in pieces:
-        found.append(Piece(low, closed, piece.low, not piece.low_closed))
+        gaps.append(Piece(low, closed, piece.low, not piece.low_closed))
         low, closed = piece.high, not piece.high_closed
-    found.append(Piece(low, closed, mp.inf, False))
-    return _merged([p._replace(low_closed=p.low_closed and not mp.isinf(p.low)) for p in found])
+    gaps.append(Piece(low, closed, mp.inf, False))
+    return _merged([p._replace(low_closed=p.low_closed and not mp.isinf(p.low)) for p in gaps])
 
 
 def _intersection(ours: Region, theirs: Region) -> Region:
-    found: Region = []
+    overlaps: Region = []
     for a in ours:
         for b in theirs:
             low = max(a.low, b.low)
             high = min(a.high, b.high)
             low_closed = all(p.low_closed for p in (a, b) if p.low == low)
             high_closed = all(p.high_closed for p in (a, b) if p.high == high)
-            found.append(Piece(low, low_closed, high, high_closed))
-    return _merged(found)
+            overlaps.append(Piece(low, low_closed, high, high_closed))
+    return _merged(overlaps)
 
 
 def _near(a: Any, b: Any) -> bool:

@@ -117,9 +117,9 @@ def _combined(text: str, read: Read) -> Node | None:
     terms = _terms(text)
     if not terms or len(terms) > MOST_TERMS:
         return None
-    found = [_vector(sign, term, read) for sign, term in terms]
-    known = [vector for vector in found if vector is not None]
-    if len(known) != len(found) or len({len(items) for _, items in known}) != 1:
+    vectors = [_vector(sign, term, read) for sign, term in terms]
+    known = [vector for vector in vectors if vector is not None]
+    if len(known) != len(vectors) or len({len(items) for _, items in known}) != 1:
         return None
     if len(known) == 1 and known[0][0] in ("1", "-1") and terms[0][0] == "+":
         return None
@@ -165,9 +165,9 @@ def _vector(sign: str, term: str, read: Read) -> tuple[str, Sequence[str]] | Non
 
 
 def _openings(term: str) -> list[tuple[int, str, str]]:
-    found: list[tuple[int, str, str]] = []
+    brackets: list[tuple[int, str, str]] = []
     position = 0
     for token, depth in trace_brackets(term):
-        found.extend((position, opener, closer) for opener, closer in _BRACKETS if token == opener and depth == 0)
+        brackets.extend((position, opener, closer) for opener, closer in _BRACKETS if token == opener and depth == 0)
         position += len(token)
-    return found[-1:]
+    return brackets[-1:]

@@ -60,8 +60,8 @@ def read_colon(text: str, read: Read) -> Node | None:
 
 def read_compound(text: str, read: Read) -> Node | None:
     """`5 \\text{ ft } 6 \\text{ in}`: one quantity, in the smaller of its units."""
-    found = read_in_parts(text) if _TWO_NUMBERS.search(text) else None
-    return Scalar(*found) if found else None
+    quantity = read_in_parts(text) if _TWO_NUMBERS.search(text) else None
+    return Scalar(*quantity) if quantity else None
 
 
 _TWO_NUMBERS = re.compile(r"\d\D*[A-Za-z]\D*\d")

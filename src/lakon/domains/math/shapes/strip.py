@@ -1,5 +1,5 @@
 """A cleaned answer without what says nothing about its value: reasons, lines of a display, spelt-out numbers, outer
-brackets, the commas of thousands. `structure.py` reads the shape of what is left.
+brackets, the commas of thousands. `read.py` reads the shape of what is left.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _is_derivation(rows: list[str]) -> bool:
     if len(unknowns) != 1 or len(rows) < 2:
         return False
     assigned = re.compile(rf"\s*{unknowns.pop()}\s*=(?P<value>[^=]*)")
-    found = [assigned.fullmatch(row) for row in rows]
-    return found[-1] is not None and not any(found[:-1]) and not _UNKNOWN.search(found[-1]["value"])
+    assignments = [assigned.fullmatch(row) for row in rows]
+    return assignments[-1] is not None and not any(assignments[:-1]) and not _UNKNOWN.search(assignments[-1]["value"])
 
 
 def _ungrouped(text: str) -> str:

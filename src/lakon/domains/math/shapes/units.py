@@ -119,12 +119,12 @@ def read_in_parts(text: str) -> tuple[str, Unit] | None:
     parts: list[tuple[Fraction, Unit]] = []
     position = 0
     while position < len(text) and len(parts) < 4:
-        found = _QUANTITY.match(text, position)
-        if not found:
+        quantity = _QUANTITY.match(text, position)
+        if not quantity:
             return None
-        parts.append((Fraction(found[1]), find_unit(found[2], 1)))
-        between = _BETWEEN_QUANTITIES.match(text, found.end())
-        position = between.end() if between else found.end()
+        parts.append((Fraction(quantity[1]), find_unit(quantity[2], 1)))
+        between = _BETWEEN_QUANTITIES.match(text, quantity.end())
+        position = between.end() if between else quantity.end()
     units = [unit for _, unit in parts]
     descending = all(a.size > b.size for a, b in itertools.pairwise(units))
     if position < len(text) or len(parts) < 2 or not units[0].measures or not descending:
@@ -138,12 +138,12 @@ def read_in_parts(text: str) -> tuple[str, Unit] | None:
 def _written_together(text: str) -> str:
     """`\\frac{\\text{m}}{\\text{s}}`, `\\text{m}/\\text{s}` and `\\text{m} \\text{s}^{-1}` in one `\\text`."""
     text = _QUOTIENT.sub(lambda m: rf"\text{{{m[1]}/{m[2]}{f'^{m[3]}' if m[3] else ''}}}", text)
-    found = _FACTORS.search(text)
-    if not found:
+    factors = _FACTORS.search(text)
+    if not factors:
         return text
-    inside = re.sub(r"[{}]", "", re.sub(r"\\text\s*\{([^{}]*)\}", r" \1", found[0]))
+    inside = re.sub(r"[{}]", "", re.sub(r"\\text\s*\{([^{}]*)\}", r" \1", factors[0]))
     together = re.sub(r"\s*([/*^])\s*", r"\1", inside).strip()
-    return f"{text[: found.start()]}\\text{{{together}}}"
+    return f"{text[: factors.start()]}\\text{{{together}}}"
 
 
 def _may_be_product(written: str) -> bool:
@@ -165,9 +165,9 @@ def write_fraction(text: str) -> str:
 def _is_unit(words: str) -> bool:
     if _HAN_SCALE.match(words.strip()):
         return False  # a part of the number
-    found = re.findall(r"[A-Za-z]+", words)
-    named = found[:-1] if found and found[-1] in UNITS_LIKE_FUNCTIONS else found
-    return not any(word in _never_units() for word in named) and len(found) <= 6
+    latin_words = re.findall(r"[A-Za-z]+", words)
+    named = latin_words[:-1] if latin_words and latin_words[-1] in UNITS_LIKE_FUNCTIONS else latin_words
+    return not any(word in _never_units() for word in named) and len(latin_words) <= 6
 
 
 def find_unit(words: str, power: int) -> Unit:
@@ -179,15 +179,15 @@ def find_unit(words: str, power: int) -> Unit:
     if raised:
         return find_unit(text[raised.end() :], 2 if raised[1] == "平方" else 3)
     above, *below = text.split("/")
-    found: list[tuple[str, int]] = []
+    powers: list[tuple[str, int]] = []
     for sign, part in ((1, above), *((-1, part) for part in below)):
         factors = _factors(part)
         if factors is None:
             return Unit(text, "", Fraction(1), power)
-        found.extend((name, raised * sign) for name, raised in factors)
+        powers.extend((name, raised * sign) for name, raised in factors)
     if power != 1:
-        found[-1] = (found[-1][0], found[-1][1] * power)
-    return _multiplied(found)
+        powers[-1] = (powers[-1][0], powers[-1][1] * power)
+    return _multiplied(powers)
 
 
 def _factors(text: str) -> list[tuple[str, int]] | None:

@@ -1,4 +1,4 @@
-"""The value of an expression at one point, to any number of digits; `numeric.py` compares such values.
+"""The value of an expression at one point, to any number of digits; `sample_points.py` compares such values.
 
 Invariant: a symbol's value at a point is derived from its name, so the same tree has the same values in every process.
 Nothing is simplified, and sizes are bounded before they are computed.
@@ -41,9 +41,9 @@ class DividesByZero(NoValue):
 def get_context(digits: int) -> Any:
     """An mpmath context of its own for each precision, so that no other code can change it."""
     if digits not in _CONTEXTS:
-        made: Any = mpmath.mp.clone()
-        made.dps = digits
-        _CONTEXTS[digits] = made
+        mp: Any = mpmath.mp.clone()
+        mp.dps = digits
+        _CONTEXTS[digits] = mp
     return _CONTEXTS[digits]
 
 

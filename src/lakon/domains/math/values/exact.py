@@ -1,7 +1,7 @@
 """Exact values of expressions of rational numbers: `10^{100}` is not `10^{100}+1`, however many digits agree.
 
 Invariant: no number above `MOST_BITS` bits is ever made; what would need one, or is not rational, has no value here
-and is compared by digits instead (`numeric.py`).
+and is compared by digits instead (`sample_points.py`).
 """
 
 from __future__ import annotations
