@@ -1,1 +1,1 @@
-"""From text to structure: brackets, numbers, units, expressions. Nothing here compares."""
+"""From text to trees: characters, LaTeX, brackets, the grammar of one expression. Nothing here compares."""

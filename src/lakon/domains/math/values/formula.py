@@ -32,7 +32,7 @@ class Formula:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self._samples: dict[tuple[bool, int, int], tuple[Any, ...]] = {}
+        self._samples: dict[tuple[bool, int], tuple[Any, ...]] = {}
 
     @cached_property
     def symbols(self) -> frozenset[str]:
@@ -71,11 +71,11 @@ class Formula:
         """Its values at the points, at one where it has no symbols; None where it has none. Raises `TooLarge`."""
         return self.sample(POINTS if self.symbols else 1)
 
-    def sample(self, n_points: int, *, decimal_log: bool = False, digits: int = DIGITS) -> tuple[Any, ...]:
+    def sample(self, n_points: int, *, decimal_log: bool = False) -> tuple[Any, ...]:
         """Its values at the first `n_points`; None where it has none. Raises `TooLarge`."""
-        wanted = (decimal_log, digits, n_points)
+        wanted = (decimal_log, n_points)
         if wanted not in self._samples:
-            self._samples[wanted] = tuple(self.value_at(point, decimal_log, digits) for point in range(n_points))
+            self._samples[wanted] = tuple(self.value_at(point, decimal_log, DIGITS) for point in range(n_points))
         return self._samples[wanted]
 
     def value_at(self, point: int, decimal_log: bool, digits: int) -> Any:
