@@ -120,9 +120,9 @@ def line_of(row: Counter[str]) -> str:
 def wrong_ones(cases: Sequence[Case], gradings: Sequence[Grading]) -> None:
     """Every case that was decided against its label."""
     for case, grading in zip(cases, gradings, strict=True):
-        found = verdict(case, grading.outcome is Outcome.CORRECT)
-        if found != "right":
-            print(f"  {found}: {case['id']} {case['gold'][-60:]!r} {grading.extracted!r} {grading.method}")
+        side = verdict(case, grading.outcome is Outcome.CORRECT)
+        if side != "right":
+            print(f"  {side}: {case['id']} {case['gold'][-60:]!r} {grading.extracted!r} {grading.method}")
 
 
 def beside_peers(cases: Sequence[Case], ours: Sequence[bool], names: Iterable[str]) -> None:
@@ -145,11 +145,11 @@ def beside_peers(cases: Sequence[Case], ours: Sequence[bool], names: Iterable[st
 
 def tally(cases: Sequence[Case], accepted: Sequence[bool]) -> Counter[str]:
     """Right and wrong over all cases but the matters of taste."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for case, yes in zip(cases, accepted, strict=True):
         if not is_policy(case):
-            found.update((verdict(case, yes), "n"))
-    return found
+            counts.update((verdict(case, yes), "n"))
+    return counts
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -179,12 +179,12 @@ HUGE = ("\\boxed{", "$", "{", "(", "1,", "**", "answer is ", "<think>", "9^", "\
 def traces(path: Path, verifier: MathVerifier) -> None:
     """Real traces against the labels that were published with them; the labels are known to err, see docs/log.md."""
     rows = [row for row in rows_of(path) if row.get("reference")]
-    found = verifier.grade(
+    gradings = verifier.grade(
         Answered(reference=row["reference"], answer=row["answer_text"], finish_reason="stop") for row in rows
     )
     differ = [
         row["id"]
-        for row, grading in zip(rows, found, strict=True)
+        for row, grading in zip(rows, gradings, strict=True)
         if (grading.outcome is Outcome.CORRECT) != bool(row["source_label_correct"])
     ]
     print(f"real traces: {len(rows)}, of which {len(differ)} against their published label: {', '.join(differ)}")
@@ -237,9 +237,9 @@ def _round(drawn: Sequence[Draw], *, report: bool) -> float:
     with MathVerifier() as verifier:
         list(verifier.grade([Answered(reference="x+y", answer=r"\boxed{y+x}", finish_reason="stop")]))
         worked = sum(map(cpu_seconds, descendants()))
-        found: list[Grading] = []
+        gradings: list[Grading] = []
         took = seconds(
-            lambda: found.extend(
+            lambda: gradings.extend(
                 verifier.grade(Answered(reference=d.reference, answer=d.written, finish_reason="stop") for d in drawn)
             )
         )
@@ -247,10 +247,10 @@ def _round(drawn: Sequence[Draw], *, report: bool) -> float:
             cpu = time.process_time() - before, sum(map(cpu_seconds, descendants())) - worked
             agreed = [
                 (g.outcome is Outcome.CORRECT) == d.right
-                for g, d in zip(found, drawn, strict=True)
+                for g, d in zip(gradings, drawn, strict=True)
                 if d.right is not None
             ]
-            outcomes = dict(Counter(str(grading.outcome) for grading in found))
+            outcomes = dict(Counter(str(grading.outcome) for grading in gradings))
             print(f"\nnatural mix: {sum(agreed) / len(agreed):.4f} as they were drawn, {outcomes}")
             print(f"CPU seconds: {cpu[0]:.2f} here, {cpu[1]:.2f} in the workers")
             print("memory:", "; ".join(f"{name} {size:.0f} MB" for name, size in memory()))
@@ -279,14 +279,14 @@ def cpu_seconds(pid: int) -> float:
 
 def memory() -> list[tuple[str, float]]:
     """Peak resident size of each process of the pool, and what they take together where pages are counted once."""
-    found: list[tuple[str, float]] = []
+    sizes: list[tuple[str, float]] = []
     shared = 0.0
     for pid in descendants():
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        found.append(("template" if not found else "worker", int(status["VmHWM"].split()[0]) / 1024))
+        sizes.append(("template" if not sizes else "worker", int(status["VmHWM"].split()[0]) / 1024))
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         shared += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
-    return [*found, ("together", shared)]
+    return [*sizes, ("together", shared)]
 
 
 if __name__ == "__main__":
