@@ -92,7 +92,7 @@ def _by_text(ours: Answer, theirs: Answer, decision: Decision | None) -> Decisio
         return Decision(True, "words")
     if decision is not None and decision.method != "unread":
         return None
-    verdict = symbolic.are_equal(ours, theirs)
+    verdict = symbolic.are_equal(ours.symbolic, theirs.symbolic)
     if verdict is True and _veto(ours.node, theirs.node):
         return Decision(False, "veto-shape")
     if verdict is False and "\\ldots" in ours.text + theirs.text:

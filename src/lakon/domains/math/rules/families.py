@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from lakon.domains.math.shapes.read import Reader
 from lakon.domains.math.values import evaluate as evaluator
 from lakon.domains.math.values import sample_points as numeric
 from lakon.domains.math.values.expression import Expression
+from lakon.domains.math.values.formula import Formula
 
 MOST_RESIDUES = 200
 _NUMBERS = r"\\mathbb\s*\{\s*(?P<set>[ZNRQC])\s*\}\s*(?P<sign>[_^]\s*\{?\s*(?:\+|\*|>\s*0|\\ge\s*0|\\geq\s*0)\s*\}?)?"
@@ -163,14 +164,14 @@ def are_constants_renamed(ours: Expression, theirs: Expression) -> bool:
     if not (_is_loose(left.tree, frozenset(mine)) and _is_loose(right.tree, frozenset(others))):
         return False
     try:
-        return any(
-            numeric.compare_values(
-                left, right.replace({("sym", a): ("sym", b) for a, b in zip(others, order, strict=True)})
-            )
-            for order in itertools.permutations(mine)
-        )
+        orders = itertools.permutations(mine)
+        return any(numeric.compare_values(left, _rename_symbols(right, others, order)) for order in orders)
     except (ArithmeticError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _rename_symbols(formula: Formula, names: Sequence[str], others: Sequence[str]) -> Formula:
+    return formula.replace({("sym", name): ("sym", other) for name, other in zip(names, others, strict=True)})
 
 
 _INTEGRATION = re.compile(r"[CK](?:_\w)?|c_\w")

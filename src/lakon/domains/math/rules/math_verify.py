@@ -11,8 +11,6 @@ import logging
 import re
 from typing import Any
 
-from lakon.domains.math.rules.answer import Answer
-
 _LETTERS = re.compile(
     r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])|\\(?:alpha|beta|gamma|theta|phi|lambda|mu|omega|sigma|pi)(?![a-z])"
 )
@@ -29,7 +27,16 @@ def load_math_verify() -> None:
 
 
 def parse_whole(text: str) -> Any:
-    """What math-verify reads, or None when it reads nothing or not everything."""
+    """What math-verify reads; None when it reads nothing or not everything, or fails on it."""
+    try:
+        return _parse_whole(text)
+    except MemoryError:
+        raise
+    except Exception:  # sympy raises TypeError, AttributeError and others of its own on texts such as 0/0 + 5
+        return None
+
+
+def _parse_whole(text: str) -> Any:
     from math_verify import LatexExtractionConfig, parse
 
     load_math_verify()
@@ -63,8 +70,8 @@ def is_lossless(text: str, expression: object) -> bool:
     return all(letter.lstrip("\\") in written for letter in set(_LETTERS.findall(text)) - _IGNORED)
 
 
-def are_equal(reference: Answer, candidate: Answer) -> bool | None:
-    """Whether math-verify finds both equal; None when it could not read one of them, or failed on it."""
+def are_equal(reference: Any, candidate: Any) -> bool | None:
+    """Whether math-verify finds two that it read equal; None when it could not read one of them, or failed on it."""
     try:
         return _equal(reference, candidate)
     except MemoryError:
@@ -73,10 +80,11 @@ def are_equal(reference: Answer, candidate: Answer) -> bool | None:
         return None
 
 
-def _equal(reference: Answer, candidate: Answer) -> bool | None:
+def _equal(reference: Any, candidate: Any) -> bool | None:
     from math_verify import verify
 
-    ours, theirs = reference.symbolic, candidate.symbolic
-    if ours is None or theirs is None:
+    if reference is None or candidate is None:
         return None
-    return bool(verify([ours], [theirs], float_rounding=15, numeric_precision=30, strict=True, timeout_seconds=None))
+    return bool(
+        verify([reference], [candidate], float_rounding=15, numeric_precision=30, strict=True, timeout_seconds=None)
+    )
