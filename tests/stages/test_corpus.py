@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lakon.backends.training.trl import Row, plan_batches
 from pydantic import ValidationError
 
+from lakon.backends.training.batches import Row, plan_steps
 from lakon.core.errors import InputError
 from lakon.core.records import Problem, Trace, Verdict
 from lakon.stages.curate.arms import EFFORT, Arm, Route
@@ -264,7 +264,15 @@ def test_steps_are_those_of_the_trainer():
     lengths = [(i * 37) % 90 + 5 for i in range(200)]
     phases = [i % 2 for i in range(200)]
     rows = [Row(start=0, n_tokens=n, n_prompt=0, phase=p, repeats=1) for n, p in zip(lengths, phases, strict=True)]
-    assert count_steps(lengths, phases, 300) == len(plan_batches(rows, epochs=1, batch_tokens=300, seed=0))
+    assert count_steps(lengths, phases, 300) == len(plan_steps(rows, epochs=1, batch_tokens=300, seed=0))
+
+
+def test_large_steps_are_those_of_the_trainer_but_for_one():
+    lengths, phases = [(i * 371) % 1_900 + 50 for i in range(900)], [0] * 900
+    rows = [Row(start=0, n_tokens=n, n_prompt=0, phase=0, repeats=1) for n in lengths]
+    made = len(plan_steps(rows, epochs=1, batch_tokens=40_000, seed=0))
+    assert made > 15
+    assert abs(count_steps(lengths, phases, 40_000) - made) <= 1
 
 
 @pytest.mark.parametrize("wanted", [5, 40, 77])
@@ -274,7 +282,7 @@ def test_matching_by_steps_gives_the_trainer_that_many(wanted: int):
     rows = [
         Row(start=0, n_tokens=n, n_prompt=0, phase=0, repeats=r) for n, r in zip(lengths, repeats, strict=True) if r
     ]
-    assert len(plan_batches(rows, epochs=1, batch_tokens=300, seed=0)) == wanted
+    assert len(plan_steps(rows, epochs=1, batch_tokens=300, seed=0)) == wanted
 
 
 def test_examples_in_any_order_come_from_a_scratch_file_that_is_gone(tmp_path: Path):

@@ -42,16 +42,44 @@ def _order(n: int, seed: int) -> array[int]:
     return order
 
 
+BLOCK_TOKENS = 8_192
+"""The trainer makes larger steps of blocks of examples of like length, each about so large."""
+
+
 def count_steps(lengths: Sequence[int], phases: Sequence[int], batch_tokens: int) -> int:
-    """Optimizer steps of one pass over examples so long (prompt, completion and end token), phase by phase."""
+    """Optimizer steps of one pass over padded examples so long (prompt, completion and end token), phase by phase.
+
+    Exact up to `BLOCK_TOKENS`; above it the trainer shuffles blocks before it joins them to steps, and a pass may take
+    a step more or less.
+    """
     steps = 0
     for phase in set(phases):
-        rows = 0
-        for length in sorted(n for n, p in zip(lengths, phases, strict=True) if p == phase):
-            if rows and (rows + 1) * length > batch_tokens:
-                steps, rows = steps + 1, 0
-            rows += 1
-        steps += rows > 0
+        members = sorted(n for n, p in zip(lengths, phases, strict=True) if p == phase)
+        block = min(batch_tokens, max(members[-1], BLOCK_TOKENS))
+        steps += _count_joined(_padded_blocks(members, block), batch_tokens)
+    return steps
+
+
+def _padded_blocks(lengths: Sequence[int], size: int) -> list[int]:
+    """Padded tokens of each block of ascending lengths."""
+    blocks: list[int] = []
+    rows = longest = 0
+    for length in lengths:
+        if rows and (rows + 1) * length > size:
+            blocks.append(rows * longest)
+            rows = 0
+        rows, longest = rows + 1, length
+    return [*blocks, rows * longest] if rows else blocks
+
+
+def _count_joined(blocks: Sequence[int], batch_tokens: int) -> int:
+    if batch_tokens <= BLOCK_TOKENS:
+        return len(blocks)
+    steps, held = 0, batch_tokens
+    for block in blocks:
+        if held + block > batch_tokens:
+            steps, held = steps + 1, 0
+        held += block
     return steps
 
 
