@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from lakon.core.spec import MatchRule
 from lakon.domains import registry
 from lakon.pipeline.places import Places
 from lakon.pipeline.plan import EvaluatedModel, Plan
@@ -202,10 +203,23 @@ class _Builder:
             if self.study.evaluate.base:
                 yield self.base(student, base, benchmarks)
             for matched, examples in arms.items():
-                for seed in self.study.training.seeds:
-                    checkpoint = self.training(student, base, matched, seed, examples)
-                    for effort in self.study.arms[matched.arm].efforts or ("",):
-                        yield self.trained(student, matched, seed, effort, examples, checkpoint, benchmarks)
+                efforts = self.study.arms[matched.arm].efforts or ("",)
+                elsewhere = student.trained.get(matched.arm)
+                if elsewhere is not None and matched.rule != self.first_rule_of(matched.arm):
+                    continue  # one model, whatever the rules: it was trained on the examples of the first
+                seeds = self.study.training.seeds if elsewhere is None else self.study.training.seeds[:1]
+                for seed in seeds:
+                    if elsewhere is None:
+                        model: Step[TrainArgs] | str = self.training(student, base, matched, seed, examples)
+                    else:
+                        model = self.places.model(elsewhere)
+                    for effort in efforts:
+                        yield self.trained(student, matched, seed, effort, examples, model, benchmarks)
+
+    def first_rule_of(self, arm: str) -> MatchRule:
+        """The first rule under which an arm is built."""
+        rules = self.study.arms[arm].match or self.study.curate.match
+        return next(rule for rule in self.study.curate.match if rule in rules)
 
     def shown_student(self, student: Student) -> str | None:
         """Its name in labels: none where a study has but one."""
@@ -238,12 +252,14 @@ class _Builder:
         seed: int,
         effort: str,
         examples: AnyStep,
-        checkpoint: Step[TrainArgs],
+        trained: Step[TrainArgs] | str,
         benchmarks: Mapping[str, AnyStep],
     ) -> EvaluatedModel:
+        """`trained` is the step that trains the student, or a reference to one that was trained elsewhere."""
+        checkpoint, folder = (None, trained) if isinstance(trained, str) else (trained, None)
         # Traces are told apart by their checkpoint, so their author has no matching rule: one checkpoint, one key.
         name = model_name(self.shown_student(student), matched.arm, effort)
-        args = self.sample_args(name, system=EFFORT.format(level=effort) if effort else "")
+        args = self.sample_args(name, base=folder, system=EFFORT.format(level=effort) if effort else "")
         answers: dict[str, Graded[AnyStep]] = {}
         for benchmark, problems in benchmarks.items():
             label = traces_label(name, matched.rule, self.shown_seed(seed), benchmark)

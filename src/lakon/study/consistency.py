@@ -71,6 +71,9 @@ def _arm_faults(study: Study) -> list[Fault]:
     if study.students and not study.evaluate.benchmarks:
         todo = 'add benchmarks = ["..."] under [evaluate]'
         faults.append(Fault("evaluate.benchmarks", "students but no benchmark", "at least one benchmark", todo))
+    for student in study.students:
+        named_arms = [name for name in student.trained if name not in study.arms]
+        faults.extend(_unknown("students.trained", "arm", name, study.arms) for name in named_arms)
     labels = [student.label for student in study.students]
     for label in sorted(set(labels)):
         if labels.count(label) > 1:

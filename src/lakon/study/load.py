@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from lakon.core.errors import Fault, InputError, StudyError, near_miss
 from lakon.stages.generate.specs import TeacherSpec
 from lakon.stages.problems.sources import SourceSpec
+from lakon.stages.train.train import Student
 from lakon.stages.verify.verify import Verify
 from lakon.study.consistency import NO_FILE, faults_of
 from lakon.study.pydantic_errors import faults_from, is_broken, sound_rest
@@ -147,17 +148,20 @@ def _resolve_paths(study: Study, base: Path) -> Study:
         keep_hub_id = spec.may_be_on_hub and not local.exists()
         return spec if keep_hub_id else spec.model_copy(update={"path": str(local.resolve())})
 
-    students = tuple(
-        s.model_copy(update={"base": str((base / s.base).resolve())}) if (base / s.base).is_dir() else s
-        for s in study.students
-    )
+    def local_model(name: str) -> str:
+        return str((base / name).resolve()) if (base / name).is_dir() else name
+
+    students: list[Student] = []
+    for student in study.students:
+        trained = {arm: local_model(name) for arm, name in student.trained.items()}
+        students.append(student.model_copy(update={"base": local_model(student.base), "trained": trained}))
     return study.model_copy(
         update={
             "problems": absolute(study.problems),
             "teachers": {name: absolute(teacher) for name, teacher in study.teachers.items()},
             "benchmarks": {name: absolute(source) for name, source in study.benchmarks.items()},
             "verify": _rulings_at(study, base),
-            "students": students,
+            "students": tuple(students),
             "run": _store_at(study, base),
         }
     )

@@ -54,6 +54,8 @@ def _recorded(study: Study) -> Iterator[str]:
 
 def _models(study: Study) -> Iterator[str]:
     teachers = [t.model_folder for t in study.teachers.values() if t.model_folder is not None]
-    for name in (*teachers, *(student.base for student in study.students)):
+    bases = [student.base for student in study.students]
+    trained = [name for student in study.students for name in student.trained.values()]
+    for name in (*teachers, *bases, *trained):
         if not Path(model_path(name)).exists():
             yield name

@@ -94,8 +94,9 @@ def _card_of_student(
     runs: list[EvaluatedModelId], student: str | None, epochs: int, inputs: ReportInputs[Artifact]
 ) -> ModelCard:
     first = runs[0]
-    trained = inputs.trainings[first.run]
-    too_long = {exclusion.subject for exclusion in trained.read("exclusions", Exclusion)}
+    trained = inputs.trainings.get(first.run)  # none for a student that was trained elsewhere
+    exclusions = trained.read("exclusions", Exclusion) if trained is not None else ()
+    too_long = {exclusion.subject for exclusion in exclusions}
     n_examples, n_tokens, problems = 0, 0, array("Q")
     for example in inputs.arms[_arm_of(first)].read("examples", ExampleLengths):
         if example.trace_id not in too_long:
@@ -112,7 +113,7 @@ def _card_of_student(
         n_examples=n_examples,
         n_problems=len(np.unique(np.asarray(problems))),
         n_train_tokens=n_tokens,
-        n_steps=TrainedFacts.of(trained.manifest).steps,
+        n_steps=TrainedFacts.of(trained.manifest).steps if trained is not None else 0,
     )
 
 
@@ -129,7 +130,7 @@ def losses_of_students(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict
             inputs.trainings[model.run].read("losses", Loss)
         )
         for model in args.models
-        if model.kind == "student"
+        if model.run in inputs.trainings
     }
 
 
@@ -168,7 +169,7 @@ def _recorded_traces(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[s
 def _too_long(args: ReportArgs, matched: MatchedArm, inputs: ReportInputs[Artifact]) -> list[Exclusion]:
     """What the first training run on an arm's examples left out."""
     for model in args.models:
-        if model.kind == "student" and _arm_of(model) == matched:
+        if model.run in inputs.trainings and _arm_of(model) == matched:
             return list(inputs.trainings[model.run].read("exclusions", Exclusion))
     return []
 
