@@ -10,7 +10,7 @@ import pytest
 from e2e_study import cli_in
 
 from lakon import api
-from lakon.core.records import Example, Exclusion, Loss, Score, Trace, Verdict
+from lakon.core.records import Example, Exclusion, Loss, LossBin, Score, Trace, TraceLoss, Verdict
 from lakon.store.artifacts import Artifact
 from lakon.study.load import load_study
 
@@ -91,6 +91,42 @@ def test_the_student_learns_on_completions_only(artifact):
     assert losses[-1].loss < 0.9 * losses[0].loss
     trained = sum((e.n_tokens + 1) * e.repeats for e in artifact("curate/concise@tokens").read("examples", Example))
     assert losses[-1].n_tokens == pytest.approx(trained, rel=0.02)
+
+
+def test_the_style_of_the_base_is_the_familiar_one_and_training_starts_at_its_loss(artifact, lakon, place: Path):
+    measured = artifact("familiarity/tiny")
+    traces = list(measured.read("trace_losses", TraceLoss))
+    verbose, concise = ({t.problem_id: t for t in traces if t.teacher == name} for name in ("verbose", "concise"))
+    assert verbose.keys() == concise.keys()
+    assert all(verbose[one].loss < concise[one].loss for one in verbose)
+    whole = {b.teacher: b for b in measured.read("familiarity", LossBin) if b.scale == "all"}
+    first = next(iter(artifact("train/concise").read("losses", Loss)))
+    assert first.loss == pytest.approx(whole["concise"].loss, rel=0.1)
+    assert set(verbose) == {e.problem_id for e in artifact("curate/verbose").read("examples", Example)}
+
+    page = (place / "reports" / "small" / "report.md").read_text(encoding="utf-8")
+    assert "\n## Familiarity\n" in page
+    assert "concise (teacher) is less familiar to it than verbose (teacher)" in page
+    assert f"| concise (teacher) | {sum(t.loss for t in concise.values()) / len(concise):.3f} [" in page
+    seen = json.loads(lakon("show", "small.toml", "familiarity", "--json").stdout)
+    assert [row["teacher"] for row in seen] == ["verbose", "concise"]
+    assert seen[1]["loss"] == whole["concise"].loss
+    rows = json.loads(lakon("show", "small.toml", "-t", "familiarity", "-n", "99", "--json").stdout)
+    tenths = [row for row in rows if (row["teacher"], row["scale"]) == ("verbose", "tenths")]
+    assert sum(row["n_tokens"] for row in tenths) == whole["verbose"].n_tokens
+
+
+def test_the_plan_shows_what_is_measured_and_nothing_is_without_it(lakon, finished: str, place: Path):
+    def plan_of(familiarity: int) -> str:
+        study = (place / "small.toml").read_text(encoding="utf-8")
+        changed = study.replace("[evaluate]", f"[evaluate]\nfamiliarity = {familiarity}")
+        (place / "changed.toml").write_text(changed, encoding="utf-8")
+        return lakon("plan", "changed.toml").stdout
+
+    shown = plan_of(7)
+    assert re.search(r"missing +familiarity/tiny +at most 14 traces", shown)
+    assert "to measure: at most 14 traces" in shown
+    assert "familiarity" not in plan_of(0)
 
 
 def test_scores_cover_every_author_and_benchmark(artifact):

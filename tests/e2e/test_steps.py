@@ -85,6 +85,7 @@ def test_every_body_works_with_its_arguments_alone(tmp_path: Path):
         "verify",
         "screen",
         "curate",
+        "familiarity",
         "train",
         "evaluate",
         "report",

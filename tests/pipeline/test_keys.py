@@ -56,6 +56,7 @@ AUTHORS = ["base", "one", "two", "one@tokens", "two@tokens"]
 WORK = {f"generate/{a}.b" for a in AUTHORS}
 TRAIN = {f"train/{a}" for a in AUTHORS[1:]}
 VERIFY = {f"verify/{a}.b" for a in AUTHORS} | {"verify/v", "verify/e"}
+FAMILIARITY = {"familiarity/miniature-base"}
 MATCH = {"curate/one@tokens", "curate/two@tokens"}
 
 
@@ -91,7 +92,7 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
         ),
         ("arms.one.style", "answer_only", {"curate/one"}),
         ("arms.two.mix", {"v": 2, "e": 1}, {"curate/two"}),
-        ("prompt", "Q {problem}", {"generate/e", "curate/one", "curate/two"} | WORK),
+        ("prompt", "Q {problem}", {"generate/e", "curate/one", "curate/two"} | WORK | FAMILIARITY),
         ("tokenizer", "words", {"generate/v", "generate/e", "curate/one", "curate/two"} | WORK),
         ("training.epochs", 9, TRAIN),
         ("training.learning_rate", 0.5, TRAIN),
@@ -104,8 +105,11 @@ MATCH = {"curate/one@tokens", "curate/two@tokens"}
         ("evaluate.group_by", ["steps"], {"evaluate/scores"}),
         ("evaluate.baseline", "two", {"evaluate/scores"}),
         ("evaluate.pass_at", [2], {"evaluate/scores"}),
+        ("evaluate.familiarity", 9, FAMILIARITY),
+        ("evaluate.familiarity", 0, FAMILIARITY),
+        ("curate.held_out", 1, {"curate/pool", "held_out/examples"} | TRAIN),
         ("evaluate.base", False, {"generate/base.b", "verify/base.b", "evaluate/scores"}),
-        ("seed", 1, {"generate/v", "curate/pool", "curate/two", "evaluate/scores"} | MATCH | WORK),
+        ("seed", 1, {"generate/v", "curate/pool", "curate/two", "evaluate/scores"} | MATCH | WORK | FAMILIARITY),
         ("run.endpoints.e.url", "http://127.0.0.1:2/v1", set()),
         ("run.endpoints.e.concurrency", 1, set()),
         ("run.workers", 1, set()),

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 
-from lakon.core.records import Loss, Problem, Score, Trace, Verdict
-from lakon.core.report_data import FunnelRow, ModelCard, ReportData, Showcase
+from lakon.core.records import HeldOutLoss, Loss, LossBin, Problem, Score, Trace, Verdict
+from lakon.core.report_data import (
+    Familiarity,
+    FunnelRow,
+    LossGap,
+    MeasuredValue,
+    ModelCard,
+    ReportData,
+    Showcase,
+    StyleLoss,
+)
 from lakon.stages.report.conclusions import draw_conclusions
 
 HOSTILE = (
@@ -47,6 +56,8 @@ def full() -> ReportData:
         benchmarks=tuple(SIZES.items()),
         scores=scores,
         losses={"verbose": _curve(0.36, 0.31), "concise": _curve(1.84, 0.29), "routed": _curve(1.1, 0.3)},
+        familiarity=(_familiarity(""), _familiarity(HOSTILE)),
+        held_out={"verbose": _held_out(HOSTILE), f"concise{HOSTILE}": _held_out("concise-teacher")},
         funnel=_funnel(),
         outcomes=_outcomes(),
         showcases=(_showcase(HOSTILE), _showcase("A train leaves with 12 wagons and drops 3 at each stop.")),
@@ -229,6 +240,63 @@ def _curve(start: float, end: float) -> list[Loss]:
         return end + (start - end) * math.exp(-step / 70) + 0.06 * end * math.sin(step * 12.9898) ** 3
 
     return [Loss(step=i, n_tokens=3242 * (i + 1), loss=at(i), learning_rate=1e-3) for i in range(512)]
+
+
+def _familiarity(student: str) -> Familiarity:
+    gaps = (
+        LossGap(
+            teacher=f"concise{HOSTILE}",
+            baseline="verbose-teacher",
+            difference=MeasuredValue(value=1.2, low=1.1, high=1.3),
+            p_value=0.0004,
+        ),
+        LossGap(
+            teacher="odd-teacher",
+            baseline="verbose-teacher",
+            difference=MeasuredValue(value=0.01, low=-0.1, high=0.12),
+            p_value=0.83,
+        ),
+    )
+    return Familiarity(
+        student=student,
+        n_problems=61,
+        n_left_out=3,
+        n_too_long=4,
+        context=1024,
+        styles=(_style_loss("verbose-teacher", 0.3), _style_loss(f"concise{HOSTILE}", 1.5)),
+        gaps=gaps,
+    )
+
+
+def _style_loss(teacher: str, loss: float) -> StyleLoss:
+    stretches = [("all", 0, None), ("tokens", 0, 16), ("tokens", 16_384, None)]
+    stretches += [("tenths", at, at + 1) for at in range(10)]
+    bins = tuple(
+        LossBin(
+            teacher=teacher,
+            scale=scale,
+            start=start,
+            stop=stop,
+            n_tokens=16 * 61,
+            n_traces=61,
+            loss=loss + 0.01 * start / 16,
+            median=loss / 2,
+            q90=2 * loss,
+            q99=4 * loss,
+            surprising=0.012,
+        )
+        for scale, start, stop in stretches
+    )
+    value = MeasuredValue(value=loss, low=loss - 0.02, high=loss + 0.02)
+    return StyleLoss(teacher=teacher, n_traces=61, loss=value, bins=bins)
+
+
+def _held_out(style: str) -> list[HeldOutLoss]:
+    return [
+        HeldOutLoss(step=step, trained_tokens=3242 * step, style=name, loss=1 / (1 + step / 50), n_tokens=900)
+        for step in range(0, 512, 64)
+        for name in ("verbose-teacher", style)
+    ]
 
 
 def _funnel() -> tuple[FunnelRow, ...]:

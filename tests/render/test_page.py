@@ -15,8 +15,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 from render_reports import HOSTILE, STUDENTS, bare, full, recorded, score
 
-from lakon.core.records import Loss
-from lakon.core.report_data import FunnelRow, ModelCard, ReportData, Sentence
+from lakon.core.records import HeldOutLoss, Loss
+from lakon.core.report_data import Familiarity, FunnelRow, ModelCard, ReportData, Sentence
 from lakon.render import render_page
 from lakon.render.blocks import keep_unbroken
 from lakon.render.page import inert_json
@@ -128,7 +128,7 @@ def test_every_figure_is_one_that_plotly_knows(data: ReportData) -> None:
 def test_every_figure_has_its_numbers_as_a_table(page: _Reader) -> None:
     n_figures = sum(tag == "figure" for tag, _ in page.tags)
     text = "".join(page.text)
-    assert n_figures == len(page.specs) == 9
+    assert n_figures == len(page.specs) == 13
     assert text.count("Numbers of this figure") == n_figures
 
 
@@ -165,6 +165,41 @@ def test_losses_are_read_from_the_curve() -> None:
     text = " ".join(_read(bare(losses={"a#0": curve, "a#1": curve[:1]})).text)
     assert "a#0 starts at 4.00 and ends at 1.00 (means of the first and last 2 steps)" in text
     assert "a#1 starts at 4.00 and ends at 4.00 (first and last step)" in text
+
+
+def test_familiarity_is_told_in_words_in_a_table_and_by_position(page: _Reader) -> None:
+    text = " ".join("".join(page.text).split())
+    assert "Loss of the base a token, in nats: 0.300 [0.280, 0.320] for verbose-teacher and 1.500" in text
+    assert "is +1.200 [1.100, 1.300] nats a token, p < 0.001." in text
+    found = "No difference in familiarity between odd-teacher and verbose-teacher is established"
+    assert f"{found} (+0.010 [\u22120.100, 0.120] nats a token, p = 0.830)." in text
+    assert "3 problems are left out: 4 traces are longer than its context of 1,024 tokens." in text
+    assert "16,385 on" in text
+
+
+def test_a_base_that_nothing_was_measured_of_says_why() -> None:
+    none, gone = (
+        Familiarity(student="", n_problems=0),
+        Familiarity(student="b", n_problems=0, n_left_out=2, n_too_long=2),
+    )
+    text = " ".join("".join(_read(bare(familiarity=(none, gone))).text).split())
+    assert "The loss of the base was not measured: there is no problem that all teachers got right." in text
+    assert "The loss of the base of b was measured on no problem." in text
+    assert "2 problems are left out: 2 traces are longer than its context." in text
+
+
+def test_held_out_curves_have_one_axis_and_pass_over_what_is_no_number(page: _Reader) -> None:
+    specs = [json.loads(spec) for spec in page.specs]
+    held_out = [spec for spec in specs if spec["layout"]["yaxis"]["title"]["text"] == "held-out loss"]
+    assert len(held_out) == 2
+    assert len({json.dumps([spec["layout"][axis]["range"] for axis in ("xaxis", "yaxis")]) for spec in held_out}) == 1
+    assert [len(spec["data"]) for spec in held_out] == [2, 2]
+    rows = [
+        HeldOutLoss(step=step, trained_tokens=step, style="a", loss=loss, n_tokens=1)
+        for step, loss in ((0, 2.0), (1, float("nan")), (2, 1.0))
+    ]
+    (spec,) = map(json.loads, _read(bare(held_out={"r": rows, "none": []})).specs)
+    assert spec["data"][0]["y"] == [2.0, 1.0]
 
 
 def test_caveats_stand_before_the_conclusions() -> None:

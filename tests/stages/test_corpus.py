@@ -68,6 +68,37 @@ ROWS = {
 }
 
 
+def test_held_out_problems_leave_the_pool_whatever_the_count():
+    ids = [f"p{i}" for i in range(30)]
+    rows = {
+        name: [replace(verdict(name, 0, "correct"), problem_id=one, trace_id=name + one) for one in ids[:20]]
+        for name in ("a", "b")
+    }
+    rows["a"] += [replace(verdict("a", 0, "correct"), problem_id=one, trace_id="a" + one) for one in ids[20:]]
+    whole = build_pool(ids, rows, count=None, seed=3, needed=1, held_out=4)
+    kept = {row.problem_id for row in whole.rows()}
+    held_out = list(whole.held_out_rows())
+    assert {row.teacher: row.trace_id for row in held_out[:2]} == {n: n + held_out[0].problem_id for n in ("a", "b")}
+    chosen = {row.problem_id for row in held_out}
+    assert len(chosen) == 4
+    assert chosen <= set(ids[:20]), "of these alone every teacher has a trace"
+    assert kept == set(ids) - chosen
+    assert {e.subject: e.rule for e in whole.exclusions()} == dict.fromkeys(chosen, "held_out")
+    counted = build_pool(ids, rows, count=7, seed=3, needed=1, held_out=4)
+    assert {row.problem_id for row in counted.held_out_rows()} == chosen
+    assert len({row.problem_id for row in counted.rows()} - chosen) == 7
+    other = build_pool(ids, rows, count=None, seed=4, needed=1, held_out=4)
+    assert {row.problem_id for row in other.held_out_rows()} != chosen
+    single = build_pool(ids, rows, count=None, seed=3, needed=1, held_out=4, duplicated=chosen)
+    assert not chosen & {row.problem_id for row in single.held_out_rows()}, "an arm may train on the near-duplicate"
+
+
+@pytest.mark.parametrize("held_out", [2, 3])
+def test_a_study_keeps_something_to_train_on(held_out: int):
+    with pytest.raises(InputError, match=r"lower curate\.held_out"):
+        build_pool(IDS, {"b": ROWS["b"]}, count=None, seed=0, held_out=held_out)
+
+
 @pytest.mark.parametrize(
     ("require", "kept"), [("all", [2]), ("any", [0, 1, 2]), (AtLeast(at_least=2), [1, 2]), (AtLeast(at_least=3), [2])]
 )

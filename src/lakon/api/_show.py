@@ -92,6 +92,7 @@ LOOKS = {
     "funnel": corpus_summary.summarise_funnel,
     "lengths": corpus_summary.summarise_lengths,
     "profile": corpus_summary.summarise_teachers,
+    "familiarity": corpus_summary.summarise_familiarity,
     "examples": corpus_summary.show_examples,
 }
 """What `look` can show of a study."""
@@ -106,12 +107,15 @@ def look(
     limit: int = 20,
     overrides: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """One view of what is in the store so far: `funnel`, `lengths`, `profile` or `examples`; of one step or stage, or
-    of all. Raises `InputError`, also when there is nothing to see yet."""
+    """One view of what is in the store so far: `funnel`, `lengths`, `profile`, `familiarity` or `examples`; of one step
+    or stage, or of all. Raises `InputError`, also when there is nothing to see yet."""
     if view not in LOOKS:
         raise InputError(f"no view {view!r}", near_miss(view, LOOKS), "name one of the views, or use --table")
     loaded = open_study(study, overrides)
     graph = build_plan(loaded)
+    if view == "familiarity" and not graph.familiarity:
+        todo = "add a [[students]] table, and leave evaluate.familiarity above 0"
+        raise InputError("a study that measures no base", "a student whose base is measured", todo)
     states = inspect_steps(open_store(loaded, store), [graph.report])
     if step is not None:
         check_steps((step,), states)

@@ -72,6 +72,7 @@ def _sums(works: dict[str, StepCost]) -> list[str]:
         "judge": "to judge",
         "sample": "to sample",
         "train": "to train on",
+        "measure": "to measure",
     }
     lines: list[str] = []
     for kind, what in named.items():

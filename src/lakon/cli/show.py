@@ -12,11 +12,15 @@ from lakon.cli.output import format_cell, print_json, print_look, print_side_by_
 
 def show(
     study: StudyArg,
-    view: Annotated[str | None, typer.Argument(help="A summary: funnel, lengths, profile or examples.")] = None,
+    view: Annotated[
+        str | None, typer.Argument(help="A summary: funnel, lengths, profile, familiarity or examples.")
+    ] = None,
     table: Annotated[
         str,
         typer.Option(
-            "--table", "-t", help="problems, traces, verdicts, exclusions, examples, profiles, losses or scores."
+            "--table",
+            "-t",
+            help="problems, traces, verdicts, exclusions, examples, profiles, familiarity, losses or scores.",
         ),
     ] = "scores",
     step: Annotated[str | None, typer.Option("--step", help="Only this step or stage.")] = None,

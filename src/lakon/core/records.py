@@ -288,6 +288,43 @@ class TrainedText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLoss:
+    """How well a base predicts one trace of a teacher, before any training."""
+
+    trace_id: str
+    problem_id: str
+    teacher: str
+    n_tokens: int
+    """Tokens of the completion in the base's own tokenizer, the end token included."""
+    loss: float
+    """Nats a token."""
+    perplexity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossBin:
+    """How well a base predicts the tokens of a teacher's traces that lie in one stretch of them."""
+
+    teacher: str
+    scale: str
+    """`all` for whole traces, `tokens` for a distance from the beginning of the completion, or `tenths` of a trace."""
+    start: int
+    """The first token, or the first tenth, that belongs to the stretch."""
+    stop: int | None
+    """The first one that does not; None where the stretch has no end."""
+    n_tokens: int
+    n_traces: int
+    """Traces that reach into the stretch."""
+    loss: float
+    """Nats a token, over all tokens of the stretch."""
+    median: float
+    q90: float
+    q99: float
+    surprising: float
+    """Share of tokens to which the base gave a probability of less than 1%."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One figure of the comparison with its interval, and what it rests on."""
 
@@ -324,9 +361,13 @@ RECORDS: dict[str, type] = {
     "losses": Loss,
     "held_out": HeldOutLoss,
     "trained_texts": TrainedText,
+    "held_out_pool": Paired,
+    "familiarity": LossBin,
+    "trace_losses": TraceLoss,
     "scores": Score,
 }
-"""Table name to record type: the tables of a store. `gradings` are what the rules said before a judge was heard."""
+"""Table name to record type: the tables of a store. `gradings` are what the rules said before a judge was heard;
+`held_out_pool` has the problems of the pool that no arm trains on."""
 
 LIGHT_RECORDS: dict[type, type] = {
     ProblemTags: Problem,

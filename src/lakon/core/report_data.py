@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lakon.core.records import Loss, Problem, Score, Trace, Verdict
+from lakon.core.records import HeldOutLoss, Loss, LossBin, Problem, Score, Trace, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +210,51 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StyleLoss:
+    """How well a base predicts one teacher's traces before training."""
+
+    teacher: str
+    """Its label."""
+    n_traces: int
+    loss: MeasuredValue
+    """Nats a token: the mean over problems of the mean loss of a trace."""
+    bins: tuple[LossBin, ...]
+    """All tokens, and tokens by position."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossGap:
+    """The paired difference of a base's losses on two teachers' traces."""
+
+    teacher: str
+    baseline: str
+    difference: MeasuredValue
+    """Nats a token, `teacher` less `baseline`."""
+    p_value: float
+    """Adjusted for the number of gaps of the base."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Familiarity:
+    """How familiar one base is with each teacher's style."""
+
+    student: str
+    """Empty where a study has but one."""
+    n_problems: int
+    """Problems on which all teachers were measured."""
+    n_left_out: int = 0
+    """Problems that were chosen, but on which not all teachers could be measured."""
+    n_too_long: int = 0
+    """Traces of those that are longer than the context."""
+    n_not_finite: int = 0
+    """Traces of those with a loss that is no number."""
+    context: int | None = None
+    """The most tokens that the base takes."""
+    styles: tuple[StyleLoss, ...] = ()
+    gaps: tuple[LossGap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """Everything that a report shows, all of it computed from the study."""
 
@@ -243,3 +288,7 @@ class ReportData:
     """The whole resolved study as JSON text."""
     profiles: tuple[ProfileRow, ...] = ()
     """The teachers' profiles, side by side."""
+    familiarity: tuple[Familiarity, ...] = ()
+    """One for each base that was measured."""
+    held_out: dict[str, list[HeldOutLoss]] = field(default_factory=dict[str, list[HeldOutLoss]])
+    """Author label as in `losses` to the losses on held-out examples; styles are labels of teachers."""

@@ -1,4 +1,4 @@
-"""Summaries of a study's corpus so far: the funnel, lengths, profiles and examples of what is in the store.
+"""Summaries of a study's corpus so far: funnel, lengths, profiles, familiarity, examples of what is in the store.
 
 Each summary is a function from the finished steps to rows of plain values; the command line prints them.
 """
@@ -15,6 +15,7 @@ from lakon.core.records import (
     Example,
     ExampleLengths,
     Exclusion,
+    LossBin,
     Outcome,
     ProblemOrigin,
     Profile,
@@ -40,7 +41,9 @@ _COUNTED = {
 
 
 def find_needed_stage(study: Study, view: str) -> str:
-    """The stage after which a view shows all that it can, without a student."""
+    """The stage after which a view shows all that it can, without a student that is trained."""
+    if view == "familiarity":
+        return view
     return "screen" if view == "profile" or not study.arms else "curate"
 
 
@@ -118,6 +121,27 @@ def summarise_teachers(study: Study, artifacts: Artifacts) -> Rows:
         )
         if row is not None:
             rows.append({"teacher": name, "traces": row.n_traces, **{k: list(v) for k, v in row.means.items()}})
+    return rows
+
+
+def summarise_familiarity(study: Study, artifacts: Artifacts) -> Rows:
+    """The loss of every base on each teacher's traces: over all tokens, its tail, and by position in the trace."""
+    del study
+    rows: Rows = []
+    for name, artifact in artifacts.items():
+        if StepName.of(name).stage != "familiarity":
+            continue
+        bins = list(artifact.read("familiarity", LossBin))
+        for whole in (row for row in bins if row.scale == "all"):
+            by_position = {
+                f"from {row.start + 1}:": round(row.loss, 3)
+                for row in bins
+                if (row.teacher, row.scale) == (whole.teacher, "tokens")
+            }
+            tail = {"median": whole.median, "q90": whole.q90, "q99": whole.q99, "surprising": whole.surprising}
+            counts = {"tokens": whole.n_tokens, "traces": whole.n_traces}
+            losses = {"loss": whole.loss, **tail, "by_position": by_position}
+            rows.append({"step": name, "teacher": whole.teacher, **losses, **counts})
     return rows
 
 

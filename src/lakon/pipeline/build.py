@@ -22,6 +22,8 @@ from lakon.pipeline.steps.corpus import (
     screen_args,
     screen_step,
 )
+from lakon.pipeline.steps.familiarity import FamiliarityArgs, FamiliarityInputs, familiarity_step
+from lakon.pipeline.steps.held_out import HeldOutArgs, HeldOutInputs, held_out_step
 from lakon.pipeline.steps.problems import decontaminate_step, read_step
 from lakon.pipeline.steps.report import report_step
 from lakon.pipeline.steps.report_args import ReportArgs, ReportInputs, teachers_in_report
@@ -76,7 +78,9 @@ class _Builder:
         screens = self.screens(teachers)
         pool = self.pool(problems, teachers, screens) if study.arms else None
         arms = self.arms(problems, pool, teachers, screens) if pool is not None else {}
-        models = list(self.models(arms, benchmarks))
+        held_out = self.held_out(problems, pool, teachers) if pool is not None else None
+        familiarity = self.familiarity(problems, teachers, screens)
+        models = list(self.models(arms, held_out, benchmarks))
         answers = {model.id.label_on(name): graded for model in models for name, graded in model.answers.items()}
         scored = ScoreInputs(problems, benchmarks, teachers, answers)
         scores = score_step(self.score_args(models), scored)
@@ -93,6 +97,7 @@ class _Builder:
                 pool=pool,
                 arms=arms,
                 trainings={model.id.run: model.checkpoint for model in models if model.checkpoint is not None},
+                familiarity=familiarity,
             ),
         )
         return Plan(
@@ -104,6 +109,8 @@ class _Builder:
             screens=screens,
             pool=pool,
             arms=arms,
+            held_out=held_out,
+            familiarity=familiarity,
             models=models,
             scores=scores,
             report=report,
@@ -183,6 +190,17 @@ class _Builder:
                 steps[key] = step if rule == FIRST_RULE else match_step(self.match_args(key), matched)
         return steps
 
+    def held_out(
+        self, problems: AnyStep, pool: Step[PoolArgs], teachers: Mapping[str, Graded[AnyStep]]
+    ) -> AnyStep | None:
+        """All teachers' examples of the problems that no arm trains on."""
+        study = self.study
+        if not (study.curate.held_out and study.students):
+            return None
+        args = HeldOutArgs(teachers=tuple(teachers), prompt=study.prompt, tokenizer=self.tokenizer)
+        traces = {name: graded.traces for name, graded in teachers.items()}
+        return held_out_step(args, HeldOutInputs(problems, pool, traces))
+
     def match_args(self, matched: MatchedArm) -> MatchArgs:
         study, by_steps = self.study, matched.rule == "steps"
         return MatchArgs(
@@ -196,7 +214,9 @@ class _Builder:
 
     # -- students and bases ----------------------------------------------------------------------------------
 
-    def models(self, arms: Mapping[MatchedArm, AnyStep], benchmarks: Mapping[str, AnyStep]) -> Iterator[EvaluatedModel]:
+    def models(
+        self, arms: Mapping[MatchedArm, AnyStep], held_out: AnyStep | None, benchmarks: Mapping[str, AnyStep]
+    ) -> Iterator[EvaluatedModel]:
         """Every base and every student, one for each arm, matching rule, seed and effort, with its work."""
         for student in self.study.students:
             base = self.places.model(student.base)
@@ -210,7 +230,7 @@ class _Builder:
                 seeds = self.study.training.seeds if elsewhere is None else self.study.training.seeds[:1]
                 for seed in seeds:
                     if elsewhere is None:
-                        model: Step[TrainArgs] | str = self.training(student, base, matched, seed, examples)
+                        model: Step[TrainArgs] | str = self.training(student, base, matched, seed, examples, held_out)
                     else:
                         model = self.places.model(elsewhere)
                     for effort in efforts:
@@ -220,6 +240,28 @@ class _Builder:
         """The first rule under which an arm is built."""
         rules = self.study.arms[arm].match or self.study.curate.match
         return next(rule for rule in self.study.curate.match if rule in rules)
+
+    def familiarity(
+        self, problems: AnyStep, teachers: Mapping[str, Graded[AnyStep]], screens: Mapping[str, AnyStep]
+    ) -> dict[str, AnyStep]:
+        """The losses of every base on the teachers' traces."""
+        study, steps = self.study, dict[str, AnyStep]()
+        inputs = FamiliarityInputs(
+            problems,
+            {name: graded.traces for name, graded in teachers.items()},
+            {name: graded.verdicts for name, graded in teachers.items()},
+            self.where_filtered(screens),
+        )
+        for student in study.students if study.evaluate.familiarity else ():
+            args = FamiliarityArgs(
+                base=self.places.model(student.base),
+                prompt=study.prompt,
+                teachers=tuple(study.teachers),
+                problems=study.evaluate.familiarity,
+                seed=study.seed,
+            )
+            steps[student.label] = familiarity_step(student.label, args, inputs)
+        return steps
 
     def shown_student(self, student: Student) -> str | None:
         """Its name in labels: none where a study has but one."""
@@ -239,11 +281,17 @@ class _Builder:
         return EvaluatedModel(id=model, examples=None, checkpoint=None, answers=answers)
 
     def training(
-        self, student: Student, base: str, matched: MatchedArm, seed: int, examples: AnyStep
+        self,
+        student: Student,
+        base: str,
+        matched: MatchedArm,
+        seed: int,
+        examples: AnyStep,
+        held_out: AnyStep | None,
     ) -> Step[TrainArgs]:
         name = model_name(self.shown_student(student), matched.arm)
         label = training_label(name, matched.rule, self.shown_seed(seed))
-        return train_step(label, train_args(self.study.training, base=base, seed=seed), examples)
+        return train_step(label, train_args(self.study.training, base=base, seed=seed), examples, held_out)
 
     def trained(
         self,

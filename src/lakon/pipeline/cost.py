@@ -9,7 +9,7 @@ parameter and token (Kaplan et al. 2020, arXiv 2001.08361), prompts not counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,9 +34,9 @@ class StepCost:
 
     kind: str
     """`read` (traces that exist or cost nothing), `ask` (an endpoint), `judge` (an endpoint, about answers), `sample`
-    (a student, base or checkpoint), or `train` (completion tokens)."""
+    (a student, base or checkpoint), `train` (completion tokens), or `measure` (the losses of a base)."""
     rows: int | None
-    """Traces that are owed, or examples to train on."""
+    """Traces that are owed or measured, or examples to train on."""
     tokens: int | None
     """Completion tokens."""
     prompt_tokens: int | None = None
@@ -84,6 +84,9 @@ def estimate_costs(
             if not unknown:
                 work = _training(plan.study, arm, model.id.student, built, sizes)
             costs[model.checkpoint.name] = work
+    for student, step in plan.familiarity.items():
+        if step in owed:
+            costs[step.name] = _measuring(plan.study, student, sizes[OWN])
     if plan.study.verify.judge is not None:
         for traces, verdicts, most in _judged(plan, sizes):
             if verdicts in owed:
@@ -205,6 +208,17 @@ def _training(
     return _gpu(study, work, _training_hours(study, student, tokens))
 
 
+def _measuring(study: Study, student: str, problems: int | None) -> StepCost:
+    """The traces that a base's losses are measured on: a third of a training pass, and no weights change."""
+    chosen = study.evaluate.familiarity
+    most = chosen if problems is None else min(chosen, problems)
+    each = _mean_length(study, study.teachers)
+    tokens = None if each is None else round(most * len(study.teachers) * each)
+    work = StepCost(kind="measure", rows=most * len(study.teachers), tokens=tokens, at_most=True)
+    hours = _training_hours(study, student, tokens)
+    return _gpu(study, work, None if hours is None else hours / 3)
+
+
 def _training_hours(study: Study, student: str, tokens: int | None) -> float | None:
     compute = study.run.compute
     size = compute.parameters.get(student) if compute else None
@@ -221,9 +235,13 @@ def _gpu(study: Study, work: StepCost, hours: float | None) -> StepCost:
 
 def _tokens_each(study: Study, arm: str) -> float | None:
     """The mean of the stated lengths of the arm's teachers; None when one is not stated."""
-    stated = [price.tokens_per_trace for t in study.arms[arm].teachers if (price := study.run.prices.get(t))]
+    return _mean_length(study, study.arms[arm].teachers)
+
+
+def _mean_length(study: Study, teachers: Collection[str]) -> float | None:
+    stated = [price.tokens_per_trace for name in teachers if (price := study.run.prices.get(name))]
     known = [n for n in stated if n is not None]
-    return sum(known) / len(known) if known and len(known) == len(study.arms[arm].teachers) else None
+    return sum(known) / len(known) if known and len(known) == len(teachers) else None
 
 
 def _size(study: Study, name: str, table_rows: dict[str, int] | None) -> int | None:

@@ -44,6 +44,10 @@ class Plan:
     pool: Step[PoolArgs] | None
     arms: Mapping[MatchedArm, AnyStep]
     """The examples of each arm."""
+    held_out: AnyStep | None
+    """All teachers' examples of the problems that no arm trains on."""
+    familiarity: Mapping[str, AnyStep]
+    """Student to the losses of its base before training."""
     models: list[EvaluatedModel]
     scores: Step[ScoreArgs]
     report: Step[ReportArgs]

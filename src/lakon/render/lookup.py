@@ -105,5 +105,11 @@ def palette_slot(data: ReportData, card: ModelCard) -> int:
     return 8 if card.kind == "base" else names.index(_colour_name(card)) % 7 + 1
 
 
+def teacher_slot(data: ReportData, label: str) -> int:
+    """The colour number of the teacher with this label; 7 where the report has no such author."""
+    card = ModelCard(label=label, kind="teacher")
+    return palette_slot(data, card) if any(_colour_name(each) == _colour_name(card) for each in list_cards(data)) else 7
+
+
 def _colour_name(card: ModelCard) -> str:
     return card.arm or card.label.removesuffix(f" ({card.kind})")

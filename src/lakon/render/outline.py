@@ -11,6 +11,8 @@ from lakon.core.report_data import ReportData
 from lakon.core.score_text import benchmark_title
 from lakon.render import score_figures, score_tables, study_figures, study_tables
 from lakon.render.blocks import Figure, Section, ShowcasedProblem, Table
+from lakon.render.familiarity import familiarity_figures, familiarity_paragraphs, familiarity_table
+from lakon.render.held_out import held_out_figures, held_out_paragraphs
 from lakon.render.lookup import list_benchmarks
 from lakon.render.verification import verification_paragraphs, verification_tables
 
@@ -47,11 +49,18 @@ def build_sections(data: ReportData) -> tuple[Section, ...]:
         _section("budget", "Accuracy within a token budget", budgets),
         _section("groups", "Accuracy by group", tags),
         _section(
+            "familiarity",
+            "Familiarity",
+            [familiarity_table(data), *familiarity_figures(data)],
+            familiarity_paragraphs(data),
+        ),
+        _section(
             "training",
             "Training",
             [study_figures.loss_figure(data), *_losses_in_full(data), study_tables.cost_table(data)],
             () if len(data.losses) > RUNS_IN_A_SENTENCE else study_tables.loss_reading(data),
         ),
+        _section("held-out", "Held-out loss by style", held_out_figures(data), held_out_paragraphs(data)),
         _section("funnel", "From problems to examples", [study_tables.funnel_table(data)]),
         _section("profiles", "How the teachers reason", [study_tables.profile_table(data)]),
         _section("outcomes", "Outcomes", [study_figures.outcome_figure(data)]),

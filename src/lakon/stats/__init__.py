@@ -22,6 +22,7 @@ from lakon.stats.audit import (
     weighted_agreement,
 )
 from lakon.stats.intervals import Estimate
+from lakon.stats.means import estimate_difference, estimate_mean
 from lakon.stats.paired import (
     MarginTest,
     accuracy_difference,
@@ -62,6 +63,8 @@ __all__ = [
     "correct_accuracy",
     "detectable_difference",
     "equivalence",
+    "estimate_difference",
+    "estimate_mean",
     "false_accept_rate",
     "false_reject_rate",
     "holm_adjust",

@@ -86,6 +86,18 @@ class TrainedFacts(_Facts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FamiliarityFacts(_Facts):
+    """Of a base's losses on the teachers' traces."""
+
+    context: int | None = None
+    """The most tokens that the base takes; None where it names no bound."""
+    precision: str = ""
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Package to version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFacts(_Facts):
     """Of a pool."""
 

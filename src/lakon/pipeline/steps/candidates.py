@@ -44,7 +44,7 @@ def read_candidates(arm: Arm, teachers: Sequence[str], inputs: ArmInputs[Artifac
     """The candidates of an arm, in the order of the source; `teachers` are all of the study, in its order."""
     needs = arm.needs
     pool = _read_pool(arm, teachers, inputs.pool)
-    shown = _read_shown(pool.ids, inputs.problems, everything="unpaired" in needs)
+    shown = _read_shown(pool.ids, inputs, everything="unpaired" in needs)
     samples = {t: _read_samples(t, shown.ids, inputs) for t in arm.teachers} if "samples" in needs else {}
     return _Candidates(
         shown,
@@ -96,12 +96,13 @@ class _ShownProblems:
     tags: PackedStrings
 
 
-def _read_shown(pool: PackedStrings, source: Artifact, *, everything: bool) -> _ShownProblems:
+def _read_shown(pool: PackedStrings, inputs: ArmInputs[Artifact], *, everything: bool) -> _ShownProblems:
     ids, places, tags = PackedStrings(), array("i"), PackedStrings()
     positions = PositionIndex(pool)
-    for problem in source.read("problems", ProblemTags):
+    held_out = {row.problem_id for row in inputs.pool.read("held_out_pool", Paired)} if everything else set[str]()
+    for problem in inputs.problems.read("problems", ProblemTags):
         at = positions.find(problem.problem_id)
-        if at is not None or everything:
+        if at is not None or (everything and problem.problem_id not in held_out):
             ids.append(problem.problem_id)
             places.append(-1 if at is None else at)
             tags.append(_SEPARATOR.join(problem.tags))

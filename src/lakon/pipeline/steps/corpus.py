@@ -112,6 +112,8 @@ class PoolArgs(Spec):
     """Draws it."""
     asked_after: dict[str, str] = {}
     """A teacher that was asked only what another one got right, to that other one."""
+    held_out: int = 0
+    """Of the problems, those that no arm trains on."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ def pool_args(spec: Curate, *, teachers: Iterable[str], asked_after: Mapping[str
         teachers=names,
         needed=spec.count_needed(len(names)),
         count=spec.count,
-        seed=seed if spec.count is not None else None,
+        seed=seed if spec.count is not None or spec.held_out else None,
         asked_after=dict(asked_after),
+        held_out=spec.held_out,
     )
 
 
@@ -154,6 +157,7 @@ def pair_problems(ctx: Context[PoolInputs[Artifact]], args: PoolArgs) -> None:
     """The problems that can be compared, with each teacher's trace for them."""
     inputs = ctx.inputs
     problems = PackedStrings(p.problem_id for p in inputs.problems.read("problems", ProblemTags))
+    tags = inputs.problems.read("problems", ProblemTags) if args.held_out else ()
     verdicts = {name: inputs.verdicts[name].read("verdicts", VerdictOutcome) for name in args.teachers}
     pool = pool_stage.build_pool(
         problems,
@@ -163,8 +167,12 @@ def pair_problems(ctx: Context[PoolInputs[Artifact]], args: PoolArgs) -> None:
         needed=args.needed,
         if_correct=args.asked_after,
         filtered={name: read_filtered(inputs.screens, name) for name in args.teachers},
+        held_out=args.held_out,
+        duplicated={p.problem_id for p in tags if p.duplicate_group is not None},
     )
     ctx.out.write("pool", pool.rows())
+    if args.held_out:
+        ctx.out.write("held_out_pool", pool.held_out_rows())
     ctx.out.write("exclusions", pool.exclusions())
     PoolFacts(problems=len(pool)).write(ctx.out)
 

@@ -12,12 +12,12 @@ from lakon.core.records import Score, TraceCounts
 from lakon.core.report_data import ReportData, Sentence
 from lakon.pipeline.steps.context import Context
 from lakon.pipeline.steps.report_args import ReportArgs, ReportInputs
+from lakon.pipeline.steps.report_losses import familiarity_of_bases, held_out_of_students, losses_of_students
 from lakon.pipeline.steps.report_sections import (
     account_of_verification,
     cards_of_authors,
     funnel_of_study,
     list_showcases,
-    losses_of_students,
     profiles_of_teachers,
 )
 from lakon.pipeline.steps.scores import OUTCOMES
@@ -28,7 +28,7 @@ from lakon.store.facts import AskedFacts, ReadFacts, TrainedFacts
 from lakon.store.step import Step
 from lakon.study.names import OWN
 
-VERSION = 4
+VERSION = 5
 
 
 def report_step(args: ReportArgs, inputs: ReportInputs[Step[Any]]) -> Step[ReportArgs]:
@@ -82,6 +82,8 @@ def gather_report(args: ReportArgs, inputs: ReportInputs[Artifact]) -> ReportDat
         confidence=args.confidence,
         provenance=_provenance(args, inputs),
         profiles=profiles_of_teachers(args, inputs),
+        familiarity=tuple(familiarity_of_bases(args, inputs)),
+        held_out=held_out_of_students(args, inputs),
         resolved=json.dumps(args.resolved, indent=2, ensure_ascii=False, sort_keys=True),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from lakon.core.spec import MatchRule, Name, Sampling, Spec
@@ -31,6 +31,8 @@ class ReportInputs(Generic[T]):
     pool: T | None
     arms: Mapping[MatchedArm, T]
     trainings: Mapping[RunKey, T]
+    familiarity: Mapping[str, T] = field(default_factory=dict[str, T])
+    """Student to the losses of its base."""
 
 
 class TeacherInReport(TeacherInScores):

@@ -16,7 +16,6 @@ from lakon.core.columns import fingerprint, pair_rows
 from lakon.core.records import (
     ExampleLengths,
     Exclusion,
-    Loss,
     Problem,
     ProblemTags,
     Profile,
@@ -121,17 +120,6 @@ def _arm_of(model: EvaluatedModelId) -> MatchedArm:
     assert model.arm is not None, "students are trained on an arm"
     assert model.match is not None, "under a rule"
     return MatchedArm(model.arm, model.match)
-
-
-def losses_of_students(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, list[Loss]]:
-    """The loss curve of every training run."""
-    return {
-        (str(model.run) if args.has_several_seeds else model.label): list(
-            inputs.trainings[model.run].read("losses", Loss)
-        )
-        for model in args.models
-        if model.run in inputs.trainings
-    }
 
 
 def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[report_stage.FunnelRow, ...]:

@@ -137,6 +137,7 @@ def score_args(
             "samples": defaults.samples,
             "sampling": defaults.sampling,
             "base": defaults.base,
+            "familiarity": defaults.familiarity,
         }
     )
     return ScoreArgs(

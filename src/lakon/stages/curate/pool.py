@@ -8,7 +8,7 @@ same pool, which is computed once, before any arm. How arms pick is in `strategi
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -38,6 +38,10 @@ class Curate(Spec):
     so that arms no longer hold the same problems: a difference between them is then one of coverage too."""
     count: Annotated[int, Field(ge=1)] | None = None
     """Train on so many of the paired problems (a seeded sample); all unless given."""
+    held_out: Annotated[int, Field(ge=0)] = 0
+    """So many of the paired problems for which every teacher has a trace, and that have no near-duplicate (a seeded
+    sample), are kept out of all arms: while students train, their loss on each teacher's traces of these is measured.
+    """
     filters: Filters = Filters()
     """What a trace must be like, beside correct, to count as one."""
     match: Annotated[tuple[MatchRule, ...], Field(min_length=1)] = ("problems",)
@@ -70,6 +74,8 @@ class Pool:
     unpaired: Sequence[int]
     beyond: Sequence[int]
     """Where those stand that could be compared, but that the study's count leaves out."""
+    held_out: Sequence[int]
+    """Where those stand that could be compared, but that no arm trains on."""
     _count: int | None
 
     def __len__(self) -> int:
@@ -77,7 +83,14 @@ class Pool:
 
     def rows(self) -> Iterator[Paired]:
         """Each problem with every teacher's chosen trace."""
-        for at in self.paired:
+        return self._rows(self.paired)
+
+    def held_out_rows(self) -> Iterator[Paired]:
+        """The same of each problem that no arm trains on."""
+        return self._rows(self.held_out)
+
+    def _rows(self, places: Sequence[int]) -> Iterator[Paired]:
+        for at in places:
             rate = _rate(at, self._tallies.values())
             for name, tally in self._tallies.items():
                 yield Paired(
@@ -95,6 +108,9 @@ class Pool:
         for at in self.beyond:
             detail = f"curate.count is {self._count}"
             yield Exclusion(subject=self._ids[at], arm="", rule="beyond_count", detail=detail)
+        for at in self.held_out:
+            detail = f"curate.held_out is {len(self.held_out)}"
+            yield Exclusion(subject=self._ids[at], arm="", rule="held_out", detail=detail)
 
 
 def build_pool(
@@ -106,12 +122,16 @@ def build_pool(
     if_correct: Mapping[str, str] | None = None,
     needed: int | None = None,
     filtered: Mapping[str, Mapping[str, str]] | None = None,
+    held_out: int = 0,
+    duplicated: Collection[str] = (),
 ) -> Pool:
     """Problems for which `needed` teachers (None: all) have a correct trace; the first such sample of each is used.
 
     `if_correct` names, for a teacher that was asked only what another one got right, that other one: a problem that the
     first one lacks is excluded on its account alone. `filtered` has, for each teacher, the traces that a filter left
-    out and its rule: they are as if they were not there. Raises `InputError` when no problem is left.
+    out and its rule: they are as if they were not there. `held_out` problems are drawn before `count`, so that it does
+    not change which they are; those that are `duplicated` are not among them. Raises `InputError` when no problem is
+    left.
     """
     tallies = {name: _Tally(rows, (filtered or {}).get(name, {}), problem_ids) for name, rows in verdicts.items()}
     enough = len(tallies) if needed is None else needed
@@ -119,14 +139,18 @@ def build_pool(
     for at in range(len(problem_ids)):
         lacking = sum(tally.first[at] < 0 for tally in tallies.values())
         sides[len(tallies) - lacking < enough].append(at)
-    paired, beyond = _sample(sides[0], problem_ids, count, seed)
-    if not paired:
+    if not sides[0]:
         raise InputError(
             f"no problem of {len(problem_ids)} has a correct trace from {_enough(enough, len(tallies))}",
             "at least one",
             "look at `lakon show STUDY funnel` and at the verdicts; check the prompt and the answer format",
         )
-    return Pool(problem_ids, tallies, if_correct or {}, paired, sides[1], beyond, count)
+    kept_out, rest = array("I"), sides[0]
+    if held_out:
+        fit = [at for at in rest if not _lacks(at, tallies) and problem_ids[at] not in duplicated]
+        kept_out, rest = _hold_out(rest, fit, problem_ids, held_out, seed)
+    paired, beyond = _sample(rest, problem_ids, count, seed)
+    return Pool(problem_ids, tallies, if_correct or {}, paired, sides[1], beyond, kept_out, count)
 
 
 def _enough(needed: int, teachers: int) -> str:
@@ -190,6 +214,21 @@ class _Tally:
 def _rate(at: int, tallies: Iterable[_Tally]) -> float:
     pairs = [(tally.correct[at], tally.graded[at]) for tally in tallies]
     return sum(c for c, _ in pairs) / max(1, sum(n for _, n in pairs))
+
+
+def _hold_out(
+    paired: array[int], fit: Sequence[int], problem_ids: Sequence[str], count: int, seed: int
+) -> tuple[array[int], array[int]]:
+    """`count` of the problems that are fit to be held out, by a seeded order, and the others."""
+    if len(fit) < count or len(paired) == count:
+        raise InputError(
+            f"{len(fit)} problems that every teacher got right and that have no near-duplicate, of {len(paired)}",
+            f"at least the {count} of curate.held_out, and one more to train on",
+            "lower curate.held_out, or add problems",
+        )
+    chosen = sorted(fit, key=lambda at: derive_seed(seed, "held-out", problem_ids[at]))[:count]
+    kept_out = set(chosen)
+    return array("I", sorted(chosen)), array("I", (at for at in paired if at not in kept_out))
 
 
 def _sample(

@@ -52,6 +52,9 @@ class Evaluate(Spec):
     """The k of pass@k; all samples unless given."""
     base: bool = True
     """Evaluate the base models, too."""
+    familiarity: Annotated[int, Field(ge=0)] = 64
+    """Before training, the loss of every base is measured on each teacher's traces of so many problems, the same ones
+    for all teachers; 0 leaves it out."""
     baseline: Name | None = None
     """The arm that the others are compared with; the first one unless given."""
     group_by: tuple[str, ...] = ()
