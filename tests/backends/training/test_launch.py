@@ -14,7 +14,7 @@ pytest.importorskip("trl")
 from lakon.backends.training.job import AdapterSettings, StepLoss, TrainJob, TrainResult  # noqa: E402
 from lakon.backends.training.launch import Layout, launch_training, torchrun_command  # noqa: E402
 from lakon.backends.training.run import train  # noqa: E402
-from lakon.backends.training.worker import JobFile, read_examples  # noqa: E402
+from lakon.backends.training.worker import JobFile, read_examples, read_held_out  # noqa: E402
 from lakon.core.errors import InputError, LakonError, RunStopped  # noqa: E402
 from lakon.miniature.student import base_path  # noqa: E402
 
@@ -35,8 +35,8 @@ def job_for(folder: Path, base: Path, **changes: object) -> TrainJob:
     return TrainJob(**{**settings, **changes})  # type: ignore[arg-type]
 
 
-def launch(job: TrainJob, examples: str, layout: Layout, stop: threading.Event | None = None) -> TrainResult:
-    return launch_training(JobFile(job=job, examples=examples), layout, stop=stop or threading.Event())
+def launch(job: TrainJob, examples: str, layout: Layout, held_out: str | None = None) -> TrainResult:
+    return launch_training(JobFile(job=job, examples=examples, held_out=held_out), layout, stop=threading.Event())
 
 
 def losses_of(result: TrainResult) -> list[float]:
@@ -63,11 +63,14 @@ def test_two_processes_train_as_one(
     tmp_path: Path, examples_folder: str, untied_base: Path, tied: bool, changes: dict[str, object]
 ) -> None:
     base = base_path() if tied else untied_base
-    alone = train(job_for(tmp_path / "one", base, **changes), list(read_examples(examples_folder)))
-    together = launch(job_for(tmp_path / "two", base, **changes), examples_folder, Layout(processes=2))
+    examples, held_out = list(read_examples(examples_folder)), read_held_out(examples_folder)
+    alone = train(job_for(tmp_path / "one", base, **changes), examples, held_out=held_out)
+    together = launch(job_for(tmp_path / "two", base, **changes), examples_folder, Layout(processes=2), examples_folder)
     assert together.settings["processes"] == 2
     assert losses_of(together) == pytest.approx(losses_of(alone), abs=1e-4)
     assert together.n_tokens == alone.n_tokens
+    assert [row.loss for row in together.held_out] == pytest.approx([row.loss for row in alone.held_out], abs=1e-4)
+    assert len(together.held_out) == together.n_steps + 1
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-4
@@ -77,7 +80,7 @@ def test_two_processes_train_as_one(
 def test_a_run_whose_process_is_killed_goes_on_to_the_same_losses(
     tmp_path: Path, examples_folder: str, victim: int
 ) -> None:
-    job = job_for(tmp_path / "two", Path(base_path()), checkpoint_minutes=0.0, epochs=40, optimizer="adamw")
+    job = job_for(tmp_path / "two", Path(base_path()), checkpoint_minutes=0.0, epochs=12, optimizer="adamw")
     file, killed = JobFile(job=job, examples=examples_folder), threading.Event()
 
     def kill_one(loss: StepLoss, _: int) -> None:
@@ -91,7 +94,7 @@ def test_a_run_whose_process_is_killed_goes_on_to_the_same_losses(
     result = launch(job, examples_folder, Layout(processes=2))
     assert int(result.settings["went_on_from"]) >= 2
     alone = train(
-        job_for(tmp_path / "one", Path(base_path()), epochs=40, optimizer="adamw"), list(read_examples(examples_folder))
+        job_for(tmp_path / "one", Path(base_path()), epochs=12, optimizer="adamw"), list(read_examples(examples_folder))
     )
     assert losses_of(result) == pytest.approx(losses_of(alone), abs=1e-3)
 

@@ -90,9 +90,18 @@ def split_block(rows: Sequence[Row], block: Block, limit: int, layout: Layout) -
 
 def fullness(rows: Sequence[Row], plan: Sequence[PlannedStep]) -> float:
     """The share of a packed plan's places that hold a token."""
-    blocks = [block for step in plan for block in step.blocks]
-    held = sum(sum(rows[index].n_tokens for index in block) for block in blocks)
-    return held / (len(blocks) * max(sum(rows[index].n_tokens for index in block) for block in blocks))
+    held = [count_tokens(rows, block) for step in plan for block in step.blocks]
+    return sum(held) / (len(held) * max(held))
+
+
+def count_tokens(rows: Sequence[Row], block: Block) -> int:
+    """Tokens of a block without padding."""
+    return sum(rows[index].n_tokens for index in block)
+
+
+def count_padded(rows: Sequence[Row], block: Block) -> int:
+    """Tokens of a block with padding."""
+    return len(block) * max(rows[index].n_tokens for index in block)
 
 
 def _padded_pass(
@@ -102,8 +111,7 @@ def _padded_pass(
     rng.shuffle(blocks)
     if batch_tokens <= size:
         return [[block] for block in blocks]
-    padded = [len(block) * max(rows[index].n_tokens for index in block) for block in blocks]
-    return _join(blocks, padded, batch_tokens)
+    return _join(blocks, [count_padded(rows, block) for block in blocks], batch_tokens)
 
 
 def _group_by_length(rows: Sequence[Row], present: list[int], budget: int, rng: random.Random) -> Iterator[Block]:
@@ -122,11 +130,11 @@ def _group_by_length(rows: Sequence[Row], present: list[int], budget: int, rng: 
 def _packed_pass(
     rows: Sequence[Row], present: list[int], batch_tokens: int, size: int, rng: random.Random
 ) -> list[list[Block]]:
-    blocks = pack_blocks([rows[index].n_tokens for index in present], size, rng)
-    blocks = [[present[place] for place in block] for block in blocks]
+    blocks: list[Block] = []
+    for places in pack_blocks([rows[index].n_tokens for index in present], size, rng):
+        blocks.append([present[place] for place in places])
     rng.shuffle(blocks)
-    held = [sum(rows[index].n_tokens for index in block) for block in blocks]
-    return _join(blocks, held, max(batch_tokens, size))
+    return _join(blocks, [count_tokens(rows, block) for block in blocks], max(batch_tokens, size))
 
 
 def pack_blocks(lengths: Sequence[int], size: int, rng: random.Random) -> list[Block]:

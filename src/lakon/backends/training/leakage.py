@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lakon.backends.training.model import reshard
+
 DOCUMENT = 48
 """Tokens of each of the two documents that are compared at most."""
 ALLOWED = {"fp32": 1e-3, "mixed": 5e-2, "bf16": 5e-2}
@@ -44,6 +46,7 @@ def measure_leakage(model: Any, documents: tuple[list[int], list[int]], collate:
             packed = [_logits(model, collate([_item(before), _item(second)])) for before in (first, first[::-1])]
     finally:
         model.train(was_training)
+        reshard(model)
     spread = float(apart.std())
     largest = max(float((each[len(first) :] - apart).abs().max()) for each in packed)
     return Leakage(largest / spread if spread > 0 else float("inf"), ALLOWED[precision])

@@ -86,6 +86,16 @@ def load_model(job: TrainJob, *, precision: str, attention: str, processes: int)
     return model
 
 
+def reshard(model: Any) -> None:
+    """Give back what a forward pass without a backward pass left gathered: whoever looks at the weights next, as an
+    optimizer that is made does, must find shards."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def is_adapted(model: Any) -> bool:
     """Whether the model has low-rank adapters."""
     return hasattr(model, "peft_config")

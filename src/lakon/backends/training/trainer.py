@@ -18,6 +18,7 @@ from lakon.backends.training.checkpoints import Checkpoints, Progress
 from lakon.backends.training.checks import check_first_loss
 from lakon.backends.training.job import HeldOutLoss, OnStep, StepLoss, TrainJob
 from lakon.backends.training.loss_file import LossFile
+from lakon.backends.training.model import reshard
 from lakon.backends.training.schedule import learning_rate_ratio
 from lakon.backends.training.tokens import IGNORED, EncodedExamples, count_trained
 from lakon.core.errors import InputError
@@ -210,12 +211,15 @@ def _trainer_class() -> type:
             for block in planned.blocks:
                 parts += split_block(encoded.rows, block, self._feed.micro_batch_tokens, self._feed.layout)
             rank, processes = self.args.process_index, self.args.world_size
-            mine = [self._collate([encoded.item(index) for index in part]) for part in parts[rank::processes]]
+            mine = [self._batch_of(part) for part in parts[rank::processes]]
             if len(mine) < -(-len(parts) // processes):
-                spare = self._collate([encoded.item(index) for index in min(parts, key=len)])
+                spare = self._batch_of(min(parts, key=len))
                 spare["labels"] = torch.full_like(spare["labels"], IGNORED)
                 mine.append(spare)
             return mine
+
+        def _batch_of(self, part: list[int]) -> Batch:
+            return self._collate([self._feed.encoded.item(index) for index in part])
 
         # -- one step ------------------------------------------------------------------------------------------
 
@@ -284,6 +288,7 @@ def _trainer_class() -> type:
                     total, n_tokens = total + float(loss) * n_block, n_tokens + n_block
                 self._loss_file.add_held_out(HeldOutLoss(self._step, self._seen, style, total / n_tokens, n_tokens))
             network.train()
+            reshard(network)
             self._metrics["eval"].clear()
 
     return PlannedTrainer

@@ -42,7 +42,10 @@ class JobFile:
     def write(self, path: Path) -> None:
         """Put it into a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(orjson.dumps(asdict(self)))
+        told = asdict(self)
+        if self.job.adapter is not None:
+            told["job"]["adapter"] = self.job.adapter._asdict()
+        path.write_bytes(orjson.dumps(told))
 
     @classmethod
     def read(cls, path: Path) -> JobFile:
