@@ -10,10 +10,12 @@ from lakon.api._session import StudyLike, open_store, open_study
 from lakon.core.records import Outcome, Problem, Verdict
 from lakon.pipeline.budget import BudgetLine, list_budget_lines
 from lakon.pipeline.build import build_plan
-from lakon.pipeline.cost import StepCost, estimate_costs
+from lakon.pipeline.cost import estimate_costs
 from lakon.pipeline.pending import spent_in
 from lakon.pipeline.plan import Plan
 from lakon.pipeline.spent import LedgerState, read_ledger_state, spent_before
+from lakon.pipeline.step_cost import StepCost
+from lakon.pipeline.student_cost import StudentCost, estimate_students
 from lakon.store.artifacts import Store
 from lakon.store.runner import StepState, inspect_steps
 
@@ -38,6 +40,8 @@ class Bill(NamedTuple):
     lost: dict[str, int]
     """Endpoint to the records of its ledger that failed their checksum and are asked again."""
     store: Path
+    students: list[StudentCost]
+    """Memory on each GPU and hours of the trainings that are owed."""
 
 
 def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
@@ -52,7 +56,9 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
     # Where a step is done, its replies are in use as they are: a run does not pay for them again.
     undone = {state.step for state in states if state.artifact is None}
     lost = {n: ledger.lost for n, ledger in ledgers.items() if ledger.lost and graph.teachers[n].traces in undone}
-    return Bill(states, works, list_budget_lines(loaded, works, spent), lost, place.root)
+    return Bill(
+        states, works, list_budget_lines(loaded, works, spent), lost, place.root, estimate_students(graph, works)
+    )
 
 
 def _read_ledgers(graph: Plan, states: list[StepState], place: Store) -> dict[str, LedgerState]:

@@ -12,6 +12,7 @@ from lakon.core.errors import Fault, InputError, LakonError
 from lakon.pipeline.preflight.not_checked import Unseen, unseen
 from lakon.pipeline.preflight.recorded_traces import trace_faults
 from lakon.pipeline.preflight.references import reference_faults
+from lakon.pipeline.preflight.training_memory import memory_faults
 from lakon.study.consistency import faults_of, run_faults
 from lakon.study.load import find_study, survey_study
 from lakon.study.schema import SHIPPED, Study
@@ -36,9 +37,9 @@ def new(file: str | Path, *, source: str = "miniature") -> Path:
 
 
 def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Fault]:
-    """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys; and, as
-    warnings, references that the verifier cannot use and traces that no problem is matched by. Where the file has
-    faults, what can be said of its sound parts is said as well."""
+    """Everything that stands in the way of running: faults of the file, missing files, endpoints and keys, trainings
+    that do not fit into the stated memory; and, as warnings, references that the verifier cannot use and traces that no
+    problem is matched by. Where the file has faults, what can be said of its sound parts is said as well."""
     if isinstance(study, Study):
         refuse_changes(overrides)
     try:
@@ -49,7 +50,8 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
         return list(error.faults)
     if loaded is None:
         return faults
-    return [*faults, *run_faults(loaded), *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
+    found = [*run_faults(loaded), *memory_faults(loaded, faults)]
+    return [*faults, *found, *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 
 def list_unchecked(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> list[Unseen]:

@@ -16,11 +16,15 @@ from lakon.cli.output import print_json
 from lakon.core.score_text import format_money, pluralise
 from lakon.outputs.run_notes import lost_line
 from lakon.pipeline.budget import BudgetLine
-from lakon.pipeline.cost import StepCost, sum_costs
+from lakon.pipeline.step_cost import StepCost, sum_costs
+from lakon.pipeline.student_cost import LayoutCost, StudentCost
+from lakon.stages.train.memory import GB, MemoryEstimate
 from lakon.study.names import StepName
 
 _UNITS = {"train": "example", "judge": "judgement"}
 _PAID = ("ask", "judge")
+MOST_LISTED = 4
+"""Trainings of one student whose hours are told apart."""
 
 
 def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
@@ -36,6 +40,7 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
                 "steps": steps,
                 "pilot": [asdict(each) for each in pilots],
                 "budget": budget,
+                "students": [_student_row(each) for each in bill.students],
                 "lost": bill.lost,
                 "store": bill.store,
             }
@@ -53,7 +58,12 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     typer.echo(
         f"\n{pluralise(len(bill.states), 'step')}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
     )
-    for line in (*_sums(works), *map(_funds_line, bill.funds), *map(lost_line, bill.lost, bill.lost.values())):
+    for line in (
+        *_sums(works),
+        *_training_lines(bill.students),
+        *map(_funds_line, bill.funds),
+        *map(lost_line, bill.lost, bill.lost.values()),
+    ):
         typer.echo(line)
     waiting = {state.step.name for state in bill.states if state.state == "waiting"}
     if any(work.kind == "ask" and name in waiting for name, work in works.items()):
@@ -80,6 +90,61 @@ def _sums(works: dict[str, StepCost]) -> list[str]:
         if whole.rows:
             lines.append(f"{what}: {_work_line(whole)}{_uncounted(works) if kind == 'ask' and whole.money else ''}")
     return lines
+
+
+def _student_row(student: StudentCost) -> dict[str, Any]:
+    """For scripts: the parts of the memory and what they add up to, in bytes."""
+    row = asdict(student)
+    for layout, made in zip(row["layouts"], student.layouts, strict=True):
+        layout["memory"]["passing"] = made.memory.passing
+    return row
+
+
+def _training_lines(students: Sequence[StudentCost]) -> list[str]:
+    """Each student's memory and hours, a line for each number of GPUs."""
+    lines: list[str] = []
+    for student in students:
+        if student.parameters is None:
+            lines.append(f"training {student.student}: memory unknown ({student.source})")
+            continue
+        size = f"{_short(student.parameters)} parameters"
+        lines.append(f"training {student.student}: {size} ({student.source}); {student.training}")
+        lines += [_layout_line(layout, on_gpus=student.on_gpus) for layout in student.layouts]
+    return lines
+
+
+def _layout_line(layout: LayoutCost, *, on_gpus: bool) -> str:
+    """`  8 GPUs: 49.0 GB each (weights 3.1, ...); 250 hours`: the parts add up to what each takes at its peak."""
+    where = pluralise(layout.gpus, "GPU") if on_gpus else "a CPU"
+    own = " (run.training)" if layout.is_own and on_gpus else ""
+    nodes = f" on {pluralise(layout.nodes, 'node')}" if layout.nodes > 1 else ""
+    fits = {None: "", True: ", fits", False: ", does not fit"}[layout.fits]
+    unit, name = (GB, "GB") if layout.total >= GB / 2 else (GB / 1000, "MB")
+    parts = ", ".join(f"{part} {n / unit:,.1f}" for part, n in _parts(layout.memory).items() if n)
+    each = " each" if on_gpus else ""
+    return f"  {where}{own}{nodes}: {layout.total / unit:,.1f} {name}{each}{fits} ({parts}){_hours(layout)}"
+
+
+def _parts(memory: MemoryEstimate) -> dict[str, int]:
+    """What is held at the peak; the parts add up to it."""
+    parts = {"weights": memory.weights, "gradients": memory.gradients, "moments": memory.optimizer}
+    if memory.passing == memory.step:
+        parts["the optimizer's step"] = memory.step
+    else:
+        parts |= {"gathered": memory.gathered, "activations": memory.activations}
+        parts |= {"logits": memory.logits} if memory.logits > memory.block else {"a block's backward": memory.block}
+    return {**parts, "reserve": memory.reserve}
+
+
+def _hours(layout: LayoutCost) -> str:
+    """The time that all trainings take one after the other, and that of each where they are few."""
+    known = {name: hours for name, hours in layout.hours.items() if hours is not None}
+    if not known:
+        return "; hours unknown"
+    each = [f"{StepName.of(name).label} {hours:,.1f}" for name, hours in known.items()]
+    several = f" ({', '.join(each)})" if 1 < len(each) <= MOST_LISTED else ""
+    without = f", {pluralise(len(layout.hours) - len(known), 'training')} not counted"
+    return f"; {sum(known.values()):,.1f} hours{several}{without if len(known) < len(layout.hours) else ''}"
 
 
 def _uncounted(works: dict[str, StepCost]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lakon.core.spending import Rate, Spent
-from lakon.pipeline.cost import StepCost
+from lakon.pipeline.step_cost import StepCost
 from lakon.study.names import StepName
 from lakon.study.schema import JUDGE, Study
 

@@ -2,22 +2,34 @@
 
 Tokens are extrapolated from what a teacher's ledger already holds (a pilot puts a random sample there), with an
 interval; else they are stated in `run.prices`. What is neither measured nor stated stays unknown; it is never guessed.
-Examples are bounded from above: what verification leaves is not known. Training takes 6 floating-point operations a
-parameter and token (Kaplan et al. 2020, arXiv 2001.08361), prompts not counted.
+Examples are bounded from above: what verification leaves is not known. What training takes follows from the student's
+shape and the lengths of the arm; of an arm that is not built prompts are not counted. Read next: `student_cost.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from lakon.core.model_shape import ModelShape
+from lakon.core.records import ExampleLengths
 from lakon.core.spending import Spent
-from lakon.pipeline.plan import Plan
+from lakon.pipeline.plan import EvaluatedModel, Plan
 from lakon.pipeline.spent import LedgerState
+from lakon.pipeline.step_cost import StepCost
+from lakon.pipeline.training_setup import (
+    ArmLengths,
+    find_student_shape,
+    make_setup,
+    measure_lengths,
+    state_lengths,
+)
 from lakon.stages.problems.sources import ProblemSource
+from lakon.stages.train.operations import estimate_hours
 from lakon.stats.distributions import t_quantile
+from lakon.store.artifacts import Artifact
 from lakon.store.facts import RetryFacts
 from lakon.store.runner import StepState
 from lakon.store.step import AnyStep
@@ -26,34 +38,6 @@ from lakon.study.names import FIRST_RULE, OWN
 from lakon.study.schema import JUDGE, Price, Study
 
 LEAST_FOR_AN_INTERVAL = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCost:
-    """What one step takes; None is unknown. `money` is in the currency of the stated prices."""
-
-    kind: str
-    """`read` (traces that exist or cost nothing), `ask` (an endpoint), `judge` (an endpoint, about answers), `sample`
-    (a student, base or checkpoint), `train` (completion tokens), or `measure` (the losses of a base)."""
-    rows: int | None
-    """Traces that are owed or measured, or examples to train on."""
-    tokens: int | None
-    """Completion tokens."""
-    prompt_tokens: int | None = None
-    low: int | None = None
-    high: int | None = None
-    """95% bounds of `tokens`, when they are extrapolated."""
-    kept: int = 0
-    """Traces that the ledger has already: nothing is paid for them."""
-    spent: Spent = Spent()  # noqa: RUF009
-    """What those took."""
-    at_most: bool = False
-    """Whether `rows` is a bound: samples until the first correct one, a teacher that waits for another, or an endpoint
-    of a study whose problems are not read yet."""
-    gpu_hours: float | None = None
-    money: float | None = None
-    money_low: float | None = None
-    money_high: float | None = None
 
 
 def estimate_costs(
@@ -69,6 +53,7 @@ def estimate_costs(
     sizes = {OWN: _size(plan.study, OWN, rows.get(plan.problems))}
     sizes |= {name: _size(plan.study, name, rows.get(step)) for name, step in plan.benchmarks.items()}
     costs: dict[str, StepCost] = {}
+    trainings = _Trainings(plan.study, by_step)
     for name, graded in plan.teachers.items():
         if (traces := graded.traces) in owed:
             costs[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
@@ -78,15 +63,10 @@ def estimate_costs(
             if graded.traces in owed:
                 costs[graded.traces.name] = _student(plan.study, arm, sizes[benchmark])
         if model.checkpoint is not None and model.checkpoint in owed and arm is not None:
-            built = None if model.examples is None else rows.get(model.examples)
-            unknown = model.id.match != FIRST_RULE and built is None  # repeats are known once the arms are built
-            work = StepCost(kind="train", rows=None, tokens=None)
-            if not unknown:
-                work = _training(plan.study, arm, model.id.student, built, sizes)
-            costs[model.checkpoint.name] = work
+            costs[model.checkpoint.name] = trainings.estimate(model, arm, sizes)
     for student, step in plan.familiarity.items():
         if step in owed:
-            costs[step.name] = _measuring(plan.study, student, sizes[OWN])
+            costs[step.name] = _measuring(plan.study, student, sizes[OWN], trainings)
     if plan.study.verify.judge is not None:
         for traces, verdicts, most in _judged(plan, sizes):
             if verdicts in owed:
@@ -193,38 +173,78 @@ def _student(study: Study, arm: str | None, problems: int | None) -> StepCost:
     return _gpu(study, StepCost(kind="sample", rows=rows, tokens=tokens), hours)
 
 
-def _training(
-    study: Study, arm: str, student: str, built: dict[str, int] | None, sizes: dict[str, int | None]
-) -> StepCost:
-    """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
-    count = study.curate.count
-    bound = min((n for n in (count, sizes[OWN]) if n is not None), default=None)
-    if bound is not None:
-        bound *= len(study.arms[arm].sequence or study.arms[arm].efforts or (arm,))
-    rows = built["examples"] if built is not None else bound
-    each = _tokens_each(study, arm)
-    tokens = None if rows is None or each is None else round(rows * each * study.training.epochs)
-    work = StepCost(kind="train", rows=rows, tokens=tokens, at_most=built is None)
-    return _gpu(study, work, _training_hours(study, student, tokens))
+class _Trainings:
+    """Estimates trainings; students share the lengths of an arm, and arms the shape of a student."""
+
+    def __init__(self, study: Study, states: Mapping[AnyStep, StepState]) -> None:
+        self.study, self._states = study, states
+        self._lengths: dict[AnyStep, ArmLengths] = {}
+        self._shapes: dict[str, ModelShape | None] = {}
+
+    def estimate(self, model: EvaluatedModel, arm: str, sizes: Mapping[str, int | None]) -> StepCost:
+        """Examples of the arm if it is built; else one a problem and teacher of a sequence: the most there can be."""
+        state = None if model.examples is None else self._states.get(model.examples)
+        artifact = None if state is None else state.artifact
+        if artifact is not None and model.examples is not None:
+            lengths = self._measured(model.examples, artifact)
+            work = StepCost(
+                kind="train",
+                rows=artifact.manifest.rows["examples"],
+                tokens=lengths.completions,
+                longest=lengths.longest,
+            )
+        elif model.id.match != FIRST_RULE:  # repeats are known once the arms are built
+            return StepCost(kind="train", rows=None, tokens=None)
+        else:
+            rows, each = self._most_examples(arm, sizes), _tokens_each(self.study, arm)
+            lengths = None if rows is None or each is None else state_lengths(rows, each, self.study)
+            work = StepCost(kind="train", rows=rows, tokens=lengths.completions if lengths else None, at_most=True)
+        return _gpu(self.study, work, self._hours(model.id.student, lengths))
+
+    def _measured(self, step: AnyStep, artifact: Artifact) -> ArmLengths:
+        if step not in self._lengths:
+            self._lengths[step] = measure_lengths(artifact.read("examples", ExampleLengths), self.study)
+        return self._lengths[step]
+
+    def _most_examples(self, arm: str, sizes: Mapping[str, int | None]) -> int | None:
+        bound = min((n for n in (self.study.curate.count, sizes[OWN]) if n is not None), default=None)
+        spec = self.study.arms[arm]
+        return None if bound is None else bound * len(spec.sequence or spec.efforts or (arm,))
+
+    def _hours(self, label: str, lengths: ArmLengths | None) -> float | None:
+        """Hours of one GPU, from the operations of the training and the stated rate."""
+        compute = self.study.run.compute
+        if compute is None or lengths is None or self.study.run.training.command:
+            return None
+        shape = self._shape(label)
+        if shape is None:
+            return None
+        setup = make_setup(self.study, longest=lengths.longest)
+        rates = {"peak_tflops": compute.peak_tflops, "utilisation": compute.utilisation}
+        return estimate_hours(shape, setup, lengths.passed, **rates)
+
+    def forward_hours(self, label: str, tokens: int | None) -> float | None:
+        """Hours of one GPU for one forward pass over so many tokens: two operations a parameter and token."""
+        compute, shape = self.study.run.compute, self._shape(label)
+        if compute is None or tokens is None or shape is None:
+            return None
+        return 2 * shape.multiplied * tokens / (compute.peak_tflops * 1e12 * compute.utilisation) / 3600
+
+    def _shape(self, label: str) -> ModelShape | None:
+        if label not in self._shapes:
+            student = next(student for student in self.study.students if student.label == label)
+            self._shapes[label] = find_student_shape(self.study, student).shape
+        return self._shapes[label]
 
 
-def _measuring(study: Study, student: str, problems: int | None) -> StepCost:
-    """The traces that a base's losses are measured on: a third of a training pass, and no weights change."""
+def _measuring(study: Study, student: str, problems: int | None, trainings: _Trainings) -> StepCost:
+    """The traces that a base's losses are measured on: a forward pass, and no weights change."""
     chosen = study.evaluate.familiarity
     most = chosen if problems is None else min(chosen, problems)
     each = _mean_length(study, study.teachers)
     tokens = None if each is None else round(most * len(study.teachers) * each)
     work = StepCost(kind="measure", rows=most * len(study.teachers), tokens=tokens, at_most=True)
-    hours = _training_hours(study, student, tokens)
-    return _gpu(study, work, None if hours is None else hours / 3)
-
-
-def _training_hours(study: Study, student: str, tokens: int | None) -> float | None:
-    compute = study.run.compute
-    size = compute.parameters.get(student) if compute else None
-    if compute is None or size is None or tokens is None:
-        return None
-    return 6 * size * tokens / (compute.peak_tflops * 1e12 * compute.utilisation) / 3600
+    return _gpu(study, work, trainings.forward_hours(student, tokens))
 
 
 def _gpu(study: Study, work: StepCost, hours: float | None) -> StepCost:
@@ -254,43 +274,3 @@ def _size(study: Study, name: str, table_rows: dict[str, int] | None) -> int | N
         with Path(source.lines_path).open("rb") as file:
             return sum(1 for line in file if line.strip())
     return EXPECTED_ROWS.get(name)
-
-
-# -- sums ------------------------------------------------------------------------------------------------------
-
-
-def sum_costs(works: Sequence[StepCost], kind: str) -> StepCost:
-    """The sum over works of one kind; a sum with an unknown part counts the known ones only. Bounds add up as if all
-    estimates were off in the same direction: never too narrow."""
-    whole = StepCost(kind=kind, rows=0, tokens=0, money=0.0)
-    for work in works:
-        if work.kind == kind:
-            whole = _sum(whole, work)
-    return whole
-
-
-def _sum(a: StepCost, b: StepCost) -> StepCost:
-    bounded = b.low is not None or a.low is not None
-    return replace(
-        a,
-        rows=(a.rows or 0) + (b.rows or 0),
-        tokens=(a.tokens or 0) + (b.tokens or 0),
-        prompt_tokens=(a.prompt_tokens or 0) + (b.prompt_tokens or 0),
-        kept=a.kept + b.kept,
-        low=_first(a.low, a.tokens) + _first(b.low, b.tokens) if bounded else None,
-        high=_first(a.high, a.tokens) + _first(b.high, b.tokens) if bounded else None,
-        spent=a.spent.plus(b.spent),
-        at_most=a.at_most or b.at_most,
-        gpu_hours=_add(a.gpu_hours, b.gpu_hours),
-        money=(a.money or 0.0) + (b.money or 0.0),
-        money_low=_add(a.money_low, b.money_low),
-        money_high=_add(a.money_high, b.money_high),
-    )
-
-
-def _first(bound: int | None, value: int | None) -> int:
-    return bound if bound is not None else value or 0
-
-
-def _add(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else a + b

@@ -94,13 +94,19 @@ class Compute(Spec):
     peak_tflops: Annotated[float, Field(gt=0)]
     """Of one GPU, dense, in the precision of training."""
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the peak that training reaches."""
+    """Share of the peak that training reaches; operations that activation checkpointing repeats count as well."""
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """Of one GPU, in 10^9 bytes: `lakon check` refuses a training that cannot fit."""
+    gpus: tuple[Annotated[int, Field(ge=1)], ...] = (1, 8, 64)
+    """Numbers of GPUs that `lakon plan` compares, beside that of `run.training`."""
+    gpus_per_node: Annotated[int, Field(ge=1)] = 8
+    """GPUs of one machine, where more are compared."""
     sampled_tokens_per_s: Annotated[float, Field(gt=0)] | None = None
     """Of one GPU, all sequences together."""
     money_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Of one GPU."""
     parameters: dict[Name, Annotated[float, Field(gt=0)]] = {}
-    """Student to its number of parameters."""
+    """Student to its number of parameters, where its config is neither here nor known."""
 
 
 class Run(Spec):
