@@ -114,6 +114,7 @@ def test_the_loss_is_the_mean_over_completion_tokens_alone(trained: Trained, tmp
 def test_the_student_folder_holds_a_model_and_a_tokenizer_and_nothing_else(trained: Trained) -> None:
     out, result, _ = trained
     assert {path.name for path in out.iterdir()} == {
+        "README.md",
         "config.json",
         "generation_config.json",
         "model.safetensors",

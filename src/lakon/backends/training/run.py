@@ -16,6 +16,7 @@ from typing import Any
 
 from lakon.backends.chat_format import encode_prompt
 from lakon.backends.training.batches import Layout, block_size, plan_steps
+from lakon.backends.training.card import write_card
 from lakon.backends.training.checks import (
     SHOWN,
     check_end_token,
@@ -111,19 +112,20 @@ def train(
             losses=losses,
             on_step=on_step,
         )
+        settings: dict[str, str | int | float] = {
+            "precision": precision,
+            "attention": model.config._attn_implementation or attention,
+            "layout": layout,
+            "micro_batch_tokens": micro,
+            "processes": processes,
+            "went_on_from": went_on_from,
+        }
         save_model(model, tokenizer, job, processes=processes)
         if rank == 0:
+            write_card(job, n_examples=len(encoded.rows), settings=settings, versions=_versions())
             check_saved_tokenizer(job.out, [example.prompt for example in first] or [""], load_tokenizer(job.base))
     steps: list[StepLoss] = losses.steps()
     measured: list[HeldOutLoss] = losses.held_out()
-    settings: dict[str, str | int | float] = {
-        "precision": precision,
-        "attention": model.config._attn_implementation or attention,
-        "layout": layout,
-        "micro_batch_tokens": micro,
-        "processes": processes,
-        "went_on_from": went_on_from,
-    }
     if isinstance(leakage, Leakage):
         settings["leakage"] = round(leakage.largest, 6)
     return TrainResult(

@@ -8,6 +8,7 @@ Imports torch and TRL inside functions only.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -150,6 +151,8 @@ def _arguments(job: TrainJob, n_steps: int, precision: str) -> Any:
         logging_nan_inf_filter=False,
         report_to=list(job.report_to) or "none",
         disable_tqdm=True,
+        # Its layers only: TRL has a fused head of its own. On a processor these kernels fail.
+        use_liger_kernel=on_gpu and importlib.util.find_spec("liger_kernel") is not None,
         **job.extra,
     )
 

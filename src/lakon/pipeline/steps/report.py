@@ -30,6 +30,9 @@ from lakon.study.names import OWN
 
 VERSION = 5
 
+_SHOWN_OF_TRAINING = ("trainer", "precision", "attention", "layout", "leakage")
+"""Of the settings of a training run those that are the same however often it was killed, and on how many processes."""
+
 
 def report_step(args: ReportArgs, inputs: ReportInputs[Step[Any]]) -> Step[ReportArgs]:
     """The report, the one step that needs all others."""
@@ -150,6 +153,7 @@ def _provenance(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, s
         if model.run not in inputs.trainings:
             continue
         facts = TrainedFacts.of(inputs.trainings[model.run].manifest)
-        rows |= {f"training: {name.replace('_', ' ')}": str(value) for name, value in facts.settings.items()}
+        shown = {name: facts.settings[name] for name in _SHOWN_OF_TRAINING if name in facts.settings}
+        rows |= {f"training: {name}": str(value) for name, value in shown.items()}
         rows |= facts.versions
     return {key: value for key, value in rows.items() if value}
