@@ -73,7 +73,7 @@ HARMLESS = st.sampled_from(
         lambda t: t.replace(r"\frac", r"\tfrac"),
         lambda t: t.replace(r"\cdot", r"\times"),
         lambda t: t if "[" in t else re.sub(r"(?<!\\)\)", r"\\right)", re.sub(r"(?<!\\)\(", r"\\left(", t)),
-        lambda t: t if r"\text" in t else t.replace(" ", ""),
+        lambda t: t if r"\text" in t or r"\displaystyle" in t else t.replace(" ", ""),
         lambda t: t.replace(" ", r"\, "),
         lambda t: f"{t}.",
         lambda t: f"{{{t}}}",

@@ -381,7 +381,7 @@ def test_a_failed_top_up_costs_nothing_that_was_paid_for_and_is_owed(tmp_path: P
 def test_what_is_owed_is_an_upper_bound_until_the_problems_are_read(tmp_path: Path):
     with FaultServer(answers=right_at(dict.fromkeys(range(N), 1))) as server:
         study = study_in(tmp_path, ONE.format(extra="", cap=99), f'endpoints.one = {{ url = "{server.url}" }}')
-        plan, bound = (lambda: cli_in(tmp_path)("plan", "s.toml", "--store", "store").stdout), "is an upper bound"
+        plan, bound = (lambda: cli_in(tmp_path)("plan", "s.toml", "--store", "store").stdout), "are upper bounds"
         run(study)
         for stage in ("problems", "generate"):
             shutil.rmtree(tmp_path / "store" / stage)
@@ -524,7 +524,7 @@ def test_what_is_wrong_with_any_endpoint_is_said_before_the_first_request_to_one
 
 def test_a_pilot_needs_an_endpoint(tmp_path: Path):
     tables = '[teachers.v]\nkind = "procedural"\nprocedure = "verbose"\n'
-    with pytest.raises(InputError, match="no teacher is an endpoint"):
+    with pytest.raises(InputError, match="no teacher of the study is an endpoint"):
         api.pilot(study_in(tmp_path, tables, ""), 5, store=tmp_path / "store")
 
 

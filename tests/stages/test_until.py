@@ -97,7 +97,7 @@ def test_a_grader_that_breaks_is_heard_of(kind: type[Scripted]):
 
 @pytest.mark.parametrize("kind", [Scripted, Live])
 def test_an_author_that_stays_silent_leaves_the_step_unfinished(kind: type[Scripted]):
-    with pytest.raises(RunStopped, match="owed"):
+    with pytest.raises(RunStopped, match="are missing"):
         traces(kind(lambda request: None), Log())
 
 
