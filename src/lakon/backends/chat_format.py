@@ -48,6 +48,16 @@ def render_completion(reasoning: str, answer: str) -> str:
     return f"{OPEN}\n{reasoning}\n{CLOSE}\n{answer}"
 
 
+def continue_prompt(prompt: str, completion: str) -> str:
+    """The completion as it goes on from a rendered prompt: without its opening tag where the chat template has written
+    one already, as those of reasoning models do.
+    """
+    _, opened, after = prompt.rpartition(OPEN)
+    if not opened or after.strip() or not completion.startswith(OPEN):
+        return completion
+    return completion.removeprefix(OPEN).removeprefix(after)
+
+
 def split_completion(text: str) -> tuple[str, str, bool]:
     """Reasoning, answer, and whether the thinking was finished (true when there was none to finish).
 

@@ -257,8 +257,7 @@ def _new_cache(config: Any) -> Any:
 
 def _select(cache: Any, rows: Any) -> None:
     for layer in cache.layers:
-        if layer.is_initialized:
-            layer.reorder_cache(rows)
+        layer.reorder_cache(rows)
 
 
 @functools.cache

@@ -32,9 +32,16 @@ class Leakage(NamedTuple):
         return not self.largest <= self.allowed
 
 
+class CannotPack(Exception):
+    """A model that takes no packed rows; the message is its own."""
+
+
 def measure_leakage(model: Any, documents: tuple[list[int], list[int]], collate: Any, precision: str) -> Leakage:
     """Run two documents packed by `collate` and each apart, and compare the logits of the second one. The first one
-    stands before it with its tokens as they are, and again in reverse: what the second one sees of it changes."""
+    stands before it with its tokens as they are, and again in reverse: what the second one sees of it changes.
+
+    Raises `CannotPack` where the model itself refuses rows that are packed, as state-space layers without their kernels
+    do."""
     import torch
 
     first, second = (ids[:DOCUMENT] for ids in documents)
@@ -44,6 +51,8 @@ def measure_leakage(model: Any, documents: tuple[list[int], list[int]], collate:
         with torch.no_grad():
             apart = _logits(model, collate([_item(second)]))
             packed = [_logits(model, collate([_item(before), _item(second)])) for before in (first, first[::-1])]
+    except ValueError as error:
+        raise CannotPack(" ".join(str(error).split())) from error
     finally:
         model.train(was_training)
         reshard(model)

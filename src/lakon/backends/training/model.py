@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lakon.backends.chat_format import plain_template
-from lakon.backends.training.job import AdapterSettings, TrainJob
+from lakon.backends.training.adapters import add_adapters, is_adapted
+from lakon.backends.training.job import TrainJob
 from lakon.core.errors import InputError
 
 EAGER_UP_TO = 512
@@ -60,7 +60,6 @@ def load_model(job: TrainJob, *, precision: str, attention: str, processes: int)
     Raises `InputError` for what this machine cannot do.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {"dtype": torch.bfloat16 if precision == "bf16" else torch.float32}
     shards_whole = processes > 1 and _ties_its_head(job.base)
@@ -72,17 +71,11 @@ def load_model(job: TrainJob, *, precision: str, attention: str, processes: int)
         )
     if job.adapter is not None and job.adapter.method == "qlora":
         options["quantization_config"] = _four_bits(processes)
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(job.base, attn_implementation=attention, **options)
-    except ValueError as error:
-        if attention == "eager" or ("attn" not in str(error).lower() and "attention" not in str(error).lower()):
-            raise
-        # Some architectures have one kind of attention only; the facts of the run say which it was.
-        model = AutoModelForCausalLM.from_pretrained(job.base, attn_implementation="eager", **options)
+    model = _load_with_attention(job.base, attention, options)
     if shards_whole:
         _shard(model, mixed=precision == "mixed")
     if job.adapter is not None:
-        model = _with_adapters(model, job.adapter, seed=job.seed)
+        model = add_adapters(model, job.adapter, seed=job.seed)
     return model
 
 
@@ -96,9 +89,28 @@ def reshard(model: Any) -> None:
             module.reshard()
 
 
-def is_adapted(model: Any) -> bool:
-    """Whether the model has low-rank adapters."""
-    return hasattr(model, "peft_config")
+def _load_with_attention(base: str, attention: str, options: dict[str, Any]) -> Any:
+    """The base with that attention, or with the next best one that its architecture has; the facts of the run say which
+    it was. Flex attention needs no memory by the square of the length, and runs on GPUs alone."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    instead = ("flex_attention", "eager") if torch.cuda.is_available() else ("eager",)
+    for implementation in (attention, *instead):
+        try:
+            return AutoModelForCausalLM.from_pretrained(base, attn_implementation=implementation, **options)
+        except ValueError as error:
+            told = str(error).lower()
+            if implementation == "eager" or not ("attn" in told or "attention" in told):
+                raise
+        except ImportError as error:
+            raise InputError(
+                f"attention {implementation!r} cannot be used here: {' '.join(str(error).split())[:200]}",
+                "a kind of attention that this machine has",
+                'set run.training.attention = "auto", or install what it needs',
+                where="train",
+            ) from error
+    raise AssertionError("eager attention is loaded or raises")
 
 
 def save_model(model: Any, tokenizer: Any, job: TrainJob, *, processes: int) -> None:
@@ -117,9 +129,14 @@ def save_model(model: Any, tokenizer: Any, job: TrainJob, *, processes: int) -> 
         model.save_pretrained(out)
     if not _is_first():
         return
+    save_tokenizer(tokenizer, out)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the tokenizer with the chat template that the student is trained with, whether its base has one or not."""
     if not getattr(tokenizer, "chat_template", None):
         tokenizer.chat_template = plain_template(tokenizer)
-    tokenizer.save_pretrained(out, save_jinja_files=False)
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
 
 
 def _complete_generation_config(config: Any, tokenizer: Any) -> None:
@@ -224,40 +241,6 @@ def _is_first() -> bool:
     import torch.distributed as dist
 
     return not dist.is_initialized() or dist.get_rank() == 0
-
-
-def _with_adapters(model: Any, adapter: AdapterSettings, *, seed: int) -> Any:
-    if importlib.util.find_spec("peft") is None:
-        raise InputError(
-            "training.adapter is set, and the package peft is not installed",
-            "peft, which adds the adapters",
-            "install it: pip install 'lakon[train]'",
-            where="train",
-        )
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    torch.manual_seed(seed)  # adapters begin at random
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=list(adapter.targets) or "all-linear",
-    )
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers for an attribute by its old name.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-            return get_peft_model(model, config)
-    except ValueError as error:
-        layers = sorted({name.rpartition(".")[2] for name, _ in model.named_modules() if name.endswith("proj")})
-        raise InputError(
-            f"adapters cannot be put on this model: {str(error)[:200]}",
-            f"names of its linear layers, as {', '.join(layers[:8])}" if layers else "names of its linear layers",
-            "correct training.adapter.targets, or leave it out for all of them",
-            where="train",
-        ) from error
 
 
 def _four_bits(processes: int) -> Any:

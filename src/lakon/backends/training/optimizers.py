@@ -19,9 +19,14 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 
+from lakon.backends.training.matrices import find_matrices
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5
 _EPSILON = 1e-7
+_STACKED = 1 << 27
+"""Numbers that are orthogonalised together at the most: half a gigabyte in float32, and a few times that while it is
+worked on. A single larger weight is taken alone."""
 
 
 def takes_bf16(device: torch.device | str) -> bool:
@@ -40,14 +45,14 @@ def build_optimizer(
     weight_decay: float,
     rounding_seed: int | None = None,
 ) -> torch.optim.Optimizer:
-    """The optimizer of that name over the model's trainable parameters; vectors and embeddings are never
-    decayed. `rounding_seed` is that of the stochastic rounding of bfloat16 weights; None where there are none.
+    """The optimizer of that name over the model's trainable parameters; vectors and embeddings are never decayed, and
+    of experts each matrix counts by itself. `rounding_seed` is that of the stochastic rounding of bfloat16 weights;
+    None where there are none.
     """
-    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    embeddings = {id(weight) for weight in _embedding_weights(model)}
-    matrices = [weight for _, weight in named if weight.ndim == 2 and id(weight) not in embeddings]
-    chosen = {id(weight) for weight in matrices}
-    others = [weight for _, weight in named if id(weight) not in chosen]
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    multiply = {id(weight) for weight in find_matrices(model).values()}
+    matrices = [weight for weight in trainable if id(weight) in multiply]
+    others = [weight for weight in trainable if id(weight) not in multiply]
     if kind not in ("adamw", "muon"):
         raise ValueError(f"found optimizer {kind!r}, expected 'adamw' or 'muon'")
     if kind == "adamw" and rounding_seed is None:
@@ -119,13 +124,20 @@ class MuonAdamW(torch.optim.Optimizer):
     def _step_muon(self, weights: list[Tensor], group: dict[str, Any], rounding: torch.Generator | None) -> None:
         by_shape: dict[tuple[int, ...], list[Tensor]] = {}
         for weight in weights:
-            by_shape.setdefault(tuple(sorted(weight.shape)), []).append(weight)
-        for alike in by_shape.values():
-            directions = orthogonalise(torch.stack([self._momentum(weight, group) for weight in alike]))
-            for weight, direction in zip(alike, directions, strict=True):
-                scale = group["lr"] * 0.2 * math.sqrt(max(weight.shape))
-                update = _shard_like(_lying(direction, weight), weight)
-                _update(_local(weight), update, -scale, 1 - group["lr"] * group["weight_decay"], rounding)
+            by_shape.setdefault((*weight.shape[:-2], *sorted(weight.shape[-2:])), []).append(weight)
+        for shape, alike in by_shape.items():
+            at_once = max(1, _STACKED // math.prod(shape))
+            for start in range(0, len(alike), at_once):
+                self._step_alike(alike[start : start + at_once], group, rounding)
+
+    def _step_alike(self, weights: list[Tensor], group: dict[str, Any], rounding: torch.Generator | None) -> None:
+        """Muon's step of weights of one shape, or of stacks of such matrices."""
+        stack = torch.stack([self._momentum(weight, group) for weight in weights])
+        directions = orthogonalise(stack.flatten(0, -3)).view(stack.shape)
+        for weight, direction in zip(weights, directions, strict=True):
+            scale = group["lr"] * 0.2 * math.sqrt(max(weight.shape[-2:]))
+            update = _shard_like(_lying(direction, weight), weight)
+            _update(_local(weight), update, -scale, 1 - group["lr"] * group["weight_decay"], rounding)
 
     def _momentum(self, weight: Tensor, group: dict[str, Any]) -> Tensor:
         """The Nesterov look-ahead gradient, whole, turned so that its rows are the shorter side."""
@@ -220,10 +232,4 @@ def _iterate_gram(x: Tensor) -> Tensor:
 
 def _lying(matrix: Tensor, weight: Tensor) -> Tensor:
     """Turn between a weight's own orientation and the lying one; its own inverse."""
-    return matrix.mT if weight.shape[0] > weight.shape[1] else matrix
-
-
-def _embedding_weights(model: torch.nn.Module) -> list[Tensor]:
-    tables = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    return tables if head is None else [*tables, head.weight]
+    return matrix.mT if weight.shape[-2] > weight.shape[-1] else matrix

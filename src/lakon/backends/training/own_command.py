@@ -18,11 +18,11 @@ from typing import Any
 
 import orjson
 
-from lakon.backends.chat_format import render_prompt
+from lakon.backends.chat_format import continue_prompt, render_prompt
 from lakon.backends.training.checks import check_saved_tokenizer
 from lakon.backends.training.job import OnStep, StepLoss, TrainExample, TrainJob, TrainResult
 from lakon.backends.training.launch import LOG, run_command
-from lakon.backends.training.model import load_tokenizer, quiet_libraries
+from lakon.backends.training.model import load_tokenizer, quiet_libraries, save_tokenizer
 from lakon.backends.training.worker import JobFile, read_examples, read_held_out
 from lakon.core.errors import InputError, LakonError
 from lakon.core.messages import build_messages
@@ -66,11 +66,7 @@ def run_own_trainer(
     _check_model(out, command[0])
     told, losses = _take_own_files(out)
     if not (out / "tokenizer_config.json").is_file():
-        from lakon.backends.chat_format import plain_template
-
-        if not getattr(tokenizer, "chat_template", None):
-            tokenizer.chat_template = plain_template(tokenizer)
-        tokenizer.save_pretrained(out, save_jinja_files=False)
+        save_tokenizer(tokenizer, out)
     with quiet_libraries():
         check_saved_tokenizer(str(out), prompts, load_tokenizer(file.job.base))
     if on_step is not None and losses:
@@ -116,11 +112,12 @@ def _write_examples(
             messages = build_messages(example.prompt, example.system)
             if len(prompts) < 8 and not example.system:
                 prompts.append(example.prompt)
+            prompt = render_prompt(tokenizer, messages)
             row = {
                 "messages": [message._asdict() for message in messages]
                 + [{"role": "assistant", "content": example.completion}],
-                "prompt": render_prompt(tokenizer, messages),
-                "completion": example.completion + (tokenizer.eos_token or ""),
+                "prompt": prompt,
+                "completion": continue_prompt(prompt, example.completion) + (tokenizer.eos_token or ""),
                 "phase": example.phase,
                 "repeats": example.repeats,
                 **({"style": style} if style else {}),

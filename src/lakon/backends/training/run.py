@@ -59,7 +59,6 @@ def train(
     import torch
 
     from lakon.backends.training.checkpoints import Checkpoints
-    from lakon.backends.training.leakage import Leakage
     from lakon.backends.training.model import (
         choose_attention,
         choose_precision,
@@ -67,6 +66,7 @@ def train(
         load_tokenizer,
         quiet_libraries,
         save_model,
+        save_tokenizer,
     )
     from lakon.backends.training.trainer import Feed, check_extra, fit
 
@@ -96,7 +96,11 @@ def train(
         check_end_token(tokenizer, model.generation_config)
         if rank == 0:
             check_masks(*_prompts_of(first, encoded, tokenizer), end_token)
-        layout, leakage = choose_layout(job, model, tokenizer, encoded, precision)
+            save_tokenizer(tokenizer, Path(job.work) / "tokenizer")
+            check_saved_tokenizer(
+                str(Path(job.work) / "tokenizer"), [example.prompt for example in first], load_tokenizer(job.base)
+            )
+        layout, packing = choose_layout(job, model, tokenizer, encoded, precision)
         plan = plan_steps(encoded.rows, epochs=job.epochs, batch_tokens=job.batch_tokens, seed=job.seed, layout=layout)
         micro = job.micro_batch_tokens or block_size(encoded.rows, job.batch_tokens)
         decisive = {name: value for name, value in asdict(job).items() if name not in _NOT_DECISIVE}
@@ -119,15 +123,13 @@ def train(
             "micro_batch_tokens": micro,
             "processes": processes,
             "went_on_from": went_on_from,
+            **packing,
         }
         save_model(model, tokenizer, job, processes=processes)
         if rank == 0:
             write_card(job, n_examples=len(encoded.rows), settings=settings, versions=_versions())
-            check_saved_tokenizer(job.out, [example.prompt for example in first] or [""], load_tokenizer(job.base))
     steps: list[StepLoss] = losses.steps()
     measured: list[HeldOutLoss] = losses.held_out()
-    if isinstance(leakage, Leakage):
-        settings["leakage"] = round(leakage.largest, 6)
     return TrainResult(
         losses=steps,
         n_steps=len(plan),
@@ -144,34 +146,48 @@ def train(
 
 def choose_layout(
     job: TrainJob, model: Any, tokenizer: Any, encoded: EncodedExamples, precision: str
-) -> tuple[Layout, Any]:
-    """Packed or padded, and the leakage if it was measured. Nothing is packed before it was: with `auto` a student that
-    leaks is padded, with `packed` it is refused."""
+) -> tuple[Layout, dict[str, str | float]]:
+    """Packed or padded, and what was found out about packing. Nothing is packed before its leakage was measured: with
+    `auto` a student that leaks is padded, with `packed` it is refused."""
     import torch
 
-    from lakon.backends.training.leakage import measure_leakage
+    from lakon.backends.training.leakage import CannotPack, measure_leakage
 
-    wants = job.layout == "packed" or (job.layout == "auto" and torch.cuda.is_available())
-    if not wants or len(encoded.rows) < 2:
-        return "padded", None
+    if not (job.layout == "packed" or (job.layout == "auto" and prefers_packing())) or len(encoded.rows) < 2:
+        return "padded", {}
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     collate = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id, padding_free=True)
     if torch.cuda.is_available() and _place()[1] == 1:
         model.to("cuda")
     documents = encoded.ids(encoded.rows[0]), encoded.ids(encoded.rows[1])
-    leakage = measure_leakage(model, documents, collate, precision)
-    if not leakage.is_leak:
-        return "packed", leakage
+    found: dict[str, str | float] = {}
+    try:
+        leakage = measure_leakage(model, documents, collate, precision)
+        found["leakage"] = round(leakage.largest, 6)
+        if not leakage.is_leak:
+            return "packed", found
+        why = (
+            f"packed examples see each other in this student: its logits differ by {leakage.largest:.2g} standard"
+            f" deviations between an example alone and behind another one (at most {leakage.allowed:g} is rounding)"
+        )
+    except CannotPack as refusal:
+        why = f"this student takes no packed examples: {str(refusal)[:200]}"
     if job.layout == "packed":
         raise InputError(
-            f"packed examples see each other in this student: its logits differ by {leakage.largest:.2g} standard"
-            f" deviations between an example alone and behind another one (at most {leakage.allowed:g} is rounding)",
+            why,
             "a student whose attention and state-space layers keep packed examples apart",
             'take training.layout = "auto" or "padded", or install the kernels that its architecture needs for packing',
             where="train",
         )
-    return "padded", leakage
+    return "padded", {**found, "padded_because": why}
+
+
+def prefers_packing() -> bool:
+    """Whether `auto` packs where it can: on a GPU, which waits for padding as for tokens."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _prompts_of(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lakon.backends.chat_format import encode_prompt
+from lakon.backends.chat_format import continue_prompt, render_prompt
 from lakon.core.messages import build_messages
 
 OnBatch = Callable[[int, int], None]
@@ -103,8 +103,9 @@ def plan_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int
 
 
 def _encode(tokenizer: Any, text: Completion) -> _Row:
-    prompt = encode_prompt(tokenizer, build_messages(text.prompt))
-    completion = tokenizer(text.completion, add_special_tokens=False, verbose=False)["input_ids"]
+    rendered = render_prompt(tokenizer, build_messages(text.prompt))
+    both = [rendered, continue_prompt(rendered, text.completion)]
+    prompt, completion = tokenizer(both, add_special_tokens=False, verbose=False)["input_ids"]
     return _Row([*prompt, *completion, tokenizer.eos_token_id], len(prompt))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lakon.backends.chat_format import encode_prompt
+from lakon.backends.chat_format import continue_prompt, render_prompt
 from lakon.backends.training.batches import Row
 from lakon.backends.training.job import TrainExample
 from lakon.core.messages import build_messages
@@ -54,9 +54,10 @@ def encode_examples(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         for batch in _batched(examples):
-            completions = tokenizer([each.completion for each in batch], add_special_tokens=False)["input_ids"]
-            for example, completion in zip(batch, completions, strict=True):
-                prompt = encode_prompt(tokenizer, build_messages(example.prompt, example.system))
+            prompts = [render_prompt(tokenizer, build_messages(each.prompt, each.system)) for each in batch]
+            texts = [continue_prompt(prompt, each.completion) for prompt, each in zip(prompts, batch, strict=True)]
+            encoded = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompts, texts))
+            for example, prompt, completion in zip(batch, *encoded, strict=True):
                 ids = np.asarray([*prompt, *completion, tokenizer.eos_token_id], dtype=np.int32)
                 if len(ids) > max_length:
                     too_long.append(index)

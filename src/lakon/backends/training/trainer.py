@@ -35,7 +35,7 @@ OWN_SETTINGS = frozenset(
     logging_strategy lr_scheduler_type max_grad_norm max_length max_steps model_init_kwargs
     num_train_epochs optim output_dir packing packing_strategy padding_free parallelism_config
     per_device_train_batch_size push_to_hub remove_unused_columns report_to resume_from_checkpoint
-    save_steps save_strategy seed shuffle_dataset trust_remote_code use_cpu use_liger_kernel
+    router_aux_loss_coef save_steps save_strategy seed shuffle_dataset trust_remote_code use_cpu use_liger_kernel
     warmup_ratio warmup_steps weight_decay
     """.split()  # noqa: SIM905
 )
@@ -97,6 +97,7 @@ def fit(
     )
     came_to = checkpoints.load(model, optimizer) or Progress(0, 0)
     losses.cut(came_to.step)
+    base_settings = _settings_of_base(model)
     # The trainer wants a data set to look at, but reads the planned steps: one row will do.
     trainer = _trainer_class()(
         model=model,
@@ -109,7 +110,16 @@ def fit(
     trainer.follow(feed, job, came_to, checkpoints, losses, on_step)
     if came_to.step < len(feed.plan):
         trainer.train()
+    for name, value in base_settings.items():
+        setattr(model.config.get_text_config(), name, value)
     return came_to.step
+
+
+def _settings_of_base(model: Any) -> dict[str, Any]:
+    """What TRL sets on the model's configuration for its own run, as it was before it: the student keeps it."""
+    config = model.config.get_text_config()
+    names = ("use_cache", "output_router_logits", "router_aux_loss_coef")
+    return {name: getattr(config, name) for name in names if hasattr(config, name)}
 
 
 def _scheduler(job: TrainJob, optimizer: Any, plan: Sequence[PlannedStep], done: int) -> Any:
@@ -140,6 +150,8 @@ def _arguments(job: TrainJob, n_steps: int, precision: str) -> Any:
         bf16=precision == "mixed",
         max_grad_norm=job.max_grad_norm,
         activation_checkpointing=on_gpu if recompute is None else recompute,
+        # A loss that balances experts depends on which examples are computed together, and would stand in the curve.
+        router_aux_loss_coef=0.0,
         max_length=None,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -25,7 +25,7 @@ from lakon.store.step import Step
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 
 
 class FamiliarityArgs(Spec):

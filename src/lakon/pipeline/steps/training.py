@@ -27,7 +27,7 @@ from lakon.store.step import AnyStep, Step
 
 T = TypeVar("T")
 
-VERSION = 3
+VERSION = 4
 
 
 class TrainArgs(Spec):
