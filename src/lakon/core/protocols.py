@@ -293,6 +293,10 @@ class Devices(Protocol):
         """Wait for `n` that nobody uses and hold them, by their ids; none on a machine without any."""
         ...
 
+    def hold_nodes(self, stop: threading.Event | None = None) -> AbstractContextManager[None]:
+        """Wait until nobody else trains over several machines, and keep others waiting."""
+        ...
+
 
 class Engine(Protocol):
     """Where row work and heavy work run: a process pool on one machine, Ray on many."""

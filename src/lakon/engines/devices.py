@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LOOK_S = 0.5
+
 
 class DevicePool:
     """So many GPUs by their ids; each is lent to one user at a time."""
@@ -20,6 +22,7 @@ class DevicePool:
         self._all = ids
         self._free = list(ids)
         self._changed = threading.Condition()
+        self._nodes = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -37,7 +40,7 @@ class DevicePool:
             while len(self._free) < n:
                 if stop is not None and stop.is_set():
                     break
-                self._changed.wait(0.5)
+                self._changed.wait(_LOOK_S)
             lent = tuple(self._free[:n]) if len(self._free) >= n else ()
             del self._free[: len(lent)]
         try:
@@ -46,6 +49,19 @@ class DevicePool:
             with self._changed:
                 self._free.extend(lent)
                 self._changed.notify_all()
+
+    @contextmanager
+    def hold_nodes(self, stop: threading.Event | None = None) -> Iterator[None]:
+        """Wait until no other training runs over several machines, whose GPUs are not counted here, and keep others
+        waiting. Ends early when `stop` is set."""
+        held = self._nodes.acquire(timeout=_LOOK_S)
+        while not held and not (stop is not None and stop.is_set()):
+            held = self._nodes.acquire(timeout=_LOOK_S)
+        try:
+            yield
+        finally:
+            if held:
+                self._nodes.release()
 
 
 def find_devices() -> tuple[str, ...]:

@@ -3,6 +3,7 @@ repeatably.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
+from lakon.backends.training.checks import check_report_to  # noqa: E402
 from lakon.backends.training.job import AdapterSettings, StepLoss, TrainExample, TrainJob, TrainResult  # noqa: E402
 from lakon.backends.training.optimizers import orthogonalise, takes_bf16  # noqa: E402
 from lakon.backends.training.run import train  # noqa: E402
@@ -221,6 +223,19 @@ def test_qlora_without_a_gpu_is_refused(tmp_path: Path) -> None:
 def test_extra_settings_are_those_of_trl_that_no_field_decides(tmp_path: Path, name: str, found: str) -> None:
     with pytest.raises(InputError, match=found):
         train(job_for(tmp_path / "out", extra={name: 1}), EXAMPLES)
+
+
+def test_losses_are_not_sent_by_a_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakon.backends.training.checks.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="names tensorboard, and the package tensorboard is not installed"):
+        check_report_to(("tensorboard",))
+
+
+def test_attention_that_is_not_installed_is_told(tmp_path: Path) -> None:
+    if importlib.util.find_spec("flash_attn"):
+        pytest.skip("FlashAttention is installed")
+    with pytest.raises(InputError, match="cannot be loaded with attention flash_attention_2"):
+        train(job_for(tmp_path / "out", attention="flash_attention_2"), EXAMPLES)
 
 
 def test_an_extra_setting_reaches_trl(trained: Trained, tmp_path: Path) -> None:

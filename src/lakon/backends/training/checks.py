@@ -6,6 +6,7 @@ Each check raises `InputError`; what was looked at goes into the artifact as `Sh
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,6 +21,18 @@ SHOWN = 8
 """Examples that are written out."""
 _MARK = "the assistant's text"
 _WHERE = "train"
+
+
+def check_report_to(names: Iterable[str]) -> None:
+    """Refuse to send losses by a package that is not installed."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(
+                f"run.training.report_to names {name}, and the package {name} is not installed",
+                "a package that takes loss curves",
+                f"install it: pip install {name}; or take it out: losses are kept in the store anyway",
+                where=_WHERE,
+            )
 
 
 def read_end_token(tokenizer: Any) -> int:

@@ -48,7 +48,7 @@ def torchrun_command(layout: Layout, job: Path) -> list[str]:
             f"--nnodes={layout.nodes}",
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={layout.rendezvous}",
-            "--rdzv-id=lakon",
+            f"--rdzv-id={job.parent.name}",
         ]
     command += ["-m", "lakon.backends.training.worker", str(job)]
     return [word.format(nodes=layout.nodes, processes=layout.processes) for word in layout.launcher] + command

@@ -91,6 +91,7 @@ def write_job_folder(file: JobFile, folder: Path, tokenizer: Any) -> tuple[list[
     (folder / "job.json").write_bytes(orjson.dumps(_settings(file.job), option=orjson.OPT_INDENT_2))
     prompts: list[str] = []
     n_examples = _write_examples(folder / "examples.jsonl", read_examples(file.examples), tokenizer, "", prompts)
+    (folder / "held-out.jsonl").unlink(missing_ok=True)  # of an attempt that failed
     for style, examples in read_held_out(file.held_out).items():
         _write_examples(folder / "held-out.jsonl", examples, tokenizer, style, [])
     return prompts, n_examples

@@ -21,6 +21,7 @@ from lakon.backends.training.checks import (
     SHOWN,
     check_end_token,
     check_masks,
+    check_report_to,
     check_saved_tokenizer,
     check_template,
     check_too_long,
@@ -74,6 +75,7 @@ def train(
     torch.set_num_threads(job.threads)
     with quiet_libraries():
         check_extra(job.extra)
+        check_report_to(job.report_to)
         rank, processes = _place()
         tokenizer = load_tokenizer(job.base)
         check_template(tokenizer)

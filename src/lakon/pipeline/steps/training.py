@@ -7,7 +7,9 @@ the study states.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,6 +30,7 @@ from lakon.store.step import AnyStep, Step
 T = TypeVar("T")
 
 VERSION = 4
+_TELL_S = 1.0
 
 
 class TrainArgs(Spec):
@@ -106,7 +109,11 @@ def _train_somewhere(
             f"lower it to {n_devices}, or state nodes and a launcher",
             where="run.training",
         )
-    with resources.engine.devices.lend(run.processes if run.nodes == 1 else 0, ctx.stop) as devices:
+    pool, several = resources.engine.devices, run.nodes > 1
+    with (
+        pool.hold_nodes(ctx.stop) if several else nullcontext(),
+        pool.lend(0 if several else run.processes, ctx.stop) as devices,
+    ):
         if run.command:
             return run_own_trainer(file, run.command, devices=devices, stop=ctx.stop, on_step=told)
         layout = Layout(run.processes, run.nodes, run.launcher, run.rendezvous)
@@ -135,11 +142,14 @@ def _job(ctx: Context[TrainInputs[Artifact]], args: TrainArgs) -> TrainJob:
 
 
 def train_in_worker(file: JobFile, emit: Callable[[object], None]) -> TrainResult:
-    """In a worker of the engine: one training run; every tenth step is reported. Raises `InputError` for a base or
-    examples that cannot be trained."""
+    """In a worker of the engine: one training run; about a step a second is reported. Raises `InputError` for a
+    base or examples that cannot be trained."""
+    told_at = 0.0
 
     def on_step(loss: StepLoss, n_steps: int) -> None:
-        if loss.step == 1 or loss.step == n_steps or loss.step % 10 == 0:
+        nonlocal told_at
+        if loss.step == n_steps or time.monotonic() - told_at >= _TELL_S:
+            told_at = time.monotonic()
             emit((loss, n_steps))
 
     return train_from_file(file, on_step)

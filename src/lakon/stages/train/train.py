@@ -127,12 +127,12 @@ Fit = Callable[[Sequence[ExampleLengths], Callable[[int, int, float, int], None]
 
 def train(examples: Sequence[ExampleLengths], fit: Fit, *, progress: Progress) -> tuple[Trained, list[Exclusion]]:
     """Fine-tune; returns the losses and facts, and the examples that were too long as exclusions."""
-    shown = [0, 0]
+    shown: list[int] = []
 
     def on_step(step: int, steps: int, loss: float, n_tokens: int) -> None:
-        if step <= 1:
-            progress.start(steps, unit="steps")
-            shown[:] = [0, 0]
+        if not shown or step <= shown[0]:  # the beginning, or a checkpoint that a killed run goes on from
+            progress.start(steps, done=step - 1, unit="steps")
+            shown[:] = [step - 1, 0 if step == 1 else n_tokens]
         progress.advance(step - shown[0], tokens=n_tokens - shown[1], loss=loss)
         shown[:] = [step, n_tokens]
 
