@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: study test check clean
+.PHONY: study test test-all check clean
 
 study: $(VENV)/.study
 	$(BIN)/lakon run miniature
@@ -16,7 +16,11 @@ study: $(VENV)/.study
 test: $(VENV)/.dev
 	sh tests/chromium.sh
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not big"
+
+# What `make test` leaves out: real models and what else takes minutes or a large download.
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m big
 
 # Everything that needs no test: style, types, floors.
 check: $(VENV)/.dev

@@ -27,6 +27,7 @@ PROBLEMS, HELD_OUT = 10, 2
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.big,
     pytest.mark.timeout(1_500),
     pytest.mark.skipif(not (REAL / "traces_gptoss.jsonl").is_file(), reason="no real traces at hand (set LAKON_DATA)"),
 ]

@@ -18,7 +18,7 @@ from lakon.backends.training.worker import JobFile, read_examples, read_held_out
 from lakon.core.errors import InputError, LakonError, RunStopped  # noqa: E402
 from lakon.miniature.student import base_path  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 def job_for(folder: Path, base: Path, **changes: object) -> TrainJob:
