@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,14 @@ def table(lakon: Cli, name: str, step: str) -> list[dict[str, Any]]:
     return json.loads(lakon("show", "s.toml", "--table", name, "--step", step, "-n", "999", "--json").stdout)
 
 
+def mean_loss(steps: list[dict[str, Any]], before: int) -> float:
+    """Mean over the trained tokens of these steps; `before` were seen already."""
+    counts = [
+        step["n_tokens"] - seen for step, seen in zip(steps, [before, *(s["n_tokens"] for s in steps)], strict=False)
+    ]
+    return sum(step["loss"] * count for step, count in zip(steps, counts, strict=True)) / sum(counts)
+
+
 @pytest.mark.parametrize("how", HOW)
 def test_a_real_model_learns_the_styles_of_two_real_teachers(place: Path, how: str):
     teachers = "".join(TEACHER.replace("NAME", name).replace("MODEL", model) for name, model in TEACHERS.items())
@@ -159,15 +167,18 @@ def test_a_real_model_learns_the_styles_of_two_real_teachers(place: Path, how: s
     print(f"\n{how}: {time.monotonic() - started:.0f} s")
 
     # The base is measured on each teacher's traces before it is trained.
-    familiarity = json.loads(lakon("show", "s.toml", "familiarity", "--json").stdout)
+    familiarity = lakon("show", "s.toml", "familiarity", "--json").stdout
     print(familiarity)
+    assert all(f'"{name}"' in familiarity for name in TEACHERS)
 
     for arm in TEACHERS:
-        losses = [row["loss"] for row in table(lakon, "losses", f"train/{arm}")]
+        losses = table(lakon, "losses", f"train/{arm}")
+        half = len(losses) // 2
+        epochs = mean_loss(losses[:half], 0), mean_loss(losses[half:], losses[half - 1]["n_tokens"])
         held_out = table(lakon, "held_out", f"train/{arm}")
         curves = {style: [row["loss"] for row in held_out if row["style"] == style] for style in TEACHERS}
-        print(arm, losses, curves, Counter(row["style"] for row in held_out))
-        assert losses[-1] < losses[0]
+        print(f"{arm}: {len(losses)} steps, {losses[-1]['n_tokens']} tokens, loss by epoch {epochs}, held out {curves}")
+        assert epochs[1] < epochs[0]
         # What was learnt carries over to problems of its own style that were never trained on.
         assert curves[arm][-1] < curves[arm][0]
     report = (place / "reports" / "real-model" / "report.md").read_text(encoding="utf-8")

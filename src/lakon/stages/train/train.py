@@ -46,7 +46,8 @@ class Adapter(Spec):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """On the adapters' input."""
     targets: tuple[str, ...] = ()
-    """Names of the linear layers that get an adapter, as `q_proj`; all but the head unless given."""
+    """Names of the linear layers that get an adapter, as `q_proj`. Unless given, all but the head and routers: those of
+    experts too, which take no dropout, and no `out_proj` of a state-space layer, whose kernel passes adapters by."""
     merge: bool = True
     """Write a whole model with the adapters merged in; false keeps them beside the base's weights as an adapter."""
 
