@@ -230,6 +230,7 @@ def test_the_plan_of_the_paper_prints_memory_and_hours_for_8_and_64_gpus(tmp_pat
 def test_the_json_of_a_plan_has_every_part(tmp_path: Path):
     (first, _) = json.loads(lakon("plan", "paper", "--json", cwd=tmp_path))["students"]
     assert (first["student"], first["parameters"]) == ("nemotron-nano", 12_310_001_152)
+    assert "--nproc-per-node=8" in first["starts_as"]
     layout = first["layouts"][0]
     assert set(layout) == {"gpus", "nodes", "is_own", "memory", "total", "fits", "hours"}
     memory = layout["memory"]

@@ -110,6 +110,8 @@ def _training_lines(students: Sequence[StudentCost]) -> list[str]:
         size = f"{_short(student.parameters)} parameters"
         lines.append(f"training {student.student}: {size} ({student.source}); {student.training}")
         lines += [_layout_line(layout, on_gpus=student.on_gpus) for layout in student.layouts]
+    commands = dict.fromkeys(student.starts_as for student in students if student.starts_as)
+    lines += [f"each training starts as: {command}" for command in commands]
     return lines
 
 

@@ -6,9 +6,13 @@ Every figure is an estimate from the student's shape; what is unknown is None an
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from lakon.backends.training.launch import Layout, torchrun_command
 from lakon.pipeline.plan import Plan
 from lakon.pipeline.step_cost import StepCost
 from lakon.pipeline.training_setup import StudentShape, describe_setup, find_student_shape, make_setup
@@ -49,6 +53,8 @@ class StudentCost:
     on_gpus: bool
     """Else a processor is taken to train it."""
     layouts: list[LayoutCost]
+    starts_as: str
+    """The command that starts the processes of a training: FSDP2 over all of them. Empty for a single one."""
 
 
 def estimate_students(plan: Plan, works: Mapping[str, StepCost]) -> list[StudentCost]:
@@ -89,7 +95,17 @@ def _student(study: Study, found: StudentShape, label: str, trainings: Mapping[s
         training=describe_setup(own),
         on_gpus=own.on_gpu,
         layouts=layouts,
+        starts_as=_command(study),
     )
+
+
+def _command(study: Study) -> str:
+    """How the processes of one training are started; empty where one process of Lakon's own trains."""
+    run = study.run.training
+    if run.processes == run.nodes == 1 and not run.launcher:
+        return ""
+    layout = Layout(run.processes, run.nodes, run.launcher, run.rendezvous)
+    return shlex.join(["python" if word == sys.executable else word for word in torchrun_command(layout, Path("JOB"))])
 
 
 def _numbers(study: Study, own: int) -> list[int]:
