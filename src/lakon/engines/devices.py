@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lakon.core.errors import RunStopped
+
 _LOOK_S = 0.5
 
 
@@ -29,8 +31,8 @@ class DevicePool:
 
     @contextmanager
     def lend(self, n: int, stop: threading.Event | None = None) -> Iterator[tuple[str, ...]]:
-        """Wait until `n` are free and hold them; none, at once, on a machine without GPUs. Ends early with none when
-        `stop` is set. Raises ValueError for more than there are."""
+        """Wait until `n` are free and hold them; none, at once, on a machine without GPUs. Raises `RunStopped` when
+        `stop` is set meanwhile, and ValueError for more than there are."""
         if not self._all:
             yield ()
             return
@@ -39,10 +41,10 @@ class DevicePool:
         with self._changed:
             while len(self._free) < n:
                 if stop is not None and stop.is_set():
-                    break
+                    raise _stopped()
                 self._changed.wait(_LOOK_S)
-            lent = tuple(self._free[:n]) if len(self._free) >= n else ()
-            del self._free[: len(lent)]
+            lent = tuple(self._free[:n])
+            del self._free[:n]
         try:
             yield lent
         finally:
@@ -53,15 +55,20 @@ class DevicePool:
     @contextmanager
     def hold_nodes(self, stop: threading.Event | None = None) -> Iterator[None]:
         """Wait until no other training runs over several machines, whose GPUs are not counted here, and keep others
-        waiting. Ends early when `stop` is set."""
-        held = self._nodes.acquire(timeout=_LOOK_S)
-        while not held and not (stop is not None and stop.is_set()):
-            held = self._nodes.acquire(timeout=_LOOK_S)
+        waiting. Raises `RunStopped` when `stop` is set meanwhile."""
+        while not self._nodes.acquire(timeout=_LOOK_S):
+            if stop is not None and stop.is_set():
+                raise _stopped()
         try:
             yield
         finally:
-            if held:
-                self._nodes.release()
+            self._nodes.release()
+
+
+def _stopped() -> RunStopped:
+    return RunStopped(
+        "interrupted while it waited for a GPU", "nothing of it had begun", "run the same command again to go on"
+    )
 
 
 def find_devices() -> tuple[str, ...]:

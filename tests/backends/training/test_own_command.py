@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +131,23 @@ def test_one_that_runs_on_is_ended_when_the_run_is(tmp_path: Path, examples_fold
     with pytest.raises(RunStopped):
         run_script(tmp_path, examples_folder, "import time; time.sleep(100)", stop)
     timer.join()
+
+
+def test_a_command_ends_when_the_run_that_started_it_is_killed(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    sleeper = f"import os, pathlib, time; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); time.sleep(100)"
+    log = str(tmp_path / "log")
+    owner = (
+        "import sys, threading; from pathlib import Path; from lakon.backends.training.launch import run_command;"
+        f"run_command([sys.executable, '-c', {sleeper!r}], Path({log!r}), {{}}, stop=threading.Event())"
+    )
+    run = subprocess.Popen([sys.executable, "-c", owner])
+    deadline = time.monotonic() + 60
+    while not (started.is_file() and started.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    command = int(started.read_text())
+    run.kill()
+    run.wait()
+    while Path(f"/proc/{command}").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not Path(f"/proc/{command}").exists()

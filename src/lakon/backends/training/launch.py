@@ -6,6 +6,7 @@ Invariant: whatever ends the run ends its processes. What is called is an argume
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -104,24 +105,23 @@ def run_command(
     Raises `RunStopped` after `stop`, and `InputError` for a command that is not there.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.which(command[0]) is None:
+        raise InputError(
+            f"{command[0]!r} cannot be started: it is not there, or no program",
+            "a command that this machine has",
+            "correct run.training.launcher or run.training.command",
+            where="run.training",
+        )
     with log.open("ab") as output:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **environment},
-                start_new_session=True,
-                cwd=cwd,
-            )
-        except OSError as error:
-            raise InputError(
-                f"{command[0]!r} cannot be started: {error.strerror}",
-                "a command that this machine has",
-                "correct run.training.launcher or run.training.command",
-                where="run.training",
-            ) from error
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lakon.backends.training.guard", str(os.getpid()), *command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            start_new_session=True,
+            cwd=cwd,
+        )
         try:
             while process.poll() is None:
                 if stop.is_set():
