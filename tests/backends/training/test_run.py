@@ -234,7 +234,7 @@ def test_losses_are_not_sent_by_a_package_that_is_not_there(monkeypatch: pytest.
 def test_attention_that_is_not_installed_is_told(tmp_path: Path) -> None:
     if importlib.util.find_spec("flash_attn"):
         pytest.skip("FlashAttention is installed")
-    with pytest.raises(InputError, match="flash_attention_2.*cannot be used here"):
+    with pytest.raises(InputError, match=r"flash_attention_2.*cannot be used here"):
         train(job_for(tmp_path / "out", attention="flash_attention_2"), EXAMPLES)
 
 
