@@ -106,6 +106,9 @@ def test_students_that_were_trained_elsewhere_are_evaluated_and_unknown_arms_ref
         lakon("show", "s.toml", "--table", "scores", "--step", "evaluate/scores", "-n", "99", "--json").stdout
     )
     assert {"verbose", "concise"} <= {row["author"] for row in scores}
+    report = (tmp_path / "reports" / "elsewhere" / "report.md").read_text(encoding="utf-8")
+    assert "| verbose | trained elsewhere |" in report
+    assert "what it was trained on is not known" in report
     lakon = study(tmp_path, trained='trained = { verbos = "mine" }')
     said = lakon("plan", "s.toml", expect=1).stderr
     assert "'verbos'" in said

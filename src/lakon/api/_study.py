@@ -13,6 +13,7 @@ from lakon.pipeline.preflight.not_checked import Unseen, unseen
 from lakon.pipeline.preflight.recorded_traces import trace_faults
 from lakon.pipeline.preflight.references import reference_faults
 from lakon.pipeline.preflight.training_memory import memory_faults
+from lakon.pipeline.preflight.training_settings import training_faults
 from lakon.study.consistency import faults_of, run_faults
 from lakon.study.load import find_study, survey_study
 from lakon.study.schema import SHIPPED, Study
@@ -50,7 +51,7 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
         return list(error.faults)
     if loaded is None:
         return faults
-    found = [*run_faults(loaded), *memory_faults(loaded, faults)]
+    found = [*run_faults(loaded), *training_faults(loaded, faults), *memory_faults(loaded, faults)]
     return [*faults, *found, *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 

@@ -29,6 +29,8 @@ class ModelCard:
     n_train_tokens: int = 0
     """Completion tokens trained on, repeats and epochs included, in the common tokenizer."""
     n_steps: int = 0
+    trained_elsewhere: bool = False
+    """Whether it was trained by others: what it was trained on is then not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,14 +102,21 @@ def outcomes_table(data: ReportData) -> Table | None:
 
 def cost_table(data: ReportData) -> Table | None:
     """What each student was trained on. Manifests have the seconds, so that a report has the same bytes everywhere."""
-    students = [card for card in list_cards(data) if card.n_examples or card.n_steps]
+    students = [card for card in list_cards(data) if card.n_examples or card.n_steps or card.trained_elsewhere]
     columns = ("student", "examples", "problems", "tokens trained on", "steps", "seeds")
     rows = tuple(TableRow(cells=_cost_cells(card)) for card in students)
-    note = f"Tokens trained on count completions only, repeats and epochs included. {twin_note(data)}".strip()
+    notes = ["Tokens trained on count completions only, repeats and epochs included."]
+    if any(card.trained_elsewhere for card in students):
+        notes.append(
+            "A student that was trained elsewhere is only evaluated here: what it was trained on is not known."
+        )
+    note = " ".join([*notes, twin_note(data)]).strip()
     return make_table("Training cost", columns, [RowGroup(rows=rows)], note=note)
 
 
 def _cost_cells(card: ModelCard) -> tuple[str, ...]:
+    if card.trained_elsewhere:
+        return (card.label, "trained elsewhere", "", "", "", "")
     return (
         card.label,
         wording.format_count(card.n_examples),

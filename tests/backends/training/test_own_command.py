@@ -26,7 +26,7 @@ from own_trainers import (  # noqa: E402
 )
 
 from lakon.backends.checkpoint.sampling import load, sample  # noqa: E402
-from lakon.backends.training.job import TrainJob, TrainResult  # noqa: E402
+from lakon.backends.training.job import StepLoss, TrainJob, TrainResult  # noqa: E402
 from lakon.backends.training.own_command import run_own_trainer  # noqa: E402
 from lakon.backends.training.worker import JobFile  # noqa: E402
 from lakon.core.errors import InputError, LakonError, RunStopped  # noqa: E402
@@ -63,7 +63,7 @@ def test_a_bare_loop_is_a_trainer(tmp_path: Path, examples_folder: str) -> None:
     assert (result.n_steps, result.n_examples, result.n_tokens) == (3, 24, result.losses[-1].tokens_seen)
     assert result.settings == {"trainer": "bare-loop"}
     assert result.versions == {"bare-loop": "0.3"}
-    assert told == [3]
+    assert told == [1, 2, 3]
     # What it says of itself is no part of the model; the tokenizer is its base's, with the base's template.
     out = tmp_path / "model"
     assert {path.name for path in out.iterdir()} == {
@@ -72,6 +72,34 @@ def test_a_bare_loop_is_a_trainer(tmp_path: Path, examples_folder: str) -> None:
     }
     (reply,) = sample(load(str(out)), [build_messages("Eli has 7.")], [0], temperature=0.0, top_p=1.0, max_tokens=8)
     assert reply.n_tokens > 0
+
+
+WAITS_TO_BE_SEEN = (
+    """
+import json, pathlib, sys, time
+out = pathlib.Path(sys.argv[2])
+with (out / "losses.jsonl").open("w", buffering=1) as losses:
+    losses.write('{"step": 1, "steps": 9, "tokens": 5, "loss": 2.5}\\n{"step": "torn"')
+    for _ in range(300):
+        if (out.parent / "seen").exists():
+            break
+        time.sleep(0.1)
+    else:
+        sys.exit(4)
+"""
+    + BARE_LOOP
+)
+
+
+def test_losses_are_told_while_it_trains(tmp_path: Path, examples_folder: str) -> None:
+    told: list[tuple[int, float, int]] = []
+
+    def on_step(loss: StepLoss, steps: int) -> None:
+        told.append((loss.step, loss.loss, steps))
+        (tmp_path / "seen").touch()
+
+    run_script(tmp_path, examples_folder, WAITS_TO_BE_SEEN, on_step=on_step)
+    assert told[0] == (1, 2.5, 9)
 
 
 def test_it_is_given_the_examples_as_they_are_rendered_and_the_settings(tmp_path: Path, examples_folder: str) -> None:

@@ -76,7 +76,7 @@ def launch_training(
     environment = {"OMP_NUM_THREADS": str(file.job.threads), "TOKENIZERS_PARALLELISM": "false"}
     if devices:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
-    follow = _LossFollower(work / STEPS, on_step)
+    follow = LossFollower(work / STEPS, _read_loss, on_step)
     code = run_command(torchrun_command(layout, job), work / LOG, environment, stop=stop, look=follow.look)
     if code == 0 and (work / RESULT).is_file():
         return read_result(work / RESULT)
@@ -149,13 +149,14 @@ def read_result(path: Path) -> TrainResult:
     return TrainResult(**raw)
 
 
-class _LossFollower:
-    """Tells the steps that another process has written since the last look."""
+class LossFollower:
+    """Tells the steps that another process has written since the last look, a line each."""
 
-    def __init__(self, path: Path, on_step: OnStep | None) -> None:
-        self._path, self._on_step, self._at = path, on_step, 0
+    def __init__(self, path: Path, read: Callable[[bytes], tuple[StepLoss, int]], on_step: OnStep | None) -> None:
+        self._path, self._read, self._on_step, self._at = path, read, on_step, 0
 
     def look(self) -> None:
+        """Read the lines that are new and whole. What `read` raises for a line is raised."""
         if self._on_step is None or not self._path.is_file():
             return
         if self._path.stat().st_size < self._at:  # the run went on from an earlier step
@@ -166,8 +167,12 @@ class _LossFollower:
         whole = data.rpartition(b"\n")[0]
         self._at += len(whole) + bool(whole)
         for line in filter(None, whole.split(b"\n")):
-            *loss, n_steps = orjson.loads(line)
-            self._on_step(StepLoss(*loss), n_steps)
+            self._on_step(*self._read(line))
+
+
+def _read_loss(line: bytes) -> tuple[StepLoss, int]:
+    *loss, n_steps = orjson.loads(line)
+    return StepLoss(*loss), n_steps
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

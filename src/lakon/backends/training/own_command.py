@@ -3,12 +3,13 @@
 The folder has `job.json` (base, settings, seed, where to write), `examples.jsonl` (a line an example: messages, prompt
 and completion as they are rendered, phase, repeats) and `held-out.jsonl` where there are any. The command leaves a
 checkpoint in the output folder: config, weights and, unless the base's own is to be used, a tokenizer. It may leave
-`trainer.json` (`{"name": ..., "version": ...}`, what it was) and `losses.jsonl` (`{"step", "tokens", "loss",
-"learning_rate"}`) there.
+`trainer.json` (`{"name": ..., "version": ...}`, what it was) and `losses.jsonl` (`{"step", "steps", "tokens", "loss",
+"learning_rate"}`) there. Losses that come while it trains are shown while it trains.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -21,13 +22,13 @@ import orjson
 from lakon.backends.chat_format import continue_prompt, render_prompt
 from lakon.backends.training.checks import check_saved_tokenizer
 from lakon.backends.training.job import OnStep, StepLoss, TrainExample, TrainJob, TrainResult
-from lakon.backends.training.launch import LOG, run_command
+from lakon.backends.training.launch import LOG, LossFollower, run_command
 from lakon.backends.training.model import load_tokenizer, quiet_libraries, save_tokenizer
 from lakon.backends.training.worker import JobFile, read_examples, read_held_out
 from lakon.core.errors import InputError, LakonError
 from lakon.core.messages import build_messages
 
-_OWN_FILES = ("trainer.json", "losses.jsonl")
+_TRAINER, _LOSSES = "trainer.json", "losses.jsonl"
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -55,7 +56,8 @@ def run_own_trainer(
     if devices:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     log = Path(file.job.work) / LOG
-    code = run_command(words, log, environment, stop=stop)
+    follow = LossFollower(out / _LOSSES, _read_loss, on_step)
+    code = run_command(words, log, environment, stop=stop, look=lambda: _look(follow))
     if code != 0:
         raise LakonError(
             f"the trainer {command[0]!r} ended with exit code {code}",
@@ -69,8 +71,6 @@ def run_own_trainer(
         save_tokenizer(tokenizer, out)
     with quiet_libraries():
         check_saved_tokenizer(str(out), prompts, load_tokenizer(file.job.base))
-    if on_step is not None and losses:
-        on_step(losses[-1], len(losses))
     return TrainResult(
         losses=losses,
         n_steps=len(losses),
@@ -141,25 +141,38 @@ def _check_model(out: Path, command: str) -> None:
         )
 
 
+def _look(follow: LossFollower) -> None:
+    """Show the losses so far. A line that cannot be read is told when the command has ended, not in its midst."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        follow.look()
+
+
+def _read_loss(line: bytes) -> tuple[StepLoss, int]:
+    """A line of losses, and how many steps there will be: 0 where it does not say."""
+    row = orjson.loads(line)
+    loss = StepLoss(
+        int(row["step"]), int(row.get("tokens", 0)), float(row["loss"]), float(row.get("learning_rate", 0.0))
+    )
+    return loss, int(row.get("steps", 0))
+
+
 def _take_own_files(out: Path) -> tuple[dict[str, Any], list[StepLoss]]:
     """What the command says of itself and of its losses; these files are no part of the model."""
+    trainer, losses = out / _TRAINER, out / _LOSSES
     told: dict[str, Any] = {}
-    losses: list[StepLoss] = []
+    steps: list[StepLoss] = []
     try:
-        if (out / _OWN_FILES[0]).is_file():
-            told = dict(orjson.loads((out / _OWN_FILES[0]).read_bytes()))
-        if (out / _OWN_FILES[1]).is_file():
-            for line in (out / _OWN_FILES[1]).read_bytes().splitlines():
-                row = orjson.loads(line)
-                rate = float(row.get("learning_rate", 0.0))
-                losses.append(StepLoss(int(row["step"]), int(row.get("tokens", 0)), float(row["loss"]), rate))
+        if trainer.is_file():
+            told = dict(orjson.loads(trainer.read_bytes()))
+        if losses.is_file():
+            steps = [_read_loss(line)[0] for line in losses.read_bytes().splitlines() if line]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"the trainer left {' and '.join(_OWN_FILES)} that cannot be read: {str(error)[:200]}",
+            f"the trainer left {_TRAINER} and {_LOSSES} that cannot be read: {str(error)[:200]}",
             'trainer.json as {"name": ..., "version": ...}, losses.jsonl with step, tokens and loss in each line',
             "mend what the command writes, or let it write neither",
             where="run.training.command",
         ) from error
-    for name in _OWN_FILES:
-        (out / name).unlink(missing_ok=True)
-    return told, losses
+    trainer.unlink(missing_ok=True)
+    losses.unlink(missing_ok=True)
+    return told, steps

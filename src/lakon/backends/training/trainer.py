@@ -54,14 +54,18 @@ class Feed(NamedTuple):
 
 
 def check_extra(extra: dict[str, Any]) -> None:
-    """Refuse settings in `training.extra` that TRL does not have or that are decided elsewhere."""
-    import dataclasses
+    """Refuse settings in `training.extra` that TRL does not have, that are decided elsewhere, or whose value it cannot
+    take."""
+    import typing
 
+    from pydantic import TypeAdapter, ValidationError
     from trl.trainer.sft_config import SFTConfig
 
-    known = {field.name for field in dataclasses.fields(SFTConfig)}
-    for name in extra:
-        if name in OWN_SETTINGS or name not in known:
+    if not extra:
+        return
+    kinds = typing.get_type_hints(SFTConfig)
+    for name, value in extra.items():
+        if name in OWN_SETTINGS or name not in SFTConfig.__dataclass_fields__:
             raise InputError(
                 f"training.extra.{name} "
                 + ("is decided by a field of [training] or [run.training]" if name in OWN_SETTINGS else "is unknown"),
@@ -69,6 +73,15 @@ def check_extra(extra: dict[str, Any]) -> None:
                 "take it out, or use the field: `lakon fields training` lists them",
                 where="train",
             )
+        try:
+            TypeAdapter(kinds[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise InputError(
+                f"training.extra.{name} = {value!r}: {error.errors()[0]['msg']}",
+                f"what TRL's SFTConfig takes: {kinds[name]}",
+                "correct the value",
+                where="train",
+            ) from error
 
 
 def fit(

@@ -93,8 +93,17 @@ def _card_of_student(
     runs: list[EvaluatedModelId], student: str | None, epochs: int, inputs: ReportInputs[Artifact]
 ) -> ModelCard:
     first = runs[0]
-    trained = inputs.trainings.get(first.run)  # none for a student that was trained elsewhere
-    exclusions = trained.read("exclusions", Exclusion) if trained is not None else ()
+    trained = inputs.trainings.get(first.run)
+    if trained is None:
+        return ModelCard(
+            label=first.label,
+            kind="student",
+            arm=first.shown_arm,
+            match=first.match,
+            student=student,
+            trained_elsewhere=True,
+        )
+    exclusions = trained.read("exclusions", Exclusion)
     too_long = {exclusion.subject for exclusion in exclusions}
     n_examples, n_tokens, problems = 0, 0, array("Q")
     for example in inputs.arms[_arm_of(first)].read("examples", ExampleLengths):
@@ -112,7 +121,7 @@ def _card_of_student(
         n_examples=n_examples,
         n_problems=len(np.unique(np.asarray(problems))),
         n_train_tokens=n_tokens,
-        n_steps=TrainedFacts.of(trained.manifest).steps if trained is not None else 0,
+        n_steps=TrainedFacts.of(trained.manifest).steps,
     )
 
 
