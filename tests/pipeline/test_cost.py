@@ -63,7 +63,9 @@ def test_endpoints_cost_their_stated_price_and_files_are_counted(tmp_path: Path)
         }
     )
     works = api.bill(study, store=tmp_path / "store")[1]
-    assert works["generate/e"] == StepCost(kind="ask", rows=14, tokens=14_000, at_most=True, money=pytest.approx(0.042))
+    assert works["generate/e"] == StepCost(
+        kind="ask", endpoint="e", rows=14, tokens=14_000, at_most=True, money=pytest.approx(0.042)
+    )
 
 
 def test_what_is_in_the_store_costs_nothing_more(tmp_path: Path):

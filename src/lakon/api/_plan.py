@@ -16,6 +16,7 @@ from lakon.pipeline.plan import Plan
 from lakon.pipeline.spent import LedgerState, read_ledger_state, spent_before
 from lakon.pipeline.step_cost import StepCost
 from lakon.pipeline.student_cost import StudentCost, estimate_students
+from lakon.stages.generate.specs import EndpointTeacher
 from lakon.store.artifacts import Store
 from lakon.store.runner import StepState, inspect_steps
 
@@ -55,26 +56,30 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
     spent = spent_before(loaded, spent_in(graph, states), place)
     # Where a step is done, its replies are in use as they are: a run does not pay for them again.
     undone = {state.step for state in states if state.artifact is None}
-    lost = {n: ledger.lost for n, ledger in ledgers.items() if ledger.lost and graph.teachers[n].traces in undone}
+    lost: dict[str, int] = {}
+    for asking in graph.list_asking():
+        ledger = ledgers.get(asking.graded.traces.name)
+        if ledger is not None and ledger.lost and asking.graded.traces in undone:
+            lost[asking.name] = lost.get(asking.name, 0) + ledger.lost
     return Bill(
         states, works, list_budget_lines(loaded, works, spent), lost, place.root, estimate_students(graph, works)
     )
 
 
 def _read_ledgers(graph: Plan, states: list[StepState], place: Store) -> dict[str, LedgerState]:
-    """What the ledgers of endpoints hold, once the problems are known."""
+    """What the ledgers of endpoints hold for the steps that ask them, once the problems are known."""
     artifacts = {state.step: state.artifact for state in states}
-    artifact = artifacts[graph.problems]
-    if artifact is None:
-        return {}
-    problems = list(artifact.read("problems", Problem))
     cached = {state.step for state in states if state.state == "cached"}
-    owed = [name for name, graded in graph.teachers.items() if graded.traces not in cached]
-    problems_of = {name: problems for name in owed if graph.study.teachers[name].is_served}
-    for name in problems_of:
-        before = graph.study.teachers[name].if_correct
+    ledgers: dict[str, LedgerState] = {}
+    for asking in graph.list_asking():
+        table = artifacts[asking.problems]
+        if table is None or asking.graded.traces in cached or not isinstance(asking.spec, EndpointTeacher):
+            continue
+        problems = list(table.read("problems", Problem))
+        before = asking.spec.if_correct
         verdicts = artifacts[graph.teachers[before].verdicts] if before is not None else None
         if verdicts is not None:
             right = {v.problem_id for v in verdicts.read("verdicts", Verdict) if v.outcome == Outcome.CORRECT}
-            problems_of[name] = [problem for problem in problems if problem.problem_id in right]
-    return {name: read_ledger_state(graph.study, name, place, rows) for name, rows in problems_of.items()}
+            problems = [problem for problem in problems if problem.problem_id in right]
+        ledgers[asking.graded.traces.name] = read_ledger_state(asking.name, asking.spec, place, problems)
+    return ledgers

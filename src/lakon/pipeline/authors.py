@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lakon.backends.checkpoint.author import CheckpointAuthor
+from lakon.core.digest import digest
 from lakon.core.errors import Fault
 from lakon.core.plugins import find_plugin
 from lakon.core.protocols import Author, Engine, Progress, ReplayingAuthor
@@ -75,7 +76,9 @@ class Authors:
             case RecordedTeacher():
                 return self._recorded(self._places.locate(teacher), source, revision)
             case EndpointTeacher():
-                return self.make_endpoint(name, teacher, progress)
+                # One that draws until it is right adds requests as replies come, which a shared window does not take.
+                make = self.make_endpoint if teacher.stops_when_correct else self.share_endpoint
+                return make(name, teacher, progress)
             case CheckpointTeacher():
                 return self.make_sampler(teacher.path, seed, teacher.sampling)
 
@@ -142,12 +145,13 @@ class Authors:
         )
 
     def share_endpoint(self, name: str, teacher: EndpointTeacher, progress: Progress) -> StepEndpoint:
-        """An endpoint that other steps of this run ask at the same time."""
+        """An endpoint that other steps of this run may ask at the same time: about other benchmarks, as a judge."""
         from lakon.backends.endpoint.shared import SharedEndpoint
 
+        asked_so = f"{name} {digest(teacher.payload())}"
         with self._lock:
-            if (shared := self._shared.get(name)) is None:
-                shared = self._shared[name] = SharedEndpoint(self.make_endpoint(name, teacher, None))
+            if (shared := self._shared.get(asked_so)) is None:
+                shared = self._shared[asked_so] = SharedEndpoint(self.make_endpoint(name, teacher, None))
         return shared.join(functools.partial(_show, progress))
 
     def find_faults(self, served: Mapping[str, EndpointTeacher], names: Iterable[str]) -> list[Fault]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from lakon.core.spending import Rate, Spent
 from lakon.pipeline.step_cost import StepCost
-from lakon.study.names import StepName
 from lakon.study.schema import JUDGE, Study
 
 
@@ -45,7 +44,7 @@ def list_budget_lines(study: Study, works: Mapping[str, StepCost], spent: Mappin
     """Each limit that the study's budget states; `spent` is what each endpoint took, by its name."""
     budget, out = study.run.budget, list[BudgetLine]()
     paid = [
-        (StepName.of(step).label if work.kind == "ask" else JUDGE, work)
+        (work.endpoint or JUDGE, work)
         for step, work in works.items()
         if work.kind in ("ask", "judge") and work.rows != 0
     ]

@@ -50,7 +50,7 @@ from lakon.pipeline.steps.verdicts import VerifyArgs, verify_args, verify_step
 from lakon.stages.curate.arms import EFFORT
 from lakon.stages.train.train import Student
 from lakon.store.step import AnyStep, Step
-from lakon.study.names import FIRST_RULE, OWN, MatchedArm, model_name, traces_label, training_label
+from lakon.study.names import FIRST_RULE, OWN, MatchedArm, model_name, teacher_label, traces_label, training_label
 from lakon.study.schema import Study, asking_order, resolve_defaults
 
 
@@ -80,7 +80,7 @@ class _Builder:
         arms = self.arms(problems, pool, teachers, screens) if pool is not None else {}
         held_out = self.held_out(problems, pool, teachers) if pool is not None else None
         familiarity = self.familiarity(problems, teachers, screens)
-        models = list(self.models(arms, held_out, benchmarks))
+        models = [*self.models(arms, held_out, benchmarks), *self.authors(benchmarks)]
         answers = {model.id.label_on(name): graded for model in models for name, graded in model.answers.items()}
         scored = ScoreInputs(problems, benchmarks, teachers, answers)
         scores = score_step(self.score_args(models), scored)
@@ -236,6 +236,26 @@ class _Builder:
                     for effort in efforts:
                         yield self.trained(student, matched, seed, effort, examples, model, benchmarks)
 
+    def authors(self, benchmarks: Mapping[str, AnyStep]) -> Iterator[EvaluatedModel]:
+        """Everybody else who answers the benchmarks."""
+        study = self.study
+        for name, author in study.authors.items():
+            answers: dict[str, Graded[AnyStep]] = {}
+            for benchmark, problems in benchmarks.items():
+                args = teacher_args(
+                    name,
+                    author,
+                    source=study.benchmark(benchmark),
+                    seed=study.seed,
+                    tokenizer=self.tokenizer,
+                    rules=study.verify,
+                    places=self.places,
+                )
+                label = traces_label(name, FIRST_RULE, None, benchmark)
+                answers[benchmark] = self.graded(benchmark, problems, teacher_step(args, problems, None, label=label))
+            model = EvaluatedModelId(label=teacher_label(name, study.arms), kind="author")
+            yield EvaluatedModel(id=model, author=name, answers=answers)
+
     def first_rule_of(self, arm: str) -> MatchRule:
         """The first rule under which an arm is built."""
         rules = self.study.arms[arm].match or self.study.curate.match
@@ -278,7 +298,7 @@ class _Builder:
             traces = sample_step(label, self.sample_args(name, base=base), problems, None)
             answers[benchmark] = self.graded(benchmark, problems, traces)
         model = EvaluatedModelId(label=name, kind="base", student=student.label, seed=0)
-        return EvaluatedModel(id=model, examples=None, checkpoint=None, answers=answers)
+        return EvaluatedModel(id=model, answers=answers)
 
     def training(
         self,
@@ -336,7 +356,7 @@ class _Builder:
             tokenizer=self.tokenizer,
         )
 
-    def graded(self, benchmark: str, problems: AnyStep, traces: Step[SampleArgs]) -> Graded[AnyStep]:
+    def graded(self, benchmark: str, problems: AnyStep, traces: AnyStep) -> Graded[AnyStep]:
         args = self.verify_args(self.study.benchmark(benchmark).domain)
         return Graded(traces, verify_step(traces.label, args, problems, traces))
 

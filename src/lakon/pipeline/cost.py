@@ -16,7 +16,7 @@ from pathlib import Path
 from lakon.core.model_shape import ModelShape
 from lakon.core.records import ExampleLengths
 from lakon.core.spending import Spent
-from lakon.pipeline.plan import EvaluatedModel, Plan
+from lakon.pipeline.plan import Asking, EvaluatedModel, Plan
 from lakon.pipeline.spent import LedgerState
 from lakon.pipeline.step_cost import StepCost
 from lakon.pipeline.training_setup import (
@@ -45,7 +45,7 @@ def estimate_costs(
 ) -> dict[str, StepCost]:
     """Step name to its work, for generate, train and judged verify steps that are not in the store or owe rows.
 
-    `ledgers`: what is kept of each endpoint whose problems are known.
+    `ledgers`: by the names of steps that ask endpoints, what is kept of them where problems are known.
     """
     by_step = {state.step: state for state in states}
     owed = {state.step for state in states if state.state != "cached"}
@@ -54,12 +54,13 @@ def estimate_costs(
     sizes |= {name: _size(plan.study, name, rows.get(step)) for name, step in plan.benchmarks.items()}
     costs: dict[str, StepCost] = {}
     trainings = _Trainings(plan.study, by_step)
-    for name, graded in plan.teachers.items():
-        if (traces := graded.traces) in owed:
-            costs[traces.name] = _teacher(plan.study, name, sizes[OWN], (ledgers or {}).get(name))
+    for asking in plan.list_asking():
+        if (traces := asking.graded.traces) in owed:
+            ledger = (ledgers or {}).get(traces.name)
+            costs[traces.name] = _asked(plan.study, asking, sizes[asking.benchmark], ledger)
     for model in plan.models:
         arm = model.id.arm
-        for benchmark, graded in model.answers.items():
+        for benchmark, graded in model.answers.items() if model.author is None else ():
             if graded.traces in owed:
                 costs[graded.traces.name] = _student(plan.study, arm, sizes[benchmark])
         if model.checkpoint is not None and model.checkpoint in owed and arm is not None:
@@ -76,9 +77,11 @@ def estimate_costs(
 
 def _judged(plan: Plan, sizes: Mapping[str, int | None]) -> Iterator[tuple[AnyStep, AnyStep, int | None]]:
     """The traces and verdicts of every author on every benchmark, and how many traces there can be."""
-    for name, graded in plan.teachers.items():
-        yield graded.traces, graded.verdicts, _most(sizes[OWN], plan.study.teachers[name].samples)
+    for asking in plan.list_asking():
+        yield asking.graded.traces, asking.graded.verdicts, _most(sizes[asking.benchmark], asking.spec.samples)
     for model in plan.models:
+        if model.author is not None:
+            continue
         for benchmark, graded in model.answers.items():
             yield graded.traces, graded.verdicts, _most(sizes[benchmark], plan.study.evaluate.samples)
 
@@ -90,8 +93,8 @@ def _most(problems: int | None, samples: int) -> int | None:
 # -- teachers --------------------------------------------------------------------------------------------------
 
 
-def _teacher(study: Study, name: str, problems: int | None, ledger: LedgerState | None) -> StepCost:
-    teacher = study.teachers[name]
+def _asked(study: Study, asking: Asking, problems: int | None, ledger: LedgerState | None) -> StepCost:
+    name, teacher = asking.name, asking.spec
     rows = None if problems is None else problems * teacher.samples
     at_most = teacher.if_correct is not None or teacher.stops_when_correct
     price = study.run.prices.get(name)
@@ -100,9 +103,11 @@ def _teacher(study: Study, name: str, problems: int | None, ledger: LedgerState 
         kind = "sample" if teacher.model_folder is not None else "read"
         return StepCost(kind=kind, rows=rows, tokens=stated, at_most=at_most)
     if ledger is None:  # the problems are not read yet: some may go, and the ledger may hold replies about others
-        return _priced(StepCost(kind="ask", rows=rows, tokens=stated, at_most=True), price)
+        return _priced(StepCost(kind="ask", endpoint=name, rows=rows, tokens=stated, at_most=True), price)
     spent = Spent(sum(s.prompt for s in ledger.answers), sum(s.completion for s in ledger.answers))
-    work = StepCost(kind="ask", rows=ledger.owed, tokens=None, kept=len(ledger.answers), spent=spent, at_most=at_most)
+    work = StepCost(
+        kind="ask", endpoint=name, rows=ledger.owed, tokens=None, kept=len(ledger.answers), spent=spent, at_most=at_most
+    )
     return _priced(_extrapolated(work, ledger, price), price)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from lakon.core.spending import Spent
+from lakon.core.spending import NOTHING, Spent
 from lakon.pipeline.plan import Plan
 from lakon.pipeline.resources import RunResources
 from lakon.pipeline.spent import count_missing_replies
@@ -49,9 +49,9 @@ def _again(
 
 def _endpoints(plan: Plan, steps: Collection[AnyStep]) -> list[str]:
     """Whom these steps ask: teachers by their traces, the judge by verdicts."""
-    names = [name for name, graded in plan.teachers.items() if graded.traces in steps]
+    names = [asking.name for asking in plan.list_asking() if asking.graded.traces in steps]
     names += [JUDGE] if any(step.stage == "verify" for step in steps) else []
-    return [name for name in names if name in plan.study.served]
+    return [name for name in dict.fromkeys(names) if name in plan.study.served]
 
 
 def _with_users(step: AnyStep, states: Sequence[StepState]) -> set[AnyStep]:
@@ -93,7 +93,8 @@ def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepStat
     """Which ledger lacks replies that finished steps hold, and how many; empty when none does."""
     artifacts = {state.step: state.artifact for state in states if state.artifact is not None}
     for name in names:
-        steps = [plan.teachers[name].traces] if name in plan.teachers else [s for s in artifacts if s.stage == "verify"]
+        asked = [asking.graded.traces for asking in plan.list_asking() if asking.name == name]
+        steps = asked or [step for step in artifacts if step.stage == "verify"]
         tables = [artifacts[step] for step in steps if step in artifacts]
         if n := count_missing_replies(plan.study, name, tables, store):
             return f"the ledger of {name} no longer holds {n} replies that finished steps use"
@@ -101,11 +102,12 @@ def _missing_replies(plan: Plan, names: Sequence[str], states: Sequence[StepStat
 
 
 def spent_in(plan: Plan, states: Sequence[StepState]) -> dict[str, Spent]:
-    """What the finished steps of endpoints took: teacher to tokens."""
+    """What the finished steps of endpoints took: endpoint to tokens."""
     artifacts = {state.step: state.artifact for state in states if state.artifact is not None}
     spent: dict[str, Spent] = {}
-    for name, graded in plan.teachers.items():
-        if plan.study.teachers[name].is_served and graded.traces in artifacts:
-            facts = AskedFacts.of(artifacts[graded.traces].manifest)
-            spent[name] = Spent(facts.prompt_tokens, facts.completion_tokens)
+    for asking in plan.list_asking():
+        if asking.spec.is_served and asking.graded.traces in artifacts:
+            facts = AskedFacts.of(artifacts[asking.graded.traces].manifest)
+            before = spent.get(asking.name, NOTHING)
+            spent[asking.name] = Spent(before.prompt + facts.prompt_tokens, before.completion + facts.completion_tokens)
     return spent

@@ -19,6 +19,7 @@ from lakon.stages.problems.rows import Rows, read_jsonl
 from lakon.stages.problems.sources import (
     HuggingFaceProblems,
     JsonlProblems,
+    NoProblems,
     ParquetProblems,
     ProblemSource,
     SyntheticProblems,
@@ -40,6 +41,8 @@ def revision_of(source: ProblemSource) -> str | None:
 
 def problem_rows(source: ProblemSource, revision: str | None) -> Iterable[Problem | Exclusion]:
     """A source's rows as problems; those that are none are exclusions."""
+    if isinstance(source, NoProblems):
+        return ()
     if isinstance(source, SyntheticProblems):
         path = WORD_PROBLEMS.get(source.generator, source.generator)
         return generate_problems(source, find_plugin(path, {}, "generator"))
@@ -52,9 +55,9 @@ def trace_rows(
     """A way to read a recorded teacher's rows, and what they are: the digest of their files or the data set's name."""
     if teacher.path is not None:
         return functools.partial(_of_path, Path(teacher.path), teacher.fields), files_digest(teacher.path)
-    if source is None or isinstance(source, SyntheticProblems):
+    if source is None or isinstance(source, SyntheticProblems | NoProblems):
         raise LakonError(
-            "a recorded teacher without a path, and problems that are synthetic",
+            "a recorded teacher without a path, and problems that are made",
             "files of traces",
             "give the teacher a path = ...",
         )

@@ -17,6 +17,7 @@ from lakon.core.spending import NOTHING, Spent
 from lakon.stages.generate.call_note import CallNote
 from lakon.stages.generate.call_state import is_owed, sum_spent_of_keys
 from lakon.stages.generate.requests import list_requests
+from lakon.stages.generate.specs import EndpointTeacher
 from lakon.store.artifacts import AnyStore, Artifact
 from lakon.store.facts import JudgedFacts
 from lakon.store.ledger.ledger import Ledger
@@ -35,9 +36,8 @@ class LedgerState:
     """Of those owed: requests whose record in the ledger is damaged."""
 
 
-def read_ledger_state(study: Study, name: str, store: AnyStore, problems: Sequence[Problem]) -> LedgerState:
+def read_ledger_state(name: str, teacher: EndpointTeacher, store: AnyStore, problems: Sequence[Problem]) -> LedgerState:
     """What an endpoint's ledger holds for these problems; everything is owed when there is no ledger yet."""
-    teacher = study.served[name]
     who = teacher.identity()
     requests = list_requests(
         problems,

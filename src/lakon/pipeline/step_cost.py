@@ -15,6 +15,8 @@ class StepCost:
     kind: str
     """`read` (traces that exist or cost nothing), `ask` (an endpoint), `judge` (an endpoint, about answers), `sample`
     (a student, base or checkpoint), or `train` (completion tokens)."""
+    endpoint: str | None = None
+    """Whom an `ask` asks, by the name under `run.endpoints`."""
     rows: int | None
     """Traces that are owed, or examples to train on."""
     tokens: int | None

@@ -48,6 +48,7 @@ def faults_of(study: Study) -> list[Fault]:
     faults.extend(_domain_fault("problems.domain", study.problems.domain))
     for name, source in study.benchmarks.items():
         faults.extend(_domain_fault(f"benchmarks.{name}.domain", source.domain))
+    faults.extend(_author_faults(study))
     faults.extend(_arm_faults(study))
     faults.extend(_teacher_faults(study))
     faults.extend(_file_faults(study))
@@ -59,11 +60,39 @@ def faults_of(study: Study) -> list[Fault]:
     return faults
 
 
+def _author_faults(study: Study) -> list[Fault]:
+    """Of those who answer benchmarks beside bases and students."""
+    faults: list[Fault] = []
+    spec = study.evaluate
+    if not study.teachers and not spec.authors:
+        todo = "add a table [teachers.NAME], or [evaluate.authors.NAME] for a study that only evaluates"
+        faults.append(Fault("teachers", "no teacher", "at least one", todo))
+    if study.teachers and not study.has_problems:
+        faults.append(Fault("problems", "teachers, and no problems", "what they are asked", "add a table [problems]"))
+    if spec.authors and not spec.benchmarks:
+        todo = 'add benchmarks = ["..."] under [evaluate]'
+        faults.append(Fault("evaluate.benchmarks", "authors but no benchmark", "at least one benchmark", todo))
+    for name in spec.teachers:
+        if name not in study.teachers:
+            faults.append(_unknown("evaluate.teachers", "teacher", name, study.teachers))
+    taken = {**study.teachers, **study.arms, "base": None, JUDGE: None}
+    for name, author in spec.authors.items():
+        where = f"evaluate.authors.{name}"
+        if name in taken:
+            todo = "rename it; a teacher answers benchmarks when evaluate.teachers names it"
+            faults.append(Fault(where, f"a name that a teacher, an arm or Lakon has: {name!r}", "another name", todo))
+        if author.if_correct is not None or author.stops_when_correct:
+            found = "an author of an evaluation that is not asked every problem as often"
+            faults.append(Fault(where, found, "samples alone", "remove `until` and `if_correct`"))
+    return faults
+
+
 def _arm_faults(study: Study) -> list[Fault]:
     faults: list[Fault] = []
     baseline, budget = study.evaluate.baseline, study.curate.token_budget
-    if baseline is not None and baseline not in study.arms:
-        faults.append(_unknown("evaluate.baseline", "arm", baseline, study.arms))
+    known = {**study.arms, **study.authors}
+    if baseline is not None and baseline not in known:
+        faults.append(_unknown("evaluate.baseline", "arm", baseline, known))
     if isinstance(budget, str) and budget not in ("largest", "smallest") and budget not in study.arms:
         faults.append(_unknown("curate.token_budget", "arm", budget, study.arms))
     if study.students and not study.arms:
@@ -160,6 +189,7 @@ NO_FILE = "no file ''"
 
 def _file_faults(study: Study) -> list[Fault]:
     named: list[tuple[str, str | None]] = []
+    named += [(f"evaluate.authors.{n}.path", author.traces_path) for n, author in study.evaluate.authors.items()]
     named.append(("problems.path", study.problems.file_path))
     named += [(f"benchmarks.{name}.path", source.file_path) for name, source in study.benchmarks.items()]
     for name, teacher in study.recorded.items():
@@ -180,9 +210,10 @@ def _is_readable(path: Path) -> bool:
 
 def _template_faults(study: Study) -> list[Fault]:
     with_own = {  # an inherited fault is told once
-        name: teacher for name, teacher in study.teachers.items() if teacher.template != study.prompt
+        f"teachers.{name}": teacher for name, teacher in study.teachers.items() if teacher.template != study.prompt
     }
-    templates = {"prompt": study.prompt, **{f"teachers.{n}.prompt": t.template for n, t in with_own.items()}}
+    with_own |= {f"evaluate.authors.{name}": author for name, author in study.evaluate.authors.items()}
+    templates = {"prompt": study.prompt, **{f"{name}.prompt": t.template for name, t in with_own.items()}}
     return [
         Fault(where, repr(text[:60]), "a text with {problem} in it", "put {problem} where the problem's text goes")
         for where, text in templates.items()
@@ -228,7 +259,8 @@ def _missing_extras(study: Study) -> list[Fault]:
     needed: dict[str, str] = {}
     if any(source.may_be_on_hub for source in sources):
         needed["datasets"] = "a data set of the hub"
-    if study.students or any(t.model_folder is not None for t in study.teachers.values()):
+    asked = (*study.teachers.values(), *study.evaluate.authors.values())
+    if study.students or any(author.model_folder is not None for author in asked):
         needed |= dict.fromkeys(("torch", "transformers", "trl"), "a model to train or to sample")
     return [
         Fault("installation", f"no package {name!r}, and {why}", "the extra `train`", "pip install 'lakon[train]'")

@@ -160,6 +160,9 @@ def _resolve_paths(study: Study, base: Path) -> Study:
             "problems": absolute(study.problems),
             "teachers": {name: absolute(teacher) for name, teacher in study.teachers.items()},
             "benchmarks": {name: absolute(source) for name, source in study.benchmarks.items()},
+            "evaluate": study.evaluate.model_copy(
+                update={"authors": {name: absolute(author) for name, author in study.evaluate.authors.items()}}
+            ),
             "verify": _rulings_at(study, base),
             "students": tuple(students),
             "run": _store_at(study, base),

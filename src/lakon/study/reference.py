@@ -25,7 +25,13 @@ from lakon.stages.evaluate.evaluate import Evaluate
 from lakon.stages.generate.specs import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.presets import PRESETS
-from lakon.stages.problems.sources import HuggingFaceProblems, JsonlProblems, ParquetProblems, SyntheticProblems
+from lakon.stages.problems.sources import (
+    HuggingFaceProblems,
+    JsonlProblems,
+    NoProblems,
+    ParquetProblems,
+    SyntheticProblems,
+)
 from lakon.stages.train.train import Adapter, Student, Training, TrainingRun
 from lakon.stages.verify.verify import Judge, Verify
 from lakon.study.benchmarks import BENCHMARKS
@@ -59,7 +65,10 @@ class Section:
 
 _SECTIONS: tuple[tuple[str, type[Spec]], ...] = (
     ("study", Study),
-    *(("problems", kind) for kind in (JsonlProblems, ParquetProblems, HuggingFaceProblems, SyntheticProblems)),
+    *(
+        ("problems", kind)
+        for kind in (JsonlProblems, ParquetProblems, HuggingFaceProblems, SyntheticProblems, NoProblems)
+    ),
     ("decontaminate", Decontaminate),
     *(("teachers.NAME", kind) for kind in (EndpointTeacher, RecordedTeacher, CheckpointTeacher, ProceduralTeacher)),
     ("sampling", Sampling),

@@ -17,7 +17,7 @@ from lakon.stages.curate.pool import Curate
 from lakon.stages.evaluate.evaluate import Evaluate
 from lakon.stages.generate.specs import EndpointTeacher, RecordedTeacher, Teacher
 from lakon.stages.problems.decontaminate import Decontaminate
-from lakon.stages.problems.sources import ProblemSource
+from lakon.stages.problems.sources import NoProblems, ProblemSource
 from lakon.stages.train.train import Student, Training, TrainingRun
 from lakon.stages.verify.verify import Verify
 from lakon.study.benchmarks import BENCHMARKS
@@ -150,12 +150,12 @@ class Study(Spec):
     prompt: str = "{problem}"
     """What models are shown; `{problem}` stands for the problem's text. Students are shown it in training and in
     evaluation; endpoints and checkpoints that teach are, unless they state a `prompt` of their own."""
-    problems: ProblemSource
-    """What teachers are asked."""
+    problems: ProblemSource = NoProblems()
+    """What teachers are asked; a study without teachers has none."""
     decontaminate: Decontaminate = Decontaminate()
     """Problems that copy one of a benchmark of the study are left out before any teacher is asked."""
-    teachers: dict[Name, Teacher]
-    """Who writes the traces, by name; at least one."""
+    teachers: dict[Name, Teacher] = {}
+    """Who writes the traces, by name. Without any the study only evaluates `evaluate.authors`."""
     verify: Verify = Verify()
     """How answers are graded."""
     curate: Curate = Curate()
@@ -175,13 +175,6 @@ class Study(Spec):
 
     @field_validator("teachers")
     @classmethod
-    def _some_teacher(cls, value: dict[str, object]) -> dict[str, object]:
-        if not value:
-            raise ValueError("found no teacher; expected at least one; add a table [teachers.NAME]")
-        return value
-
-    @field_validator("teachers")
-    @classmethod
     def _inherit_the_prompt(cls, value: dict[str, Teacher], info: ValidationInfo) -> dict[str, Teacher]:
         """A model that teaches is shown what students are shown. Procedures read the bare problem, so they are not."""
         prompt = info.data.get("prompt", "{problem}")
@@ -194,14 +187,37 @@ class Study(Spec):
 
     @property
     def served(self) -> dict[str, EndpointTeacher]:
-        """Who is asked at an endpoint, by its name under `run.endpoints`: teachers, and the judge."""
-        teachers = {name: t for name, t in self.teachers.items() if isinstance(t, EndpointTeacher)}
+        """Who is asked at an endpoint, by its name under `run.endpoints`: teachers, evaluated authors, the judge."""
+        asked = {**self.evaluate.authors, **self.teachers}
+        teachers = {name: t for name, t in asked.items() if isinstance(t, EndpointTeacher)}
         return teachers if self.verify.judge is None else {**teachers, JUDGE: self.verify.judge.as_teacher()}
 
     @property
     def recorded(self) -> dict[str, RecordedTeacher]:
         """Teachers whose traces exist already."""
         return {name: t for name, t in self.teachers.items() if isinstance(t, RecordedTeacher)}
+
+    @property
+    def authors(self) -> dict[str, Teacher]:
+        """Who answers the benchmarks beside bases and students: each as it is asked there."""
+        spec, asked = self.evaluate, dict[str, Teacher]()
+        for name in spec.teachers:
+            if name in self.teachers:
+                same = {"samples": spec.samples, "if_correct": None}
+                own = {"sampling": spec.sampling, "until": None, "prompt": self.prompt}
+                fields = type(self.teachers[name]).model_fields
+                asked[name] = self.teachers[name].model_copy(
+                    update={**same, **{field: value for field, value in own.items() if field in fields}}
+                )
+        for name, author in spec.authors.items():
+            as_students = {"samples": spec.samples, "sampling": spec.sampling}
+            if author.inherits_prompt:
+                as_students["prompt"] = self.prompt
+            fields, stated = type(author).model_fields, author.model_fields_set
+            asked[name] = author.model_copy(
+                update={field: v for field, v in as_students.items() if field in fields and field not in stated}
+            )
+        return asked
 
     def benchmark(self, name: str) -> ProblemSource:
         """The source of a benchmark: the study's own, else the known one."""
@@ -210,14 +226,22 @@ class Study(Spec):
     @property
     def is_decontaminated(self) -> bool:
         """Whether problems are compared with those of benchmarks."""
-        return self.decontaminate.enabled and bool(self.evaluate.benchmarks)
+        return self.decontaminate.enabled and bool(self.evaluate.benchmarks) and self.has_problems
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether there are problems that teachers are asked."""
+        return not isinstance(self.problems, NoProblems)
 
     @property
     def counting(self) -> str:
         """The common tokenizer's name."""
         if self.tokenizer is not None:
             return self.tokenizer
-        return self.students[0].base if self.students else "words"
+        if self.students:
+            return self.students[0].base
+        models = [author.model_folder for author in self.evaluate.authors.values() if author.model_folder is not None]
+        return models[0] if models and not self.teachers else "words"
 
 
 def asking_order(teachers: Mapping[str, Teacher]) -> list[str]:

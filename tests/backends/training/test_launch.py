@@ -88,7 +88,7 @@ def test_a_run_whose_process_is_killed_goes_on_to_the_same_losses(
             killed.set()
             os.kill(worker_pids(job)[victim], signal.SIGKILL)
 
-    with pytest.raises(LakonError, match="training ended with exit code"):
+    with pytest.raises(LakonError, match="one of its processes was ended by SIGKILL, which"):
         launch_training(file, Layout(processes=2), stop=threading.Event(), on_step=kill_one)
     assert not worker_pids(job)
     result = launch(job, examples_folder, Layout(processes=2))

@@ -6,6 +6,7 @@ Invariant: whatever ends the run ends its processes. What is called is an argume
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from lakon.core.errors import InputError, LakonError, RunStopped
 
 LOG = "training.log"
 _TAIL = 2_000
+_LAUNCHER_TAIL = 20_000
 _LOOK_S = 0.5
 _GRACE_S = 10.0
 
@@ -83,8 +85,9 @@ def launch_training(
     told = orjson.loads((work / ERROR).read_bytes()) if (work / ERROR).is_file() else {}
     if "found" in told:
         raise InputError(told["found"], told["expected"], told["remedy"], where=told["where"])
+    cause = _find_signal(work / LOG) or told.get("crash") or _end_of(work / LOG)
     raise LakonError(
-        f"training ended with exit code {code}: {told.get('crash') or _end_of(work / LOG)}",
+        f"training ended with exit code {code}: {cause}",
         "processes that live as long as the run",
         f"look at {work.parent.name}/{work.name}/{LOG} in the store; run again to go on from the last checkpoint",
         where="train",
@@ -187,6 +190,19 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.poll()
+
+
+def _find_signal(log: Path) -> str:
+    """What the launcher's log says of a process that a signal ended: the others then fail because of it, and what they
+    say is no cause. Empty where there was none."""
+    text = log.read_bytes()[-_LAUNCHER_TAIL:].decode(errors="replace") if log.is_file() else ""
+    ended = re.findall(r"exitcode\s*:\s*-(\d+)", text)
+    if not ended:
+        return ""
+    number = int(ended[-1])
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    of_memory = ", which is what a machine sends that runs out of memory" if number == signal.SIGKILL else ""
+    return f"one of its processes was ended by {name}{of_memory}"
 
 
 def _end_of(log: Path) -> str:

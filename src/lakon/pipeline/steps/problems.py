@@ -19,7 +19,7 @@ from lakon.pipeline.steps.context import Context
 from lakon.stages.problems.decontaminate import Decontaminate, decontaminate
 from lakon.stages.problems.near_duplicates import mark_groups
 from lakon.stages.problems.sample import ProblemSampler
-from lakon.stages.problems.sources import ProblemSource
+from lakon.stages.problems.sources import NoProblems, ProblemSource
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import ReadFacts
 from lakon.store.step import NoInputs, Step
@@ -48,6 +48,11 @@ def read_step(label: str, source: ProblemSource, seed: int, places: Places) -> S
 
 def read_problems(ctx: Context[NoInputs], args: ReadArgs) -> None:
     """Read or make problems, each once, with their near-duplicates marked."""
+    if isinstance(args.source, NoProblems):
+        ctx.out.write("exclusions", [])
+        ctx.out.write("problems", [])
+        ReadFacts(rows_read=0).write(ctx.out)
+        return
     is_generated = args.source.is_generated
     source = args.source if is_generated else ctx.resources.places.locate(args.source)
     revision = sources.revision_of(source)

@@ -137,12 +137,13 @@ def _provenance(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, s
         "common tokenizer": args.tokenizer,
         "study seed": str(args.seed),
     }
-    if args.n_students:
+    if args.models:
         sampling = args.sampling
-        rows["sampling of students"] = (
+        rows["sampling on benchmarks"] = (
             f"temperature {sampling.temperature:g}, top_p {sampling.top_p:g}, at most {sampling.max_tokens} tokens, "
             f"{args.samples} samples a problem"
         )
+    if args.n_students:
         rows["training seeds"] = ", ".join(map(str, args.training_seeds))
     for name in (OWN, *args.benchmarks):
         table = inputs.problems if name == OWN else inputs.benchmarks[name]

@@ -77,13 +77,13 @@ def _judge_account(table: Artifact) -> JudgeAccount | None:
 
 
 def cards_of_authors(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[ModelCard, ...]:
-    """Teachers, bases and students, each with what it was trained on."""
+    """Teachers, bases, students and other authors, each with what it was trained on."""
     cards = [ModelCard(label=teacher.label, kind="teacher") for teacher in args.teachers]
     for label in dict.fromkeys(model.label for model in args.models):
         runs = [model for model in args.models if model.label == label]
         student = runs[0].student if args.n_students > 1 else None
-        if runs[0].kind == "base":
-            cards.append(ModelCard(label=label, kind="base", student=student))
+        if runs[0].kind != "student":
+            cards.append(ModelCard(label=label, kind=runs[0].kind, student=student))
         else:
             cards.append(_card_of_student(runs, student, args.epochs, inputs))
     return tuple(cards)
@@ -139,6 +139,8 @@ def funnel_of_study(args: ReportArgs, inputs: ReportInputs[Artifact]) -> tuple[r
     clean = (n_problems, problems.read("exclusions", Exclusion)) if problems.folder != source.folder else None
     recorded = _recorded_traces(args, inputs)
     pool = inputs.pool
+    if pool is None and not args.teachers:
+        return ()
     if pool is None:
         return report_stage.build_funnel(n_rows, exclusions, clean, 0, [], {}, recorded)[:-1]
     arms: dict[str, tuple[int, Iterable[Exclusion]]] = {}

@@ -23,21 +23,23 @@ T = TypeVar("T")
 VERSION = 6
 TEACHERS = "teachers"
 """The family of teachers that may be compared with one another."""
+AUTHORS = "authors"
+"""The family of those who answer benchmarks and are neither base nor student."""
 OUTCOMES = "outcomes.json"
 
 
 class EvaluatedModelId(Spec):
-    """A base, or one training run of a student: what its scores are filed under."""
+    """A base, one training run of a student, or another author: what its scores are filed under."""
 
     label: str
-    """Arm, with the matching rule, the level of effort and the student's name where needed."""
+    """Arm, with the matching rule, the level of effort and the student's name where needed; an author's name."""
     kind: str
-    """`base` or `student`."""
+    """`base`, `student` or `author`."""
     arm: str | None = None
     match: MatchRule | None = None
-    student: str
+    student: str = ""
     """The base model's short name."""
-    seed: int
+    seed: int = 0
     effort: str = ""
     """The level under which it was evaluated, when its arm has several."""
 
@@ -57,8 +59,9 @@ class EvaluatedModelId(Spec):
 
     @property
     def family(self) -> str:
-        """Models are compared within a family: students of one base under one matching rule."""
-        return f"{self.student}/{self.match}" if self.kind == "student" else ""
+        """Models are compared within a family: students of one base under one matching rule, other authors."""
+        families = {"student": f"{self.student}/{self.match}", "author": AUTHORS}
+        return families.get(self.kind, "")
 
 
 class TeacherInScores(Spec):
@@ -95,10 +98,10 @@ class ScoreArgs(Spec):
     @property
     def baselines(self) -> dict[str, str]:
         """Each family's baseline: the arm that the study names, else the first one; for teachers the first one."""
-        labels = {TEACHERS: self.teachers[0].label}
+        labels = {TEACHERS: self.teachers[0].label} if self.teachers else {}
         for model in self.models:
-            family = model.family
-            if family and (family not in labels or model.arm == self.evaluate.baseline):
+            family, named = model.family, model.arm or model.label
+            if family and (family not in labels or named == self.evaluate.baseline):
                 labels[family] = model.label
         return labels
 
@@ -138,6 +141,8 @@ def score_args(
             "sampling": defaults.sampling,
             "base": defaults.base,
             "familiarity": defaults.familiarity,
+            "teachers": defaults.teachers,
+            "authors": defaults.authors,
         }
     )
     return ScoreArgs(

@@ -98,11 +98,13 @@ def grading_args(domain: str, rules: Verify) -> GradingArgs:
     return GradingArgs(domain=domain, verifier=registry.domain(domain).version, rules=rules.rules_alone())
 
 
-def teacher_step(args: TeacherArgs, problems: Step, asked_before: Step | None) -> Step[TeacherArgs]:
-    """A teacher's traces."""
+def teacher_step(
+    args: TeacherArgs, problems: Step, asked_before: Step | None, *, label: str | None = None
+) -> Step[TeacherArgs]:
+    """A teacher's traces; `label` is its name unless given."""
     return Step(
         stage="generate",
-        label=args.author,
+        label=label or args.author,
         version=VERSION,
         args=args,
         inputs=TeacherInputs(problems, asked_before),

@@ -22,6 +22,7 @@ from lakon.core.spec import Name, Sampling, Spec
 from lakon.stages.evaluate.answer_columns import AuthorResults, ProblemIndex, select_samples
 from lakon.stages.evaluate.pairs import compare_authors
 from lakon.stages.evaluate.score_rows import make_score
+from lakon.stages.generate.specs import Teacher
 from lakon.stats import (
     Estimate,
     Samples,
@@ -52,11 +53,16 @@ class Evaluate(Spec):
     """The k of pass@k; all samples unless given."""
     base: bool = True
     """Evaluate the base models, too."""
+    teachers: tuple[Name, ...] = ()
+    """Teachers that answer the benchmarks, too, asked and sampled as students are."""
+    authors: dict[Name, Teacher] = {}
+    """Whoever else answers the benchmarks: an endpoint, a model in a folder or on the hub, recorded answers. What one
+    leaves out of `samples`, `sampling` and `prompt` is as for students."""
     familiarity: Annotated[int, Field(ge=0)] = 64
     """Before training, the loss of every base is measured on each teacher's traces of so many problems, the same ones
     for all teachers; 0 leaves it out."""
     baseline: Name | None = None
-    """The arm that the others are compared with; the first one unless given."""
+    """The arm that the others are compared with, or the author that other authors are; the first one unless given."""
     group_by: tuple[str, ...] = ()
     """Problem tags by which accuracy is broken down, for instance `steps`."""
     margin: Annotated[float, Field(gt=0, lt=1)] = 0.05

@@ -179,10 +179,21 @@ class SyntheticProblems(SourceSpec):
         return self
 
 
+class NoProblems(SourceSpec):
+    """No problems, of a study that asks no teacher and only evaluates: what is meant where the table is left out."""
+
+    is_generated = True
+    domain: ClassVar[str] = "math"
+    count: ClassVar[int] = 0
+    kind: Literal["none"] = "none"
+    """Nothing."""
+
+
 FileProblems = JsonlProblems | ParquetProblems | HuggingFaceProblems
 """Sources that are rows of a data set."""
 ProblemSource = Annotated[
-    JsonlProblems | ParquetProblems | SyntheticProblems | HuggingFaceProblems, Field(discriminator="kind")
+    JsonlProblems | ParquetProblems | SyntheticProblems | HuggingFaceProblems | NoProblems,
+    Field(discriminator="kind"),
 ]
 
 
