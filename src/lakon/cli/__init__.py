@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakon.cli.eval import evaluate
 from lakon.cli.explain import explain
 from lakon.cli.export import export
 from lakon.cli.gc import gc
@@ -60,6 +61,7 @@ app = typer.Typer(
 )
 for _command in _COMMANDS:
     app.command()(_command)
+app.command(name="eval")(evaluate)  # `eval` is taken in Python
 
 _miniature = typer.Typer(help="The embedded study's own tools.", no_args_is_help=True)
 _miniature.command()(pretrain)

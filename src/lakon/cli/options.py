@@ -30,6 +30,12 @@ def complete_command(text: str) -> str:
     return text.replace("STUDY", shlex.join(words))
 
 
+def remember_study(path: str) -> str:
+    """Let messages name the study that a command has written as the one that it was given."""
+    _given["study"] = path
+    return path
+
+
 def json_is_wanted() -> bool:
     """Whether this command was asked for JSON."""
     return bool(_given.get("as_json"))

@@ -75,6 +75,19 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     typer.echo(f"store: {bill.store}")
 
 
+def print_eval_price(prepared: Any) -> None:
+    """What an evaluation will take, before it begins, and the study that was written for it."""
+    typer.echo(f"study: {prepared.study}{'' if prepared.was_written else ' (as it was: this goes on)'}")
+    for line in _sums(prepared.bill.works):
+        typer.echo(line)
+    asked = [work for work in prepared.bill.works.values() if work.kind == "ask" and work.rows]
+    if any(work.tokens is None for work in asked):
+        typer.echo("how many tokens that is, is unknown: state --tokens-per-answer N for an estimate")
+    elif any(work.money is None for work in asked):
+        typer.echo("what that costs is unknown: state --price IN,OUT, for a million prompt and completion tokens")
+    typer.echo("")
+
+
 def _sums(works: dict[str, StepCost]) -> list[str]:
     named = {
         "read": "to read",
