@@ -15,8 +15,11 @@ DEFAULT_PROMPT = "{prompt}\n"
 
 def render_prompt(tokenizer: Any, messages: Messages) -> str:
     """The text a model is asked with: by the tokenizer's own chat template, or else `DEFAULT_PROMPT`, with each message
-    on a line of its own.
+    on a line of its own. A last message of the assistant's is its turn as far as it has come, to be continued.
     """
+    if messages and messages[-1].role == "assistant":
+        rendered = render_prompt(tokenizer, messages[:-1])
+        return rendered + continue_prompt(rendered, messages[-1].content)
     if getattr(tokenizer, "chat_template", None):
         turns = [message._asdict() for message in messages]
         return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)

@@ -26,6 +26,10 @@ class WordCounter:
         """Pieces of each text."""
         return [_pieces(text) for text in texts]
 
+    def cut(self, texts: Sequence[str], limit: int) -> list[str | None]:
+        """Each text up to so many pieces; None where it has no more."""
+        return [_up_to(text, limit) for text in texts]
+
 
 _SPACE, _DIGIT, _LETTER, _OTHER = range(4)
 
@@ -65,6 +69,16 @@ def _pieces(text: str) -> int:
     return int(begins) + int(kinds[0] >= _LETTER) + int(np.count_nonzero(kinds == _DIGIT))
 
 
+def _up_to(text: str, limit: int) -> str | None:
+    """The first `limit` pieces, and what stands between them."""
+    import numpy as np
+
+    kinds = _classes()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
+    follows = np.concatenate([[_SPACE], kinds[:-1]])
+    begins = np.flatnonzero(((kinds != follows) & (kinds >= _LETTER)) | (kinds == _DIGIT))
+    return text[: begins[limit]] if len(begins) > limit else None
+
+
 class TokenizerCounter:
     """A model's fast tokenizer, loaded from its folder or from the hub without the model."""
 
@@ -74,6 +88,14 @@ class TokenizerCounter:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens not added."""
         return [len(e.ids) for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def cut(self, texts: Sequence[str], limit: int) -> list[str | None]:
+        """Each text up to so many tokens; None where it has no more."""
+        encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [
+            text[: each.offsets[limit - 1][1]] if len(each.ids) > limit else None
+            for text, each in zip(texts, encoded, strict=True)
+        ]
 
 
 def load_counter(name: str) -> WordCounter | TokenizerCounter:

@@ -1,7 +1,7 @@
 """What an author is shown: a conversation, one message after the other.
 
 Invariant: a request holds all of it. Nobody who passes a request on adds to its messages, so what a call's key and the
-budget count is what the model reads.
+budget count is what the model reads. Where the last message is the assistant's, the model is to go on with it.
 """
 
 from __future__ import annotations

@@ -271,6 +271,14 @@ class TokenCounter(Protocol):
         ...
 
 
+class Tokenizer(TokenCounter, Protocol):
+    """A counter that also finds the place of a token."""
+
+    def cut(self, texts: Sequence[str], limit: int) -> list[str | None]:
+        """Each text up to so many tokens; None where it is no longer than that."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
     """What a training run has to say beside the checkpoint that it wrote."""

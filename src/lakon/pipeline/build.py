@@ -23,6 +23,7 @@ from lakon.pipeline.steps.corpus import (
     screen_step,
 )
 from lakon.pipeline.steps.familiarity import FamiliarityArgs, FamiliarityInputs, familiarity_step
+from lakon.pipeline.steps.forced import ForceArgs, force_step
 from lakon.pipeline.steps.held_out import HeldOutArgs, HeldOutInputs, held_out_step
 from lakon.pipeline.steps.problems import decontaminate_step, read_step
 from lakon.pipeline.steps.report import report_step
@@ -47,10 +48,20 @@ from lakon.pipeline.steps.traces import (
 )
 from lakon.pipeline.steps.training import TrainArgs, train_args, train_step
 from lakon.pipeline.steps.verdicts import VerifyArgs, verify_args, verify_step
+from lakon.pipeline.steps.worked_examples import WorkedInputs
 from lakon.stages.curate.arms import EFFORT
 from lakon.stages.train.train import Student
 from lakon.store.step import AnyStep, Step
-from lakon.study.names import FIRST_RULE, OWN, MatchedArm, model_name, teacher_label, traces_label, training_label
+from lakon.study.names import (
+    FIRST_RULE,
+    OWN,
+    MatchedArm,
+    model_name,
+    prompted_label,
+    teacher_label,
+    traces_label,
+    training_label,
+)
 from lakon.study.schema import Study, asking_order, resolve_defaults
 
 
@@ -66,6 +77,8 @@ class _Builder:
         self.study, self.places = study, Places()
         self.tokenizer = self.places.tokenizer(study.counting)
         self.several_seeds = len(study.training.seeds) > 1
+        self.worked: WorkedInputs[AnyStep] | None = None
+        """Where worked examples come from: the first teacher."""
 
     def plan(self) -> Plan:
         study = self.study
@@ -75,6 +88,9 @@ class _Builder:
         }
         problems = decontaminate_step(study.decontaminate, rows, benchmarks) if study.is_decontaminated else rows
         teachers = self.teachers(problems)
+        if teachers:
+            first = next(iter(teachers.values()))
+            self.worked = WorkedInputs(problems, first.traces, first.verdicts)
         screens = self.screens(teachers)
         pool = self.pool(problems, teachers, screens) if study.arms else None
         arms = self.arms(problems, pool, teachers, screens) if pool is not None else {}
@@ -221,7 +237,7 @@ class _Builder:
         for student in self.study.students:
             base = self.places.model(student.base)
             if self.study.evaluate.base:
-                yield self.base(student, base, benchmarks)
+                yield from self.base(student, base, benchmarks)
             for matched, examples in arms.items():
                 efforts = self.study.arms[matched.arm].efforts or ("",)
                 elsewhere = student.trained.get(matched.arm)
@@ -234,7 +250,7 @@ class _Builder:
                     else:
                         model = self.places.model(elsewhere)
                     for effort in efforts:
-                        yield self.trained(student, matched, seed, effort, examples, model, benchmarks)
+                        yield from self.trained(student, matched, seed, effort, examples, model, benchmarks)
 
     def authors(self, benchmarks: Mapping[str, AnyStep]) -> Iterator[EvaluatedModel]:
         """Everybody else who answers the benchmarks."""
@@ -290,15 +306,50 @@ class _Builder:
     def shown_seed(self, seed: int) -> int | None:
         return seed if self.several_seeds else None
 
-    def base(self, student: Student, base: str, benchmarks: Mapping[str, AnyStep]) -> EvaluatedModel:
+    def base(self, student: Student, base: str, benchmarks: Mapping[str, AnyStep]) -> Iterator[EvaluatedModel]:
+        """A base, and the same in other ways of asking."""
         name = model_name(self.shown_student(student), "base")
-        answers: dict[str, Graded[AnyStep]] = {}
+        args, answers = self.sample_args(name, base=base), dict[str, Graded[AnyStep]]()
         for benchmark, problems in benchmarks.items():
             label = traces_label(name, FIRST_RULE, None, benchmark)
-            traces = sample_step(label, self.sample_args(name, base=base), problems, None)
-            answers[benchmark] = self.graded(benchmark, problems, traces)
-        model = EvaluatedModelId(label=name, kind="base", student=student.label, seed=0)
-        return EvaluatedModel(id=model, answers=answers)
+            answers[benchmark] = self.graded(benchmark, problems, sample_step(label, args, problems, None))
+        id_ = EvaluatedModelId(label=name, kind="base", student=student.label, seed=0)
+        model = EvaluatedModel(id=id_, answers=answers)
+        yield model
+        yield from self.prompted(model, args, benchmarks)
+
+    def prompted(
+        self, model: EvaluatedModel, args: SampleArgs, benchmarks: Mapping[str, AnyStep]
+    ) -> Iterator[EvaluatedModel]:
+        """A base or student, asked once more in each of the ways that the study names. `args` are its own."""
+        study = self.study
+        for name in study.evaluate.prompting:
+            way = study.evaluate.way(name)
+            author = f"{args.author}+{name}"
+            answers: dict[str, Graded[AnyStep]] = {}
+            for benchmark, problems in benchmarks.items():
+                plain = model.answers[benchmark].traces
+                label = prompted_label(plain.label, name, benchmark)
+                if way.thinking_tokens is not None:
+                    stated = args.model_dump(include={"base", "prompt", "system", "seed", "tokenizer"})
+                    forced = ForceArgs(author=author, way=way, sampling=args.sampling, **stated)
+                    traces: AnyStep = force_step(label, forced, problems, plain, model.checkpoint)
+                else:
+                    asked = args.model_copy(
+                        update={
+                            "author": author,
+                            "prompt": way.prompt or args.prompt,
+                            "system": "\n".join(filter(None, (args.system, way.system))),
+                            "examples": way.examples,
+                        }
+                    )
+                    traces = sample_step(
+                        label, asked, problems, model.checkpoint, self.worked if way.examples else None
+                    )
+                answers[benchmark] = self.graded(benchmark, problems, traces)
+            label = f"{model.id.label}+{name}"
+            prompted = model.id.model_copy(update={"label": label, "kind": "prompted", "prompting": name})
+            yield EvaluatedModel(id=prompted, answers=answers)
 
     def training(
         self,
@@ -322,8 +373,9 @@ class _Builder:
         examples: AnyStep,
         trained: Step[TrainArgs] | str,
         benchmarks: Mapping[str, AnyStep],
-    ) -> EvaluatedModel:
-        """`trained` is the step that trains the student, or a reference to one that was trained elsewhere."""
+    ) -> Iterator[EvaluatedModel]:
+        """A student, and the same in other ways of asking. `trained` is the step that trains it, or a reference to one
+        that was trained elsewhere."""
         checkpoint, folder = (None, trained) if isinstance(trained, str) else (trained, None)
         # Traces are told apart by their checkpoint, so their author has no matching rule: one checkpoint, one key.
         name = model_name(self.shown_student(student), matched.arm, effort)
@@ -332,7 +384,7 @@ class _Builder:
         for benchmark, problems in benchmarks.items():
             label = traces_label(name, matched.rule, self.shown_seed(seed), benchmark)
             answers[benchmark] = self.graded(benchmark, problems, sample_step(label, args, problems, checkpoint))
-        model = EvaluatedModelId(
+        id_ = EvaluatedModelId(
             label=str(MatchedArm(name, matched.rule)),
             kind="student",
             arm=matched.arm,
@@ -341,7 +393,9 @@ class _Builder:
             seed=seed,
             effort=effort,
         )
-        return EvaluatedModel(id=model, examples=examples, checkpoint=checkpoint, answers=answers)
+        model = EvaluatedModel(id=id_, examples=examples, checkpoint=checkpoint, answers=answers)
+        yield model
+        yield from self.prompted(model, args, benchmarks)
 
     def sample_args(self, author: str, *, base: str | None = None, system: str = "") -> SampleArgs:
         study = self.study

@@ -14,7 +14,7 @@ from pathlib import Path
 from lakon.backends.tokenizers import load_counter
 from lakon.core.digest import digest
 from lakon.core.errors import Fault, StoreError
-from lakon.core.protocols import TokenCounter, Verifier, VerifierOptions
+from lakon.core.protocols import Tokenizer, Verifier, VerifierOptions
 from lakon.core.spending import Account, Budget, Rate, Spent
 from lakon.domains import registry
 from lakon.engines.local import LocalEngine
@@ -40,7 +40,7 @@ class RunResources:
         self.budget = Budget(tokens=run.budget.tokens, money=run.budget.money)
         self.authors = Authors(run.endpoints, places, self.engine, self.stop, self.account)
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
-        self._counters: dict[str, TokenCounter] = {}
+        self._counters: dict[str, Tokenizer] = {}
         self._verifiers: dict[str, Verifier] = {}
         self._opening = threading.Lock()
         self._verifying = threading.Lock()
@@ -66,7 +66,7 @@ class RunResources:
             except StoreError as error:  # one full disk must not keep the replies of the others waiting
                 log.warning("%s", error)
 
-    def counter(self, tokenizer: str) -> TokenCounter:
+    def counter(self, tokenizer: str) -> Tokenizer:
         """The tokenizer of a reference, loaded once."""
         with self._opening:
             if tokenizer not in self._counters:

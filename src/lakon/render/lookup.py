@@ -93,6 +93,8 @@ def group_heading(card: ModelCard) -> str:
         return "Teachers"
     if card.kind == "base":
         return "Base model, before training"
+    if card.kind == "prompted":
+        return "Other ways of asking"
     if card.kind != "student":
         return "Other authors"
     base = f" of {card.student}" if card.student else ""

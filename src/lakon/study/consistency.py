@@ -17,6 +17,7 @@ from lakon.core.errors import Fault, InputError, near_miss
 from lakon.core.plugins import find_plugin
 from lakon.domains import registry
 from lakon.stages.curate.styles import STYLES
+from lakon.stages.evaluate.prompting import PROMPTS
 from lakon.stages.verify.overrides import find_override_faults
 from lakon.study.benchmarks import BENCHMARKS
 from lakon.study.schema import JUDGE, Study, asking_order
@@ -72,6 +73,14 @@ def _author_faults(study: Study) -> list[Fault]:
     if spec.authors and not spec.benchmarks:
         todo = 'add benchmarks = ["..."] under [evaluate]'
         faults.append(Fault("evaluate.benchmarks", "authors but no benchmark", "at least one benchmark", todo))
+    for name in spec.prompting:
+        known = {**PROMPTS, **spec.prompts}
+        if name not in known:
+            faults.append(_unknown("evaluate.prompting", "way of prompting", name, known))
+        elif spec.way(name).examples and not study.teachers:
+            todo = "leave it out, or add a teacher, whose correct answers are shown"
+            faults.append(Fault("evaluate.prompting", f"{name!r} and no teacher", "worked examples to show", todo))
+    faults.extend(_twice("evaluate.prompting", spec.prompting))
     for name in spec.teachers:
         if name not in study.teachers:
             faults.append(_unknown("evaluate.teachers", "teacher", name, study.teachers))

@@ -70,6 +70,11 @@ def traces_label(name: str, rule: MatchRule, seed: int | None, benchmark: str) -
     return f"{training_label(name, rule, seed)}.{benchmark}"
 
 
+def prompted_label(label: str, way: str, benchmark: str) -> str:
+    """The label of the step in which a model is asked in another way; `label` is that of its plain answers."""
+    return f"{label.removesuffix(f'.{benchmark}')}+{way}.{benchmark}"
+
+
 def teacher_label(name: str, arms: Collection[str]) -> str:
     """A teacher's label in scores and reports: its name, told apart from an arm that is called the same."""
     return f"{name} (teacher)" if name == "base" or name in arms else name

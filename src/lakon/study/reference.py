@@ -22,6 +22,7 @@ from lakon.stages.curate.arms import Arm, Route
 from lakon.stages.curate.filters import Filters, Language
 from lakon.stages.curate.pool import AtLeast, Curate
 from lakon.stages.evaluate.evaluate import Evaluate
+from lakon.stages.evaluate.prompting import Prompting
 from lakon.stages.generate.specs import CheckpointTeacher, EndpointTeacher, ProceduralTeacher, RecordedTeacher
 from lakon.stages.problems.decontaminate import Decontaminate
 from lakon.stages.problems.presets import PRESETS
@@ -84,6 +85,7 @@ _SECTIONS: tuple[tuple[str, type[Spec]], ...] = (
     ("training", Training),
     ("training.adapter", Adapter),
     ("evaluate", Evaluate),
+    ("evaluate.prompts.NAME", Prompting),
     ("run", Run),
     ("run.endpoints.NAME", Endpoint),
     ("run.prices.NAME", Price),

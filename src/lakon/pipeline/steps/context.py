@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from lakon.core.protocols import Engine, TokenCounter, Verifier
+from lakon.core.protocols import Engine, Tokenizer, Verifier
 from lakon.core.spending import Account
 from lakon.stages.train.train import TrainingRun
 from lakon.stages.verify.verify import Verify
@@ -52,7 +52,7 @@ class Resources(Protocol):
         """The ledger of an author; steps that run side by side share one handle."""
         ...
 
-    def counter(self, tokenizer: str) -> TokenCounter:
+    def counter(self, tokenizer: str) -> Tokenizer:
         """The tokenizer of a reference, loaded once."""
         ...
 

@@ -34,7 +34,7 @@ class EvaluatedModelId(Spec):
     label: str
     """Arm, with the matching rule, the level of effort and the student's name where needed; an author's name."""
     kind: str
-    """`base`, `student` or `author`."""
+    """`base`, `student`, `prompted` (one of these, asked in another way) or `author`."""
     arm: str | None = None
     match: MatchRule | None = None
     student: str = ""
@@ -42,6 +42,8 @@ class EvaluatedModelId(Spec):
     seed: int = 0
     effort: str = ""
     """The level under which it was evaluated, when its arm has several."""
+    prompting: str = ""
+    """The way in which it was asked, where that is not the study's own prompt."""
 
     @property
     def shown_arm(self) -> str | None:
@@ -143,6 +145,8 @@ def score_args(
             "familiarity": defaults.familiarity,
             "teachers": defaults.teachers,
             "authors": defaults.authors,
+            "prompting": defaults.prompting,
+            "prompts": defaults.prompts,
         }
     )
     return ScoreArgs(

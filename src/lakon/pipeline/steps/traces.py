@@ -21,6 +21,7 @@ from lakon.core.spending import Rate, Spent
 from lakon.domains import registry
 from lakon.pipeline.places import Places
 from lakon.pipeline.steps.context import Context, Inputs
+from lakon.pipeline.steps.worked_examples import WorkedInputs, read_worked_examples, show_before
 from lakon.stages.generate.call_state import has_retries, read_vain_error, sum_spent
 from lakon.stages.generate.generate import generate_traces, replay_traces
 from lakon.stages.generate.requests import RequestPlan, list_requests
@@ -32,7 +33,7 @@ from lakon.stages.verify.verify import Verify, verify_traces
 from lakon.store.artifacts import Artifact
 from lakon.store.facts import AskedFacts, ReadFacts
 from lakon.store.ledger.ledger import Ledger
-from lakon.store.step import Step
+from lakon.store.step import AnyStep, Step
 
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ def write_teacher_traces(ctx: Context[TeacherInputs[Artifact]], args: TeacherArg
         return
     correct = _grader(ctx, args.grading, list(problems())) if args.grading is not None else None
     rate = ctx.resources.account(args.author).rate
-    traces = _generated(
+    traces = write_generated(
         ctx, args.author, args.tokenizer, author, list(plan), correct=correct, rate=rate, not_asked=not_asked
     )
     ctx.out.write("traces", traces)
@@ -177,7 +178,7 @@ def _replayed(
     ).write(ctx.out)
 
 
-def _generated(
+def write_generated(
     ctx: Context[Inputs],
     label: str,
     tokenizer: str,
@@ -268,6 +269,8 @@ class SampleArgs(Spec):
     prompt: str = "{problem}"
     system: str = ""
     """The system message under which it is asked, if any."""
+    examples: int = 0
+    """So many worked examples before each question."""
     sampling: Sampling
     samples: int
     seed: int
@@ -280,23 +283,25 @@ class SampleInputs(Generic[T]):
 
     problems: T
     checkpoint: T | None = None
+    worked: WorkedInputs[T] | None = None
+    """Where worked examples come from."""
 
 
-def sample_step(label: str, args: SampleArgs, problems: Step, checkpoint: Step | None) -> Step[SampleArgs]:
+def sample_step(
+    label: str,
+    args: SampleArgs,
+    problems: Step,
+    checkpoint: Step | None,
+    worked: WorkedInputs[AnyStep] | None = None,
+) -> Step[SampleArgs]:
     """What a student or base writes for a benchmark."""
-    inputs = SampleInputs(problems, checkpoint)
+    inputs = SampleInputs(problems, checkpoint, worked)
     return Step(stage="generate", label=label, version=VERSION, args=args, inputs=inputs, body=sample_traces)
 
 
 def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> None:
     """Sample a model in a folder on every problem of a benchmark."""
-    checkpoint, authors = ctx.inputs.checkpoint, ctx.resources.authors
-    if checkpoint is not None:
-        folder = str(checkpoint.folder / "model")
-        author = authors.make_sampler(folder, args.seed, args.sampling, checkpoint=checkpoint.content)
-    else:
-        assert args.base is not None, "a base's step names it, a student's has a checkpoint"
-        author = authors.make_sampler(args.base, args.seed, args.sampling)
+    author = make_model(ctx, args.base, args.seed, args.sampling, ctx.inputs.checkpoint)
     requests = list_requests(
         ctx.inputs.problems.read("problems", Problem),
         author.identity,
@@ -305,7 +310,21 @@ def sample_traces(ctx: Context[SampleInputs[Artifact]], args: SampleArgs) -> Non
         samples=args.samples,
         system=args.system,
     )
-    ctx.out.write("traces", _generated(ctx, args.author, args.tokenizer, author, requests))
+    if ctx.inputs.worked is not None:
+        shown = read_worked_examples(ctx.inputs.worked, args.examples, args.prompt, args.seed)
+        requests = [show_before(request, shown) for request in requests]
+    ctx.out.write("traces", write_generated(ctx, args.author, args.tokenizer, author, requests))
+
+
+def make_model(
+    ctx: Context[Inputs], base: str | None, seed: int, sampling: Sampling, checkpoint: Artifact | None
+) -> Author:
+    """The base or student that is sampled."""
+    authors = ctx.resources.authors
+    if checkpoint is not None:
+        return authors.make_sampler(str(checkpoint.folder / "model"), seed, sampling, checkpoint=checkpoint.content)
+    assert base is not None, "a base's step names it, a student's has a checkpoint"
+    return authors.make_sampler(base, seed, sampling)
 
 
 # -- pilots ----------------------------------------------------------------------------------------------------
@@ -347,7 +366,7 @@ def ask_pilot(ctx: Context[TeacherInputs[Artifact]], args: PilotArgs) -> None:
         system=teacher.system_message,
     )
     rate = ctx.resources.account(name).rate
-    traces = list(_generated(ctx, name, args.teacher.tokenizer, author, requests, rate=rate))
+    traces = list(write_generated(ctx, name, args.teacher.tokenizer, author, requests, rate=rate))
     ctx.out.write("traces", traces)
     with ctx.resources.verifier(args.grading.domain, args.grading.rules) as verifier:
         pairs = join_problems(traces, lambda: problems)

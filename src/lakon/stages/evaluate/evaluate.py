@@ -21,6 +21,7 @@ from lakon.core.records import Score
 from lakon.core.spec import Name, Sampling, Spec
 from lakon.stages.evaluate.answer_columns import AuthorResults, ProblemIndex, select_samples
 from lakon.stages.evaluate.pairs import compare_authors
+from lakon.stages.evaluate.prompting import PROMPTS, Prompting
 from lakon.stages.evaluate.score_rows import make_score
 from lakon.stages.generate.specs import Teacher
 from lakon.stats import (
@@ -58,6 +59,11 @@ class Evaluate(Spec):
     authors: dict[Name, Teacher] = {}
     """Whoever else answers the benchmarks: an endpoint, a model in a folder or on the hub, recorded answers. What one
     leaves out of `samples`, `sampling` and `prompt` is as for students."""
+    prompting: tuple[Name, ...] = ()
+    """Ways in which every base and student is asked once more, beside the study's own prompt: `direct`,
+    `chain-of-thought`, `few-shot`, `forced-256`, `forced-1024`, `forced-4096`, or those of `evaluate.prompts`."""
+    prompts: dict[Name, Prompting] = {}
+    """Ways of one's own."""
     familiarity: Annotated[int, Field(ge=0)] = 64
     """Before training, the loss of every base is measured on each teacher's traces of so many problems, the same ones
     for all teachers; 0 leaves it out."""
@@ -69,6 +75,10 @@ class Evaluate(Spec):
     """Non-inferiority margin in accuracy, stated before the run: 0.05 is five points."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Of every interval."""
+
+    def way(self, name: str) -> Prompting:
+        """A way of prompting by its name: the study's own, else the known one."""
+        return self.prompts[name] if name in self.prompts else PROMPTS[name]
 
     @property
     def margin_stated(self) -> bool:
