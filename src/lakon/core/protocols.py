@@ -117,6 +117,16 @@ class LiveAuthor(Author, Protocol):
 
 
 @runtime_checkable
+class ServedAuthor(Protocol):
+    """An author that started its own server, and can tell of it."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Which server, in which version, and what its self-test found; empty until it was asked."""
+        ...
+
+
+@runtime_checkable
 class ReplayingAuthor(Reader, Protocol):
     """An author whose replies exist already: read as fast as they are taken, they need not all be kept first."""
 

@@ -9,6 +9,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakon.backends.checkpoint.author import CheckpointAuthor
@@ -29,12 +30,14 @@ from lakon.stages.generate.specs import (
 )
 from lakon.stages.problems.rows import read_path
 from lakon.stages.problems.sources import ProblemSource
-from lakon.study.schema import Endpoint
+from lakon.study.schema import Endpoint, Serving
 
 if TYPE_CHECKING:
     from lakon.backends.endpoint.author import EndpointAuthor
     from lakon.backends.endpoint.connection import AskProgress
     from lakon.backends.endpoint.shared import SharedEndpoint, StepEndpoint
+    from lakon.backends.servers.commands import ServerSettings
+    from lakon.backends.servers.pool import ServerPool
 
 PROCEDURES = {
     "verbose": "lakon.miniature.teachers:verbose",
@@ -52,9 +55,13 @@ class Authors:
         engine: Engine,
         stop: threading.Event,
         account: Callable[[str], Account],
+        serving: Serving | None = None,
+        logs: Path | None = None,
     ) -> None:
         self._endpoints, self._places = endpoints, places
         self._engine, self._stop, self._account = engine, stop, account
+        self._serving, self._logs = serving, logs
+        self._servers: ServerPool | None = None
         self._shared: dict[str, SharedEndpoint] = {}
         self._lock = threading.Lock()
 
@@ -80,7 +87,7 @@ class Authors:
                 make = self.make_endpoint if teacher.stops_when_correct else self.share_endpoint
                 return make(name, teacher, progress)
             case CheckpointTeacher():
-                return self.make_sampler(teacher.path, seed, teacher.sampling)
+                return self.make_sampler(teacher.path, seed, teacher.sampling, progress=progress)
 
     def _procedural(self, teacher: ProceduralTeacher, seed: int) -> Author:
         from lakon.backends.procedural import ProceduralAuthor
@@ -162,21 +169,76 @@ class Authors:
             for fault in self.make_endpoint(name, served[name], None).check()
         ]
 
-    def make_sampler(self, model: str, seed: int, sampling: Sampling, *, checkpoint: str | None = None) -> Author:
-        """A model that is sampled in worker processes: by a reference, or a student in a folder whose `checkpoint` is
-        known by its content."""
+    def make_sampler(
+        self, model: str, seed: int, sampling: Sampling, *, checkpoint: str | None = None, progress: Progress
+    ) -> Author:
+        """A model that is sampled in worker processes, or through servers of its own: by a reference, or a student in a
+        folder whose `checkpoint` is known by its content."""
         identity = {"checkpoint": checkpoint or self._places.identity(model), "seed": seed}
+        rates = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        folder = self._places.path(model)
+        if self._serving is not None:
+            from lakon.backends.servers.author import ServedCheckpoint
+
+            settings = server_settings(self._serving)
+            return ServedCheckpoint(
+                folder,
+                identity,
+                pool=self._open_servers(),
+                settings=settings,
+                stop=self._stop,
+                on_progress=functools.partial(_show, progress),
+                on_start=lambda seconds: progress.show(starting_s=seconds),
+                **rates,
+            )
         return CheckpointAuthor(
-            self._places.path(model),
-            identity,
-            engine=self._engine,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            threads=self._engine.threads,
-            stop=self._stop,
+            folder, identity, engine=self._engine, threads=self._engine.threads, stop=self._stop, **rates
         )
+
+    def _open_servers(self) -> ServerPool:
+        """The servers of this run, which it shares."""
+        from lakon.backends.servers.pool import ServerPool
+
+        assert self._serving is not None, "the study states a server"
+        with self._lock:
+            if self._servers is None:
+                devices = self._engine.devices
+                self._servers = ServerPool(
+                    server_settings(self._serving),
+                    folder=self._logs or Path(),
+                    n_devices=len(devices),
+                    lend=devices.lend,
+                )
+            return self._servers
+
+    def close(self) -> None:
+        """End the servers of this run."""
+        with self._lock:
+            servers, self._servers = self._servers, None
+        if servers is not None:
+            servers.close()
+
+
+def server_settings(serving: Serving) -> ServerSettings:
+    """What the study says of its server, as plain values."""
+    from lakon.backends.servers.commands import ServerSettings
+
+    return ServerSettings(
+        kind=serving.server,
+        command=serving.command,
+        python=serving.python,
+        tensor_parallel=serving.tensor_parallel,
+        replicas=serving.replicas,
+        max_length=serving.max_length,
+        extra=serving.extra,
+        environment=tuple(sorted(serving.environment.items())),
+        concurrency=serving.concurrency,
+        start_s=serving.start_s,
+        api=serving.api or ("chat" if serving.server == "transformers" else "completions"),
+    )
 
 
 def _show(progress: Progress, asked: AskProgress) -> None:
-    progress.show(in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries, silent_s=asked.silent_s)
+    progress.show(
+        starting_s=0, in_flight=asked.in_flight, limit=asked.limit, retries=asked.retries, silent_s=asked.silent_s
+    )

@@ -38,7 +38,9 @@ class RunResources:
         self.stop = stop or threading.Event()
         self.engine = LocalEngine(run.workers)
         self.budget = Budget(tokens=run.budget.tokens, money=run.budget.money)
-        self.authors = Authors(run.endpoints, places, self.engine, self.stop, self.account)
+        self.authors = Authors(
+            run.endpoints, places, self.engine, self.stop, self.account, run.serving, store.root / "servers"
+        )
         self._ledgers: dict[Path, tuple[Ledger, int]] = {}
         self._counters: dict[str, Tokenizer] = {}
         self._verifiers: dict[str, Verifier] = {}
@@ -51,7 +53,8 @@ class RunResources:
         return self.run.training
 
     def close(self) -> None:
-        """End the workers; ledgers close with the steps that use them."""
+        """End the workers and servers; ledgers close with the steps that use them."""
+        self.authors.close()
         self.engine.close()
         for verifier in self._verifiers.values():
             verifier.close()

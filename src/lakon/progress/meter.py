@@ -68,6 +68,8 @@ class Meter:
 
     def describe(self) -> str:
         """`512/1,024 traces, 33.1/s, 9,120 tokens/s, 2 errors, 0:15 left`; without a total, `512 traces, 33.1/s`."""
+        if self.figures.get("starting_s"):
+            return f"server starting, {format_duration(self.figures['starting_s'])}"
         if not self.total and not self.done:
             return "starting"
         parts = [f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"]

@@ -55,6 +55,8 @@ class AskedFacts(_Facts):
     """The model's name as the server gave it, to traces."""
     failed: Mapping[str, int] = field(default_factory=dict[str, int])
     """Kind of error to rows."""
+    sampled_by: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of a model in a folder: the server, its version, its self-test."""
     rows_beyond_samples: int | None = None
     """Of recorded traces: rows that no request took, since each problem had its samples already."""
     rows_of_other_problems: int | None = None

@@ -36,7 +36,7 @@ from lakon.stages.problems.sources import (
 from lakon.stages.train.train import Adapter, Student, Training, TrainingRun
 from lakon.stages.verify.verify import Judge, Verify
 from lakon.study.benchmarks import BENCHMARKS
-from lakon.study.schema import Compute, Endpoint, Price, Run, Spending, Study
+from lakon.study.schema import Compute, Endpoint, Price, Run, Serving, Spending, Study
 
 
 class Row(NamedTuple):
@@ -91,6 +91,7 @@ _SECTIONS: tuple[tuple[str, type[Spec]], ...] = (
     ("run.prices.NAME", Price),
     ("run.budget", Spending),
     ("run.training", TrainingRun),
+    ("run.serving", Serving),
     ("run.compute", Compute),
 )
 _NOTES = {

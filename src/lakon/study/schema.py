@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lakon.core.spec import Name, Spec
 from lakon.stages.curate.arms import Arm
@@ -109,6 +109,47 @@ class Compute(Spec):
     """Student to its number of parameters, where its config is neither here nor known."""
 
 
+class Serving(Spec):
+    """A server that samples students, bases and models in folders. Never part of any key: who sampled stands in the
+    facts of the traces."""
+
+    server: Literal["vllm", "sglang", "transformers", "command"]
+    """`command` is one of your own."""
+    command: tuple[str, ...] = ()
+    """An OpenAI-compatible server of your own: `{model}` is the folder, `{name}` the name to serve it under, `{port}`
+    the port on the loopback."""
+    python: str | None = None
+    """The interpreter that has the server, where it has an environment of its own."""
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+    """GPUs that hold one copy of a model."""
+    replicas: Annotated[int, Field(ge=1)] = 1
+    """Copies of a model that share its requests."""
+    max_length: Annotated[int, Field(ge=16)] | None = None
+    """Most tokens of a prompt and its answer; the model's own limit unless given."""
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Most requests in flight at one replica."""
+    start_s: Annotated[float, Field(gt=0)] = 900
+    """How long a server may take until it answers."""
+    api: Literal["completions", "chat"] | None = None
+    """`completions` sends prompts as the tokens that students were trained with; `chat` lets the server render them.
+    `completions` unless given, and `chat` for `transformers`."""
+    extra: tuple[str, ...] = ()
+    """Further words of its command."""
+    environment: dict[str, str] = {}
+    """Further variables of its environment; no keys: they would stand in the study."""
+
+    @model_validator(mode="after")
+    def _own_command(self) -> Serving:
+        if (self.server == "command") != bool(self.command):
+            raise ValueError(
+                f"found server = {self.server!r} {'without a' if not self.command else 'and a'} command; expected a "
+                'command with server = "command", and only there; state both or neither'
+            )
+        if self.command and not any("{port}" in word for word in self.command):
+            raise ValueError("found a command without {port}; expected the port that it is to listen on; put it there")
+        return self
+
+
 class Run(Spec):
     """Where and how fast; nothing here is ever hashed."""
 
@@ -127,6 +168,8 @@ class Run(Spec):
     """Ends the run before it is exceeded; it can be raised and the run goes on."""
     compute: Compute | None = None
     """For the plan's GPU hours; without it the plan states tokens alone."""
+    serving: Serving | None = None
+    """What samples students, bases and models in folders: without it, worker processes do, which is for tiny models."""
     training: TrainingRun = TrainingRun()
     """On how many GPUs and how students are trained."""
 

@@ -24,7 +24,7 @@ from lakon.core.errors import AuthorError, Fault, near_miss
 from lakon.core.protocols import Request
 from lakon.core.spending import Account
 
-PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+PATHS = {"chat": "/chat/completions", "responses": "/responses", "completions": "/completions"}
 _CONVERSATION = {"chat": "messages", "responses": "input"}
 """The field of a body in which the conversation stands."""
 

@@ -117,7 +117,7 @@ def run_command(
         )
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lakon.backends.training.guard", str(os.getpid()), *command],
+            [sys.executable, "-m", "lakon.backends.guard", str(os.getpid()), *command],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

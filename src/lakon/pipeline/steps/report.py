@@ -150,6 +150,10 @@ def _provenance(args: ReportArgs, inputs: ReportInputs[Artifact]) -> dict[str, s
         if revision := ReadFacts.of(table.manifest).revision:
             rows[f"commit of {name}"] = revision
         rows[f"digest of {name}"] = table.content
+    for name in args.benchmarks:
+        for model in args.models:
+            by = AskedFacts.of(inputs.models[model.label_on(name)].traces.manifest).sampled_by
+            rows |= {f"sampled by: {what}": value for what, value in by.items()}
     for model in args.models:
         if model.run not in inputs.trainings:
             continue

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from lakon.core.digest import derive_seed
-from lakon.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request
+from lakon.core.protocols import Answered, Author, ReplayingAuthor, Reply, Request, ServedAuthor
 from lakon.core.records import Outcome, Problem, Trace, VerdictOutcome
 from lakon.core.spec import Sampling, Spec
 from lakon.core.spending import Rate, Spent
@@ -225,6 +225,7 @@ def write_generated(
         completion_tokens=spent.completion,
         served=dict(served),
         failed=dict(Counter(failed.values())),
+        sampled_by=dict(author.facts) if isinstance(author, ServedAuthor) else {},
     ).write(ctx.out)
 
 
@@ -322,9 +323,10 @@ def make_model(
     """The base or student that is sampled."""
     authors = ctx.resources.authors
     if checkpoint is not None:
-        return authors.make_sampler(str(checkpoint.folder / "model"), seed, sampling, checkpoint=checkpoint.content)
+        folder = str(checkpoint.folder / "model")
+        return authors.make_sampler(folder, seed, sampling, checkpoint=checkpoint.content, progress=ctx.progress)
     assert base is not None, "a base's step names it, a student's has a checkpoint"
-    return authors.make_sampler(base, seed, sampling)
+    return authors.make_sampler(base, seed, sampling, progress=ctx.progress)
 
 
 # -- pilots ----------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Runs a command as long as the process that wants it lives: `python -m lakon.backends.training.guard PID COMMAND...`.
+"""Runs a command as long as the process that wants it lives: `python -m lakon.backends.guard PID COMMAND...`.
 
-A trainer that outlives a killed run would go on holding its GPU, and the next run would start a second one in the same
-folder. This process starts the command, watches the owner, and ends the command with all that it started when the owner
-is gone. Its exit code is the command's.
+A trainer or server that outlives a killed run would go on holding its GPU, and the next run would start a second one
+in the same folder. This process starts the command, watches the owner, and ends the command with all that it started
+when the owner is gone. Its exit code is the command's.
 """
 
 from __future__ import annotations
