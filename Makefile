@@ -18,8 +18,8 @@ test: $(VENV)/.dev
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not big"
 
-# What `make test` leaves out: real models and what else takes minutes or a large download.
-test-all: $(VENV)/.dev
+# What `make test` leaves out: real models, a real vLLM, and what else takes minutes or a large download.
+test-all: $(VENV)/.dev vllm
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m big
 
 # vLLM on a CPU pins versions of its own, so it has an environment of its own. What it brings of torchvision and its

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lakon.api._session import StudyLike, open_store, open_study
+from lakon.backends.servers.commands import show_command
 from lakon.core.records import Outcome, Problem, Verdict
+from lakon.pipeline.authors import server_settings
 from lakon.pipeline.budget import BudgetLine, list_budget_lines
 from lakon.pipeline.build import build_plan
 from lakon.pipeline.cost import estimate_costs
@@ -43,6 +45,8 @@ class Bill(NamedTuple):
     store: Path
     students: list[StudentCost]
     """Memory on each GPU and hours of the trainings that are owed."""
+    serves_as: str = ""
+    """The command of the study's own server; empty without one."""
 
 
 def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mapping[str, str] | None = None) -> Bill:
@@ -62,7 +66,13 @@ def bill(study: StudyLike, *, store: str | Path | None = None, overrides: Mappin
         if ledger is not None and ledger.lost and asking.graded.traces in undone:
             lost[asking.name] = lost.get(asking.name, 0) + ledger.lost
     return Bill(
-        states, works, list_budget_lines(loaded, works, spent), lost, place.root, estimate_students(graph, works)
+        states,
+        works,
+        list_budget_lines(loaded, works, spent),
+        lost,
+        place.root,
+        estimate_students(graph, works),
+        show_command(server_settings(loaded.run.serving)) if loaded.run.serving is not None else "",
     )
 
 

@@ -12,6 +12,7 @@ from lakon.core.errors import Fault, InputError, LakonError
 from lakon.pipeline.preflight.not_checked import Unseen, unseen
 from lakon.pipeline.preflight.recorded_traces import trace_faults
 from lakon.pipeline.preflight.references import reference_faults
+from lakon.pipeline.preflight.serving import serving_faults
 from lakon.pipeline.preflight.training_memory import memory_faults
 from lakon.pipeline.preflight.training_settings import training_faults
 from lakon.study.consistency import faults_of, run_faults
@@ -52,6 +53,7 @@ def check(study: StudyLike, *, overrides: Mapping[str, str] | None = None) -> li
     if loaded is None:
         return faults
     found = [*run_faults(loaded), *training_faults(loaded, faults), *memory_faults(loaded, faults)]
+    found += serving_faults(loaded, faults)
     return [*faults, *found, *reference_faults(loaded, faults), *trace_faults(loaded, faults)]
 
 

@@ -42,6 +42,7 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
                 "budget": budget,
                 "students": [_student_row(each) for each in bill.students],
                 "lost": bill.lost,
+                "serves_as": bill.serves_as,
                 "store": bill.store,
             }
         )
@@ -61,6 +62,7 @@ def print_plan(bill: Any, pilots: Sequence[Any], as_json: bool) -> None:
     for line in (
         *_sums(works),
         *_training_lines(bill.students),
+        *([f"each model is served as: {bill.serves_as}"] if bill.serves_as else []),
         *map(_funds_line, bill.funds),
         *map(lost_line, bill.lost, bill.lost.values()),
     ):

@@ -144,7 +144,7 @@ class ServedCheckpoint:
             sampling["top_k"] = top_k
         common: dict[str, Any] = {
             "identity": self.identity,
-            "model": model.served.name,
+            "model": model.asked_as,
             "urls": model.urls,
             "concurrency": self._settings.concurrency * len(model.urls),
             "timeout_s": 24 * 3600.0,
@@ -178,10 +178,10 @@ class ServedCheckpoint:
                     turns = [message._asdict() for message in request.messages]
                     probes.append(Probe(prompting.encode(request.messages), turns))
                 found = [
-                    run_self_test(url, model.served.name, probes, api=self._settings.api, end_ids=prompting.end_ids)
+                    run_self_test(url, model.asked_as, probes, api=self._settings.api, end_ids=prompting.end_ids)
                     for url in model.urls
                 ]
-                chat = read_chat_ids(model.urls[0], model.served.name, probes[0])
+                chat = read_chat_ids(model.urls[0], model.asked_as, probes[0])
                 model.tested = {
                     "server": self._settings.kind,
                     "server's version": _version_of(model) or "not told",

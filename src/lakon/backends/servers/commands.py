@@ -74,9 +74,9 @@ def make_command(settings: ServerSettings, served: ServedName, port: int) -> lis
 
 
 def show_command(settings: ServerSettings) -> str:
-    """The command with names in the places of what is known only when it is started."""
-    served = ServedName("MODEL", "NAME")
-    return " ".join(make_command(settings, served, 0)).replace("--port 0", "--port PORT")
+    """The command with names in the places of what is known only when it is started, and of folders of this machine."""
+    words = make_command(settings, ServedName("MODEL", "NAME"), 0)
+    return " ".join([Path(words[0]).name, *words[1:]]).replace("--port 0", "--port PORT")
 
 
 def _vllm(python: str, settings: ServerSettings, served: ServedName, port: int) -> list[str]:

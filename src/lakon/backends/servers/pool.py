@@ -28,8 +28,12 @@ Lend = Callable[[int, threading.Event], AbstractContextManager[tuple[str, ...]]]
 class ServedModel:
     """A model on its servers, ready to be asked."""
 
-    def __init__(self, served: ServedName, processes: list[ServerProcess], context: int | None) -> None:
+    def __init__(
+        self, served: ServedName, processes: list[ServerProcess], context: int | None, *, asked_as: str
+    ) -> None:
         self.served, self.processes = served, processes
+        self.asked_as = asked_as
+        """The name under which the server has it: `transformers serve` calls a model by its folder."""
         self.context = context
         """The most tokens of a prompt and its answer; None where the server does not say."""
         self.tested: Any = None
@@ -178,10 +182,13 @@ class ServerPool:
             process.start()
             processes.append(process)
         listed = [process.wait(stop, tell) for process in processes]
-        _check_name(served, listed[0])
+        names = {str(row.get("id")) for row in listed[0]}
+        _check_name(served, names)
+        by_folder = settings.kind == "transformers" or (served.folder in names and served.name not in names)
         lengths = [row.get("max_model_len") for rows in listed for row in rows if row.get("id") == served.name]
         known = [int(length) for length in lengths if isinstance(length, int)]
-        return ServedModel(served, processes, min(known) if known else settings.max_length)
+        context = min(known) if known else settings.max_length
+        return ServedModel(served, processes, context, asked_as=served.folder if by_folder else served.name)
 
     def _sweep(self) -> None:
         """End servers that nobody has asked for a while."""
@@ -198,12 +205,11 @@ class ServerPool:
                 slot.resources.close()
 
 
-def _check_name(served: ServedName, listed: list[dict[str, Any]]) -> None:
+def _check_name(served: ServedName, names: set[str]) -> None:
     """Refuse a server that has another model."""
-    names = [str(row.get("id")) for row in listed]
     if names and served.name not in names and served.folder not in names:
         raise LakonError(
-            f"the server has {', '.join(names)[:200]}, and not {served.name!r}",
+            f"the server has {', '.join(sorted(names))[:200]}, and not {served.name!r}",
             f"a server that lists the model as {served.name!r}",
             "let run.serving.command pass on {name} as the model's name",
             where="run.serving",

@@ -93,7 +93,7 @@ class ServerProcess:
                 )
             if self._has_died():
                 raise self._fault(f"the server ended with exit code {self._code()} before it answered")
-            if (models := self.list_models()) is not None:
+            if self._is_up():
                 break
             waited = time.monotonic() - began
             if waited > self._start_s:
@@ -102,10 +102,19 @@ class ServerProcess:
             stop.wait(_LOOK_S)
         self._watcher = threading.Thread(target=self._watch, name="server-watch", daemon=True)
         self._watcher.start()
-        return models
+        return self._list_models() or []
 
-    def list_models(self) -> list[dict[str, Any]] | None:
-        """What the server says it has; None while it does not answer."""
+    def _is_up(self) -> bool:
+        """Whether it says that it is well, or lists its models: not every server does both."""
+        try:
+            with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}/health", timeout=_ASK_S) as reply:
+                return reply.status == 200
+        except urllib.error.HTTPError:
+            return self._list_models() is not None
+        except (OSError, ValueError):
+            return False
+
+    def _list_models(self) -> list[dict[str, Any]] | None:
         body = self.get("/models")
         rows = body.get("data") if isinstance(body, dict) else None
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
