@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lakon.core.errors import InputError
-from lakon.stats import seed_spread
+from lakon.stats import accuracy_difference, non_inferiority, seed_spread, token_ratio
 from lakon.stats.training_seeds import cluster_weights
 
 
@@ -74,3 +74,55 @@ def test_cluster_weights_draw_whole_clusters():
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 3] == weights[:, 5]).all()
     assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+
+
+def two_arms(make, rng, *, n, k, n_seeds, spread, gap=0.0):
+    """Two arms of several students each on the same problems; the second is `gap` better on the logit scale."""
+    difficulty = rng.normal(0.5, 1.5, size=(n, 1, 1))
+    arms = []
+    for shift in (0.0, gap):
+        logits = difficulty + shift + rng.normal(0, spread, size=(1, n_seeds, 1)) + rng.normal(0, 0.5, (n, n_seeds, 1))
+        right = rng.random((n, n_seeds, k)) < 1 / (1 + np.exp(-logits))
+        lengths = rng.poisson(200 * np.exp(rng.normal(0, spread / 3, size=(1, n_seeds, 1))), size=(n, n_seeds, k)) + 1
+        index = [np.repeat(np.arange(n_seeds), k)] * n
+        arms.append(make.rows(list(right.reshape(n, -1)), seed_index=index, tokens=list(lengths.reshape(n, -1))))
+    return arms
+
+
+@pytest.mark.parametrize(("n", "spread"), [(60, 0.3), (400, 0.3), (400, 0.0)])
+def test_differences_and_ratios_cover_when_trainings_differ(make, n: int, spread: float):
+    """The truth is 0 and 1: arms differ by nothing but which trainings were drawn. Without the spread between trainings
+    a difference at n = 400 covers about half of the time."""
+    rng = np.random.default_rng(3)
+    covered = {"difference": 0, "ratio": 0}
+    rejected, rounds = 0, 250
+    for _ in range(rounds):
+        a, b = two_arms(make, rng, n=n, k=2, n_seeds=3, spread=spread)
+        difference, ratio = accuracy_difference(a, b, seed=1), token_ratio(a, b)
+        covered["difference"] += difference.low <= 0 <= difference.high
+        covered["ratio"] += ratio.low <= 1 <= ratio.high
+        rejected += (difference.p_value or 1.0) < 0.05
+    assert covered["difference"] / rounds > 0.91
+    assert covered["ratio"] / rounds > 0.91
+    assert rejected / rounds < 0.09
+
+
+def test_a_difference_says_that_seeds_are_in_it_and_margin_tests_count_them(make):
+    rng = np.random.default_rng(5)
+    a, b = two_arms(make, rng, n=300, k=4, n_seeds=3, spread=0.6)
+    together = accuracy_difference(a, b)
+    alone = accuracy_difference(make.rows(list(a.correct)), make.rows(list(b.correct)))
+    assert "training seeds" in together.method
+    assert "training seeds" not in alone.method
+    assert together.value == pytest.approx(alone.value)
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+    assert (together.p_value or 0.0) >= (alone.p_value or 0.0)
+    margin = non_inferiority(a, b, 0.05)
+    assert margin.power < non_inferiority(make.rows(list(a.correct)), make.rows(list(b.correct)), 0.05).power
+
+
+def test_one_training_changes_nothing(make):
+    rng = np.random.default_rng(7)
+    a, b = two_arms(make, rng, n=50, k=4, n_seeds=1, spread=0.5)
+    plain = accuracy_difference(make.rows(list(a.correct)), make.rows(list(b.correct)))
+    assert accuracy_difference(a, b) == plain

@@ -46,7 +46,7 @@ class ClusteredError(NamedTuple):
 
     se: float
     """NaN when there is only one cluster."""
-    df: int
+    df: float
     n_clusters: int
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lakon.core.errors import InputError
-from lakon.stats.distributions import noncentral_t_cdf, normal_quantile, t_cdf, t_quantile
+from lakon.stats.distributions import noncentral_t_cdf, normal_quantile, t_cdf, t_quantile, t_two_sided
 from lakon.stats.intervals import (
     ClusteredError,
     Estimate,
@@ -25,6 +25,7 @@ from lakon.stats.intervals import (
     lacks_variation,
 )
 from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
+from lakon.stats.training_seeds import SeededValues, widen_by_seeds
 
 _MAX_LISTED_CLUSTERS = 20
 """Up to this many clusters, all 2^G sign patterns are enumerated (a million sums)."""
@@ -51,11 +52,22 @@ def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float =
     """
     pair = align_samples(a, b)
     differences, clusters = pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)
-    value, error = float(differences.mean()), clustered_error(differences, clusters)
+    value, plain = float(differences.mean()), clustered_error(differences, clusters)
+    error = _with_seeds(plain, pair)
     low, high, method = bounded_interval(value, error, level=level, lower=-1.0, upper=1.0)
     p_value, how = sign_flip_p(cluster_sums(differences, clusters), unit=_lattice_unit(pair), seed=seed)
+    if error is not plain:
+        # Signs of problems say nothing of another training: the p-value that counts seeds as drawn is the larger one.
+        p_value = max(p_value, t_two_sided(value / error.se, error.df))
+        method, how = f"{method} and training seeds", f"{how}, or t with training seeds where that is larger"
     n_samples = pair.a.n_samples + pair.b.n_samples
     return Estimate(value, low, high, f"paired {method}; p by {how}", len(differences), n_samples, p_value)
+
+
+def _with_seeds(error: ClusteredError, pair: AlignedPair) -> ClusteredError:
+    """The error of a difference in accuracy, with the spread between training seeds where there are several."""
+    sides = [SeededValues(side, side.flat_correct.astype(np.float64)) for side in (pair.a, pair.b)]
+    return widen_by_seeds(error, sides)
 
 
 def sign_flip_p(sums: FloatArray, *, unit: float = 0.0, seed: int = 0) -> tuple[float, str]:
@@ -137,7 +149,7 @@ def detectable_difference(a: Samples, b: Samples, *, power: float = 0.8, level: 
     (t_{level} + z_{power}) SE of the paired difference; NaN when the data show no spread.
     """
     pair = align_samples(a, b)
-    error = clustered_error(pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a))
+    error = _with_seeds(clustered_error(pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)), pair)
     if lacks_variation(error):
         return math.nan
     return (t_quantile(0.5 + check_level(level) / 2, error.df) + normal_quantile(power)) * error.se
@@ -148,8 +160,11 @@ def _margin_test(a: Samples, b: Samples, margin: float, alpha: float, *, sides: 
         raise InputError(f"a margin of {margin!r}", "a share between 0 and 1", "write 0.05 for five points")
     pair = align_samples(a, b)
     differences = pair.a.accuracies - pair.b.accuracies
-    value, error = float(differences.mean()), clustered_error(differences, cluster_index(pair.a))
+    value, plain = float(differences.mean()), clustered_error(differences, cluster_index(pair.a))
+    error = _with_seeds(plain, pair)
     low, high, method = bounded_interval(value, error, level=1 - 2 * alpha, lower=-1.0, upper=1.0)
+    if error is not plain:
+        method = f"{method} and training seeds"
     p_value = _margin_p_value(value + margin, value, error)
     if sides == 2:
         p_value = max(p_value, _margin_p_value(margin - value, -value, error))

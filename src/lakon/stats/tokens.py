@@ -8,11 +8,15 @@ Sources: the ratio estimator and its delta method, Cochran 1977, chapter 6; the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from lakon.core.errors import InputError
 from lakon.stats.distributions import t_two_sided
 from lakon.stats.intervals import Estimate, clustered_error, lacks_variation, t_interval
 from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
+from lakon.stats.training_seeds import SeededValues, widen_by_seeds
 
 
 def mean_tokens(samples: Samples, *, level: float = 0.95) -> Estimate:
@@ -35,7 +39,17 @@ def token_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> Estimate:
     `InputError` without common problems or when an author generated no token.
     """
     pair = align_samples(a, b)
-    return _log_ratio(pair, pair.a.token_means, pair.b.token_means, level, "paired delta method on log ratio")
+    method = "paired delta method on log ratio" + _cap_note(pair.a, pair.b)
+    return _log_ratio(pair, pair.a.token_means, pair.b.token_means, level, method, sides=_token_sides(pair))
+
+
+def _token_sides(pair: AlignedPair) -> list[SeededValues]:
+    """What each side's tokens contribute to the logarithm of their ratio."""
+    sides: list[SeededValues] = []
+    for side in (pair.a, pair.b):
+        mean = side.token_means.mean()
+        sides.append(SeededValues(side, side.flat_tokens / mean if mean > 0 else side.flat_tokens.astype(np.float64)))
+    return sides
 
 
 def tokens_per_correct(samples: Samples, *, level: float = 0.95) -> Estimate | None:
@@ -68,20 +82,39 @@ def tokens_per_correct_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> 
     return _ratio_estimate(log_value, ta + ab - tb - aa, cluster_index(pair.a), level, method, n_samples)
 
 
-def _log_ratio(pair: AlignedPair, above: FloatArray, below: FloatArray, level: float, method: str) -> Estimate:
+def _log_ratio(
+    pair: AlignedPair,
+    above: FloatArray,
+    below: FloatArray,
+    level: float,
+    method: str,
+    *,
+    sides: Sequence[SeededValues] = (),
+) -> Estimate:
     if not (above.mean() > 0 and below.mean() > 0):
         raise _no_tokens()
     influence = above / above.mean() - below / below.mean()
     log_value = math.log(above.mean() / below.mean())
     n_samples = pair.a.n_samples + pair.b.n_samples
-    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples)
+    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples, sides=sides)
 
 
 def _ratio_estimate(
-    log_value: float, influence: FloatArray, clusters: IntArray, level: float, method: str, n_samples: int
+    log_value: float,
+    influence: FloatArray,
+    clusters: IntArray,
+    level: float,
+    method: str,
+    n_samples: int,
+    *,
+    sides: Sequence[SeededValues] = (),
 ) -> Estimate:
-    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`."""
-    error = clustered_error(influence, clusters)
+    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`, with the spread between the
+    training seeds of `sides`."""
+    plain = clustered_error(influence, clusters)
+    error = widen_by_seeds(plain, sides)
+    if error is not plain:
+        method = f"{method}, training seeds"
     value, n = math.exp(log_value), len(influence)
     if lacks_variation(error):
         return Estimate(value, 0.0, math.inf, f"{method}: no variation, no interval", n, n_samples)
@@ -99,9 +132,9 @@ def _interval(estimate: Estimate) -> tuple[float, float, float]:
     return estimate.value, estimate.low, estimate.high
 
 
-def _cap_note(samples: Samples) -> str:
-    cut = int((~samples.flat_finished).sum())
-    return f"; restricted at the cap ({cut} of {samples.n_samples} samples truncated)" if cut else ""
+def _cap_note(*sides: Samples) -> str:
+    cut, n_samples = sum(int((~side.flat_finished).sum()) for side in sides), sum(side.n_samples for side in sides)
+    return f"; restricted at the cap ({cut} of {n_samples} samples truncated)" if cut else ""
 
 
 def _no_tokens() -> InputError:

@@ -20,7 +20,7 @@ from lakon.study.names import OWN, SCORES, RunKey, RunOnBenchmark, teacher_label
 
 T = TypeVar("T")
 
-VERSION = 6
+VERSION = 7
 TEACHERS = "teachers"
 """The family of teachers that may be compared with one another."""
 AUTHORS = "authors"
