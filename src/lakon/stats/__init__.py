@@ -21,16 +21,12 @@ from lakon.stats.audit import (
     false_reject_rate,
     weighted_agreement,
 )
-from lakon.stats.intervals import Estimate
+from lakon.stats.comparison import Comparison, compare_family, compare_samples
+from lakon.stats.intervals import Estimate, Interval
+from lakon.stats.margins import MarginTest, equivalence, inferiority, non_inferiority
 from lakon.stats.means import estimate_difference, estimate_mean
-from lakon.stats.paired import (
-    MarginTest,
-    accuracy_difference,
-    detectable_difference,
-    equivalence,
-    holm_adjust,
-    non_inferiority,
-)
+from lakon.stats.paired import accuracy_difference, detectable_difference, holm_adjust
+from lakon.stats.paired_error import PairedAccuracy, measure_pair
 from lakon.stats.pass_at_k import maj_at_k, pass_at_k
 from lakon.stats.samples import AlignedPair, Samples, align_samples
 from lakon.stats.sequential import BettingSequence, betting_interval, betting_sequence
@@ -48,8 +44,11 @@ __all__ = [
     "Audit",
     "BettingSequence",
     "BudgetCurve",
+    "Comparison",
     "Estimate",
+    "Interval",
     "MarginTest",
+    "PairedAccuracy",
     "Samples",
     "SeedSpread",
     "accuracy",
@@ -60,6 +59,8 @@ __all__ = [
     "betting_interval",
     "betting_sequence",
     "cohen_kappa",
+    "compare_family",
+    "compare_samples",
     "correct_accuracy",
     "detectable_difference",
     "equivalence",
@@ -68,8 +69,10 @@ __all__ = [
     "false_accept_rate",
     "false_reject_rate",
     "holm_adjust",
+    "inferiority",
     "maj_at_k",
     "mean_tokens",
+    "measure_pair",
     "non_inferiority",
     "pass_at_k",
     "seed_spread",

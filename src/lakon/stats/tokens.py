@@ -12,6 +12,7 @@ import math
 from lakon.core.errors import InputError
 from lakon.stats.distributions import t_two_sided
 from lakon.stats.intervals import Estimate, clustered_error, lacks_variation, t_interval
+from lakon.stats.paired_error import SeedError, add_seed_errors, seed_error
 from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
 
 
@@ -35,7 +36,15 @@ def token_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> Estimate:
     `InputError` without common problems or when an author generated no token.
     """
     pair = align_samples(a, b)
-    return _log_ratio(pair, pair.a.token_means, pair.b.token_means, level, "paired delta method on log ratio")
+    above, below = pair.a.token_means, pair.b.token_means
+    if not (above.mean() > 0 and below.mean() > 0):
+        raise _no_tokens()
+    seeds = (
+        seed_error(pair.a, pair.a.flat_tokens / above.mean()),
+        seed_error(pair.b, pair.b.flat_tokens / below.mean()),
+    )
+    method = "paired delta method on log ratio" + _cap_note(pair.a, pair.b)
+    return _log_ratio(pair, above, below, level, method, seeds)
 
 
 def tokens_per_correct(samples: Samples, *, level: float = 0.95) -> Estimate | None:
@@ -46,8 +55,11 @@ def tokens_per_correct(samples: Samples, *, level: float = 0.95) -> Estimate | N
     shares, means = samples.accuracies, samples.token_means
     if not shares.any():
         return None
+    if not means.mean() > 0:
+        raise _no_tokens()
     pair = AlignedPair(samples, samples, (), ())
-    estimate = _log_ratio(pair, means, shares, level, "delta method on log ratio" + _cap_note(samples))
+    seeds = (_seed_error_per_correct(samples),)
+    estimate = _log_ratio(pair, means, shares, level, "delta method on log ratio" + _cap_note(samples), seeds)
     return Estimate(*_interval(estimate), estimate.method, samples.n_problems, samples.n_samples)
 
 
@@ -64,24 +76,37 @@ def tokens_per_correct_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> 
         raise _no_tokens()
     ta, ab, tb, aa = (column / column.mean() for column in columns)
     log_value = sum(math.log(c.mean()) * sign for c, sign in zip(columns, (1, 1, -1, -1), strict=True))
-    method, n_samples = "paired delta method on log ratio", pair.a.n_samples + pair.b.n_samples
-    return _ratio_estimate(log_value, ta + ab - tb - aa, cluster_index(pair.a), level, method, n_samples)
+    method = "paired delta method on log ratio" + _cap_note(pair.a, pair.b)
+    n_samples = pair.a.n_samples + pair.b.n_samples
+    seeds = (_seed_error_per_correct(pair.a), _seed_error_per_correct(pair.b))
+    return _ratio_estimate(log_value, ta + ab - tb - aa, cluster_index(pair.a), level, method, n_samples, seeds)
 
 
-def _log_ratio(pair: AlignedPair, above: FloatArray, below: FloatArray, level: float, method: str) -> Estimate:
-    if not (above.mean() > 0 and below.mean() > 0):
-        raise _no_tokens()
+def _seed_error_per_correct(samples: Samples) -> SeedError:
+    influence = samples.flat_tokens / samples.token_means.mean() - samples.flat_correct / samples.accuracies.mean()
+    return seed_error(samples, influence)
+
+
+def _log_ratio(
+    pair: AlignedPair, above: FloatArray, below: FloatArray, level: float, method: str, seeds: tuple[SeedError, ...]
+) -> Estimate:
     influence = above / above.mean() - below / below.mean()
     log_value = math.log(above.mean() / below.mean())
     n_samples = pair.a.n_samples + pair.b.n_samples
-    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples)
+    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples, seeds)
 
 
 def _ratio_estimate(
-    log_value: float, influence: FloatArray, clusters: IntArray, level: float, method: str, n_samples: int
+    log_value: float,
+    influence: FloatArray,
+    clusters: IntArray,
+    level: float,
+    method: str,
+    n_samples: int,
+    seeds: tuple[SeedError, ...],
 ) -> Estimate:
-    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`."""
-    error = clustered_error(influence, clusters)
+    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`, training seeds included."""
+    error = add_seed_errors(clustered_error(influence, clusters), *seeds)
     value, n = math.exp(log_value), len(influence)
     if lacks_variation(error):
         return Estimate(value, 0.0, math.inf, f"{method}: no variation, no interval", n, n_samples)
@@ -99,9 +124,10 @@ def _interval(estimate: Estimate) -> tuple[float, float, float]:
     return estimate.value, estimate.low, estimate.high
 
 
-def _cap_note(samples: Samples) -> str:
-    cut = int((~samples.flat_finished).sum())
-    return f"; restricted at the cap ({cut} of {samples.n_samples} samples truncated)" if cut else ""
+def _cap_note(*sides: Samples) -> str:
+    cut = sum(int((~samples.flat_finished).sum()) for samples in sides)
+    total = sum(samples.n_samples for samples in sides)
+    return f"; restricted at the cap ({cut} of {total} samples truncated)" if cut else ""
 
 
 def _no_tokens() -> InputError:

@@ -56,7 +56,7 @@ def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resam
     shares, counts = _shares_by_seed(samples, seeds)
     per_seed = {int(s): accuracy(_samples_of_seed(samples, int(s)), level=level) for s in seeds}
     clusters = cluster_index(samples)
-    squares = _mean_squares(shares)
+    squares = mean_squares(shares)
     draws = _nested_bootstrap(shares, counts, clusters, seed, n_resamples)
     value = float(shares.mean())
     half = t_quantile(0.5 + check_level(level) / 2, _satterthwaite_df(squares, shares.shape, clusters)) * float(
@@ -99,7 +99,7 @@ def _samples_of_seed(samples: Samples, seed: int) -> Samples:
     )
 
 
-def _mean_squares(shares: FloatArray) -> tuple[float, float, float]:
+def mean_squares(shares: FloatArray) -> tuple[float, float, float]:
     """Mean squares of seeds, problems and the rest in the crossed layout (S, n)."""
     n_seeds, n = shares.shape
     by_seed, by_problem, value = shares.mean(axis=1), shares.mean(axis=0), shares.mean()
