@@ -16,17 +16,23 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from lakon.core.errors import InputError
-from lakon.stats import (
-    Samples,
-    accuracy_difference,
-    detectable_difference,
-    equivalence,
-    holm_adjust,
-    non_inferiority,
-)
-from lakon.stats.paired import sign_flip_p
+from lakon.stats import Estimate, Samples, holm_adjust
+from lakon.stats.margins import equivalence, non_inferiority
+from lakon.stats.paired import detectable_difference, estimate_paired_difference, sign_flip_p
+from lakon.stats.paired_error import PairedAccuracy, measure_pair
+from lakon.stats.samples import align_samples
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
+
+
+def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95) -> Estimate:
+    aligned = align_samples(a, b)
+    return estimate_paired_difference(aligned, measure_pair(aligned), seed=seed, level=level)
+
+
+def measured(a: Samples, b: Samples) -> PairedAccuracy:
+    return measure_pair(align_samples(a, b))
+
 
 rows = st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=2, max_size=12)
 
@@ -192,11 +198,11 @@ def test_tost_agrees_with_statsmodels(make):
     """`ttost_paired` of statsmodels 0.15.0."""
     a, b = make.drawn(80, 4, 1), make.drawn(80, 4, 1).take(range(80))
     b = Samples(problem_ids=b.problem_ids, correct=[np.roll(r, 1) ^ (i % 9 == 0) for i, r in enumerate(b.correct)])
-    got = equivalence(a, b, 0.1)
+    got = equivalence(measured(a, b), 0.1)
     assert got.p_value == pytest.approx(0.0004955420430943277)
     assert got.holds
     a = make.rows([[1, 1, 1, 0]] * 6 + [[1, 1, 0, 0]] * 10 + [[1, 0, 0, 0]] * 4)
-    got = equivalence(a, make.rows([[1, 1, 0, 0]] * 20), 0.1)
+    got = equivalence(measured(a, make.rows([[1, 1, 0, 0]] * 20)), 0.1)
     assert got.p_value == pytest.approx(0.03862475481062231)
     assert got.holds
 
@@ -206,7 +212,7 @@ def test_the_interval_and_the_test_say_the_same(make):
     for seed in range(12):
         a, b = make.drawn(200, 4, seed), make.drawn(200, 4, seed + 1)
         for margin in (0.02, 0.1, 0.15):
-            worse, same = non_inferiority(a, b, margin), equivalence(a, b, margin)
+            worse, same = non_inferiority(measured(a, b), margin), equivalence(measured(a, b), margin)
             assert worse.holds == (worse.difference.low > -margin)
             assert same.holds == (same.difference.low > -margin and same.difference.high < margin)
             verdicts.add((worse.holds, same.holds))
@@ -216,22 +222,22 @@ def test_the_interval_and_the_test_say_the_same(make):
 def test_power_and_needed_problems_by_hand(make):
     # d = ±.5 on 200 problems each: sd ~ .5006; ((1.6449 + 1.2816) * .5006 / .05)² = 858.5 problems.
     a, b = make.rows([[1, 0], [0, 0]] * 200), make.rows([[0, 0], [1, 0]] * 200)
-    got = non_inferiority(a, b, 0.05)
+    got = non_inferiority(measured(a, b), 0.05)
     assert got.n_needed == 859
     se = 0.5 * math.sqrt(400 / 399) / 20
     assert got.power == pytest.approx(1 - scipy_stats.nct.cdf(scipy_stats.t.ppf(0.95, 399), 399, 0.05 / se), abs=1e-6)
-    both = equivalence(a, b, 0.05)
+    both = equivalence(measured(a, b), 0.05)
     assert both.n_needed is not None
     assert both.n_needed > got.n_needed
     assert both.power < got.power
-    assert detectable_difference(a, b) == pytest.approx(2.81 * se, rel=0.01)
+    assert detectable_difference(measured(a, b)) == pytest.approx(2.81 * se, rel=0.01)
 
 
 def test_aime_cannot_show_equality_within_five_points(make):
     a, b = make.drawn(30, 8, 4), make.drawn(30, 8, 4)
     jitter = np.random.default_rng(0).random((30, 8)) < 0.3
     b = make.rows([np.asarray(r) ^ f for r, f in zip(b.correct, jitter, strict=True)])
-    got = equivalence(a, b, 0.05)
+    got = equivalence(measured(a, b), 0.05)
     assert not got.holds
     assert got.power < 0.5
     assert got.n_needed is not None
@@ -240,8 +246,8 @@ def test_aime_cannot_show_equality_within_five_points(make):
 
 def test_equal_authors_are_equivalent_only_with_enough_problems(make):
     small, large = make.rows([[1], [0]] * 10), make.rows([[1], [0]] * 50)
-    assert not equivalence(small, small, 0.05).holds
-    got = equivalence(large, large, 0.05)
+    assert not equivalence(measured(small, small), 0.05).holds
+    got = equivalence(measured(large, large), 0.05)
     assert got.holds
     assert got.p_value == pytest.approx(0.95**100)
     assert got.n_needed is None
@@ -250,7 +256,7 @@ def test_equal_authors_are_equivalent_only_with_enough_problems(make):
 @pytest.mark.parametrize("margin", [0.0, -0.1, 5])
 def test_a_margin_that_is_no_share_is_refused(make, margin):
     with pytest.raises(InputError, match="a margin of"):
-        non_inferiority(make.rows([[1]]), make.rows([[1]]), margin)
+        non_inferiority(measured(make.rows([[1]]), make.rows([[1]])), margin)
 
 
 def test_false_positives_stay_at_five_percent():

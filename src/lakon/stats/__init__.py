@@ -23,24 +23,17 @@ from lakon.stats.audit import (
 )
 from lakon.stats.comparison import Comparison, compare_family, compare_samples
 from lakon.stats.intervals import Estimate, Interval
-from lakon.stats.margins import MarginTest, equivalence, inferiority, non_inferiority
+from lakon.stats.margins import MarginTest
 from lakon.stats.means import estimate_difference, estimate_mean
-from lakon.stats.paired import accuracy_difference, detectable_difference, holm_adjust
-from lakon.stats.paired_error import PairedAccuracy, measure_pair
+from lakon.stats.paired import holm_adjust
 from lakon.stats.pass_at_k import maj_at_k, pass_at_k
-from lakon.stats.samples import AlignedPair, Samples, align_samples
+from lakon.stats.samples import Samples
 from lakon.stats.sequential import BettingSequence, betting_interval, betting_sequence
 from lakon.stats.token_budget import BudgetCurve, accuracy_within_budget
-from lakon.stats.tokens import (
-    mean_tokens,
-    token_ratio,
-    tokens_per_correct,
-    tokens_per_correct_ratio,
-)
+from lakon.stats.tokens import mean_tokens, tokens_per_correct
 from lakon.stats.training_seeds import SeedSpread, seed_spread
 
 __all__ = [
-    "AlignedPair",
     "Audit",
     "BettingSequence",
     "BudgetCurve",
@@ -48,37 +41,27 @@ __all__ = [
     "Estimate",
     "Interval",
     "MarginTest",
-    "PairedAccuracy",
     "Samples",
     "SeedSpread",
     "accuracy",
-    "accuracy_difference",
     "accuracy_fixed",
     "accuracy_within_budget",
-    "align_samples",
     "betting_interval",
     "betting_sequence",
     "cohen_kappa",
     "compare_family",
     "compare_samples",
     "correct_accuracy",
-    "detectable_difference",
-    "equivalence",
     "estimate_difference",
     "estimate_mean",
     "false_accept_rate",
     "false_reject_rate",
     "holm_adjust",
-    "inferiority",
     "maj_at_k",
     "mean_tokens",
-    "measure_pair",
-    "non_inferiority",
     "pass_at_k",
     "seed_spread",
-    "token_ratio",
     "tokens_per_correct",
-    "tokens_per_correct_ratio",
     "truncation_rate",
     "ungraded_rate",
     "weighted_agreement",

@@ -15,8 +15,8 @@ import numpy as np
 from lakon.core.errors import InputError
 from lakon.stats.distributions import normal_quantile, t_quantile, t_two_sided
 from lakon.stats.intervals import Estimate, check_level, lacks_variation
-from lakon.stats.paired_error import PairedAccuracy, measure_pair
-from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples
+from lakon.stats.paired_error import PairedAccuracy
+from lakon.stats.samples import AlignedPair, FloatArray, IntArray
 
 _MAX_LISTED_CLUSTERS = 20
 """Up to this many clusters, all 2^G sign patterns are enumerated (a million sums)."""
@@ -34,24 +34,16 @@ _CHUNK_CELLS = 1_000_000
 """Signs drawn at a time: 8 MB of float64."""
 
 
-def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Accuracy of `a` minus accuracy of `b` on their common problems, with an interval and a sign-flip p-value.
-
-    The interval is clustered t, or MOVER of both Wilson intervals near 0 and 1. With several training seeds both
-    interval and p-value hold their variance, and the p-value is that of t.
-
-    The p-value is exact up to 20 clusters. With more it is exact down to 1e-12 as long as the differences lie on a
-    lattice of manageable size (300,000 problems with a common K of 64 do); otherwise it comes from 100,000 draws by
-    `seed`. Raises `InputError` without common problems.
-    """
-    aligned = align_samples(a, b)
-    return estimate_paired_difference(aligned, measure_pair(aligned), seed=seed, level=level)
-
-
 def estimate_paired_difference(
     aligned: AlignedPair, pair: PairedAccuracy, *, seed: int = 0, level: float = 0.95
 ) -> Estimate:
-    """As `accuracy_difference`, for samples that are aligned and measured already."""
+    """The difference of accuracies, with an interval and a two-sided p-value.
+
+    The interval is clustered t, or MOVER of both Wilson intervals near 0 and 1. With several training seeds both
+    interval and p-value hold their variance, and the p-value is that of t. Otherwise it comes from sign flips: exact
+    up to 20 clusters, and with more as long as the differences lie on a lattice of manageable size (300,000 problems
+    with a common K of 64 do, down to 1e-12); else from 100,000 draws by `seed`.
+    """
     low, high = pair.limits(t_quantile(0.5 + check_level(level) / 2, max(pair.error.df, 1)))
     if max(part.n_seeds for part in pair.seeds) > 1 and not lacks_variation(pair.error):
         # Flipping signs over problems would leave the training seeds out.

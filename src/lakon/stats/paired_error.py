@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lakon.stats.distributions import t_cdf
 from lakon.stats.intervals import (
@@ -38,7 +39,7 @@ class SeedError(NamedTuple):
     n_seeds: int
 
 
-def seed_error(samples: Samples, flat: FloatArray) -> SeedError:
+def seed_error(samples: Samples, flat: NDArray[np.generic]) -> SeedError:
     """The seeds' part in the variance of the mean of `flat`, shape (sum K_i,).
 
     Only problems that every seed answered tell seeds from noise; with fewer than two of them nothing is added.

@@ -96,7 +96,7 @@ def _shares_within(samples: Samples, budget: float) -> FloatArray:
 
 
 def _simultaneous_critical(
-    samples: Samples, varying: Sequence[float], df: int, seed: int, level: float, n_resamples: int
+    samples: Samples, varying: Sequence[float], df: float, seed: int, level: float, n_resamples: int
 ) -> float:
     """The `level` quantile of max_B |error(B)| / SE(B) over the budgets whose error varies; at least the t quantile."""
     if not varying:
