@@ -17,7 +17,7 @@ from scipy import stats as scipy_stats
 
 from lakon.core.errors import InputError
 from lakon.stats import Estimate, Samples, holm_adjust
-from lakon.stats.margins import equivalence, non_inferiority
+from lakon.stats.margins import equivalence, inferiority, non_inferiority
 from lakon.stats.paired import detectable_difference, estimate_paired_difference, sign_flip_p
 from lakon.stats.paired_error import PairedAccuracy, measure_pair
 from lakon.stats.samples import align_samples
