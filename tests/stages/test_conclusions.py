@@ -55,6 +55,7 @@ def _pair(
     *,
     tag: str = "",
     n: int = 128,
+    worse: bool = False,
 ) -> list[Score]:
     author, baseline = f"concise{tag}", f"verbose{tag}"
     return [
@@ -63,6 +64,7 @@ def _pair(
         _score(author, "accuracy_difference", estimate, low, high, baseline=baseline, p_value=p_value, n=n),
         _score(author, "token_ratio", 0.2, 0.19, 0.21, baseline=baseline, n=n),
         _score(author, "non_inferiority", estimate, bound, baseline=baseline, n=n),
+        *([_score(author, "inferiority", estimate, None, high, baseline=baseline, n=n)] if worse else []),
     ]
 
 
@@ -81,12 +83,12 @@ def _texts(authors: list[ModelCard], scores: list[Score], margin: float = 0.05) 
 
 
 def test_a_lower_accuracy_is_stated_with_all_its_figures() -> None:
-    texts = _details(TWO, _pair(-0.111, -0.169, -0.053, 0.0004, -0.16))
+    texts = _details(TWO, _pair(-0.111, -0.169, -0.053, 0.0004, -0.16, worse=True))
     assert texts[0] == (
         "On held-out (128 problems, 8 samples each), arms matched by problems: the concise student reaches"
         " 61.2% [55.1, 67.0], the verbose student 72.3% [66.2, 78.1]; difference \u221211.1 points"
         " [\u221216.9, \u22125.3], p < 0.001; it uses 0.20\u00d7 [0.19, 0.21] the tokens of the verbose"
-        " student. The accuracy of the concise student is lower."
+        " student. The accuracy of the concise student is lower (of this one training)."
         " It is worse by more than the margin of 5 points stated beforehand."
     )
 
@@ -102,10 +104,10 @@ def test_a_sentence_rests_on_the_scores_it_quotes() -> None:
 def test_no_difference_found_is_not_called_equality() -> None:
     scores = _pair(-0.02, -0.08, 0.04, 0.5, -0.07)
     needed = replace(scores[-1], metric="problems_needed", estimate=1420.0, low=None)
-    sentence = draw_conclusions(TWO, [*scores, needed], margin=0.05, confidence=0.95)[-1]
+    smallest = replace(needed, metric="detectable_difference", estimate=0.086)
+    sentence = draw_conclusions(TWO, [*scores, needed, smallest], margin=0.05, confidence=0.95)[-1]
     text = sentence.text
     assert "cannot be told apart" in text
-    # standard error 3.06 points, times 1.96 + 0.84
     assert "with 80% power is about 8.6 points" in text
     assert "is not shown (lower bound \u22127.0 points)" in text
     # the figure of the scores, no other estimate of the same
@@ -141,12 +143,12 @@ def test_teachers_that_were_asked_other_numbers_of_problems_have_theirs_beside_t
 
 def test_lower_but_within_the_margin_says_both() -> None:
     text = _details(TWO, _pair(-0.02, -0.03, -0.01, 0.001, -0.029))[0]
-    assert "is lower. By the margin" in text
+    assert "is lower (of this one training). By the margin" in text
 
 
 def test_an_adjusted_p_value_can_take_back_what_the_interval_shows() -> None:
     text = _details(TWO, _pair(-0.06, -0.11, -0.01, 0.08, -0.1))[0]
-    assert "nothing is established" in text
+    assert "suggested, not established" in text
     assert "is lower" not in text
 
 
@@ -263,7 +265,7 @@ def test_the_headline_has_one_sentence_for_each_benchmark_and_match_rule() -> No
         "On held-out (128 problems, 8 samples each), arms matched by problems: the verbose student reaches"
         " 72.3% [66.2, 78.1] with 412 tokens a sample; against it: concise \u221211.1 points"
         " [\u221216.9, \u22125.3] at 0.20\u00d7 the tokens; mixed \u22121.0 [\u22124.0, 2.0] at 0.60\u00d7."
-        " Established: accuracy is lower for concise; no other difference is."
+        " Established (of this one training): accuracy is lower for concise; no other difference is."
         " By the margin of 5 points stated beforehand, not inferior: mixed."
         " The base before training reaches 12.1% [8.0, 17.0]."
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lakon.core.errors import InputError
-from lakon.stats import Samples, align_samples
-from lakon.stats.samples import cluster_index
+from lakon.stats import Samples
+from lakon.stats.samples import align_samples, cluster_index
 
 
 def test_truncated_and_ungraded_samples_are_never_right(make):

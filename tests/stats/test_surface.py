@@ -14,13 +14,10 @@ from lakon import stats
 SOURCE = Path(lakon.__file__).parent
 
 AWAITED = {
-    "align_samples": "compare: counts the problems that only one side has",
     "betting_interval": "eval: adaptive sampling stops a comparison that is decided",
     "betting_sequence": "eval: adaptive sampling looks after each problem",
-    "detectable_difference": "compare: power",
-    "equivalence": "compare: equivalence within a margin",
+    "compare_samples": "compare: two authors that are a family of their own",
     "maj_at_k": "eval: self-consistency as a prompting baseline",
-    "tokens_per_correct_ratio": "compare: the cost of a correct answer, paired",
 }
 """Functions that no verb calls yet, with the verb that will."""
 

@@ -10,13 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakon.core.errors import InputError
-from lakon.stats import (
-    Samples,
-    mean_tokens,
-    token_ratio,
-    tokens_per_correct,
-    tokens_per_correct_ratio,
-)
+from lakon.stats import Samples, mean_tokens, tokens_per_correct
+from lakon.stats.tokens import token_ratio, tokens_per_correct_ratio
 
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lakon.core.errors import InputError
-from lakon.stats import accuracy_difference, non_inferiority, seed_spread, token_ratio
+from lakon.stats import Estimate, compare_samples, seed_spread
 from lakon.stats.training_seeds import cluster_weights
 
 
@@ -98,7 +98,9 @@ def test_differences_and_ratios_cover_when_trainings_differ(make, n: int, spread
     rejected, rounds = 0, 250
     for _ in range(rounds):
         a, b = two_arms(make, rng, n=n, k=2, n_seeds=3, spread=spread)
-        difference, ratio = accuracy_difference(a, b, seed=1), token_ratio(a, b)
+        compared = compare_samples(a, b, margin=0.05, seed=1)
+        difference, ratio = compared.difference, compared.token_ratio
+        assert ratio is not None
         covered["difference"] += difference.low <= 0 <= difference.high
         covered["ratio"] += ratio.low <= 1 <= ratio.high
         rejected += (difference.p_value or 1.0) < 0.05
@@ -110,19 +112,22 @@ def test_differences_and_ratios_cover_when_trainings_differ(make, n: int, spread
 def test_a_difference_says_that_seeds_are_in_it_and_margin_tests_count_them(make):
     rng = np.random.default_rng(5)
     a, b = two_arms(make, rng, n=300, k=4, n_seeds=3, spread=0.6)
-    together = accuracy_difference(a, b)
-    alone = accuracy_difference(make.rows(list(a.correct)), make.rows(list(b.correct)))
-    assert "training seeds" in together.method
-    assert "training seeds" not in alone.method
-    assert together.value == pytest.approx(alone.value)
-    assert together.high - together.low > 2 * (alone.high - alone.low)
-    assert (together.p_value or 0.0) >= (alone.p_value or 0.0)
-    margin = non_inferiority(a, b, 0.05)
-    assert margin.power < non_inferiority(make.rows(list(a.correct)), make.rows(list(b.correct)), 0.05).power
+    together = compare_samples(a, b, margin=0.05)
+    alone = compare_samples(make.rows(list(a.correct)), make.rows(list(b.correct)), margin=0.05)
+    assert together.n_seeds == (3, 3)
+    assert alone.n_seeds == (1, 1)
+    assert together.difference.value == pytest.approx(alone.difference.value)
+    assert width(together.difference) > 2 * width(alone.difference)
+    assert (together.difference.p_value or 0.0) >= (alone.difference.p_value or 0.0)
+    assert together.non_inferiority.power < alone.non_inferiority.power
+
+
+def width(estimate: Estimate) -> float:
+    return estimate.high - estimate.low
 
 
 def test_one_training_changes_nothing(make):
     rng = np.random.default_rng(7)
     a, b = two_arms(make, rng, n=50, k=4, n_seeds=1, spread=0.5)
-    plain = accuracy_difference(make.rows(list(a.correct)), make.rows(list(b.correct)))
-    assert accuracy_difference(a, b) == plain
+    plain = compare_samples(make.rows(list(a.correct)), make.rows(list(b.correct)), margin=0.05)
+    assert compare_samples(a, b, margin=0.05).difference == plain.difference

@@ -347,6 +347,8 @@ class Score:
     """Samples behind the figure, over all problems."""
     n_ungraded: int = 0
     """Samples that the verifier could not grade; they are counted as wrong here."""
+    claim: str = ""
+    """What a difference of accuracies supports, one of `Claim`; empty for every other figure."""
 
 
 RECORDS: dict[str, type] = {

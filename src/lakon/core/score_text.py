@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from lakon.core.claims import Claim
 from lakon.core.records import Score
 
 Formatter = Callable[[float], str]
@@ -140,8 +141,15 @@ def _hundredths(value: float) -> str:
     return format_fixed(100 * value)
 
 
+def is_at_floor(score: Score) -> bool:
+    """Whether a difference supports no claim, because both accuracies are at the floor."""
+    return score.claim == Claim.FLOOR
+
+
 def is_established(score: Score, confidence: float) -> bool:
     """Whether a difference is established: its interval excludes zero, and its adjusted p value, if any, agrees."""
+    if is_at_floor(score):
+        return False
     excludes_zero = score.low is not None and score.high is not None and (score.low > 0 or score.high < 0)
     return excludes_zero and (score.p_value is None or score.p_value < 1 - confidence + 1e-9)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 from lakon.core import score_text as wording
+from lakon.core.claims import Claim
 from lakon.core.records import Score
 from lakon.core.report_data import ModelCard, ReportData
 from lakon.core.score_text import benchmark_title
@@ -121,8 +122,11 @@ def paired_table(data: ReportData) -> Table | None:
     columns = (
         "author against baseline",
         "difference, points",
+        "together with its family",
         "p (Holm)",
+        "claim",
         "tokens, ratio",
+        "tokens per correct, ratio",
         "lower bound, points",
         f"non-inferior within {100 * data.margin:g} points",
         "problems",
@@ -135,25 +139,45 @@ def paired_table(data: ReportData) -> Table | None:
     metrics = {score.metric for score in data.scores if score.baseline is not None}
     adjusted = any(score.p_value is not None for score in data.scores if score.metric == "accuracy_difference")
     parts = [f"Paired by problem; brackets are {wording.format_percent(data.confidence, 0)} intervals."]
-    parts += ["P values are adjusted for all comparisons of the study."] if adjusted else []
+    if adjusted:
+        parts += [
+            "Each of these intervals holds alone; those of a family hold together. A family is all comparisons of"
+            " students, of teachers or of other authors on one benchmark, those against the base apart; what is at the"
+            f" floor is left out. P values are adjusted by Holm within it{_family_sizes(data)}."
+        ]
     origin = "was stated before the run" if data.margin_stated else "is the default: the study states none"
     parts += [f"The margin {origin}."] if "non_inferiority" in metrics else []
     parts += ["A ratio below 1 means fewer tokens than the baseline."] if "token_ratio" in metrics else []
     return make_table("Paired differences", columns, row_groups, note=" ".join(parts))
 
 
+def _family_sizes(data: ReportData) -> str:
+    """` (sizes 1 and 8)`, from the methods of the scores."""
+    methods = [score.method for score in data.scores if score.metric == "accuracy_difference"]
+    sizes = sorted({int(method.rsplit(" ", 1)[1]) for method in methods if "Holm over a family of" in method})
+    if not sizes:
+        return ""
+    return f" (size{'s' if len(sizes) > 1 else ''} {wording.join_names([str(size) for size in sizes])})"
+
+
 def _pair_row(data: ReportData, benchmark: str, author: str, baseline: str) -> TableRow:
     difference = find_score(data, benchmark, author, "accuracy_difference", baseline=baseline)
     bound = find_score(data, benchmark, author, "non_inferiority", baseline=baseline)
     tokens = find_score(data, benchmark, author, "token_ratio", baseline=baseline)
+    per_correct = find_score(data, benchmark, author, "tokens_per_correct_ratio", baseline=baseline)
+    together = find_score(data, benchmark, author, "accuracy_difference_together", baseline=baseline)
     basis = difference or bound or tokens
+    floor = difference is not None and wording.is_at_floor(difference)
     cells = (
         f"{author} against {baseline}",
         wording.points_cell(difference),
+        wording.format_interval(together, wording.format_points).strip() if together else "",
         wording.format_p_value(difference.p_value if difference else None),
+        difference.claim if difference else "",
         wording.ratio_cell(tokens),
+        wording.ratio_cell(per_correct),
         wording.format_points(bound.low) if bound and bound.low is not None else "",
-        _inferiority(bound, data.margin),
+        Claim.FLOOR.value if floor else _inferiority(bound, data.margin),
         wording.format_count(basis.n_problems) if basis else "",
     )
     return TableRow(cells=cells)

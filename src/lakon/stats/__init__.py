@@ -21,48 +21,37 @@ from lakon.stats.audit import (
     false_reject_rate,
     weighted_agreement,
 )
-from lakon.stats.intervals import Estimate
+from lakon.stats.comparison import Comparison, compare_family, compare_samples
+from lakon.stats.intervals import Estimate, Interval
+from lakon.stats.margins import MarginTest
 from lakon.stats.means import estimate_difference, estimate_mean
-from lakon.stats.paired import (
-    MarginTest,
-    accuracy_difference,
-    detectable_difference,
-    equivalence,
-    holm_adjust,
-    non_inferiority,
-)
+from lakon.stats.paired import holm_adjust
 from lakon.stats.pass_at_k import maj_at_k, pass_at_k
-from lakon.stats.samples import AlignedPair, Samples, align_samples
+from lakon.stats.samples import Samples
 from lakon.stats.sequential import BettingSequence, betting_interval, betting_sequence
 from lakon.stats.token_budget import BudgetCurve, accuracy_within_budget
-from lakon.stats.tokens import (
-    mean_tokens,
-    token_ratio,
-    tokens_per_correct,
-    tokens_per_correct_ratio,
-)
+from lakon.stats.tokens import mean_tokens, tokens_per_correct
 from lakon.stats.training_seeds import SeedSpread, seed_spread
 
 __all__ = [
-    "AlignedPair",
     "Audit",
     "BettingSequence",
     "BudgetCurve",
+    "Comparison",
     "Estimate",
+    "Interval",
     "MarginTest",
     "Samples",
     "SeedSpread",
     "accuracy",
-    "accuracy_difference",
     "accuracy_fixed",
     "accuracy_within_budget",
-    "align_samples",
     "betting_interval",
     "betting_sequence",
     "cohen_kappa",
+    "compare_family",
+    "compare_samples",
     "correct_accuracy",
-    "detectable_difference",
-    "equivalence",
     "estimate_difference",
     "estimate_mean",
     "false_accept_rate",
@@ -70,12 +59,9 @@ __all__ = [
     "holm_adjust",
     "maj_at_k",
     "mean_tokens",
-    "non_inferiority",
     "pass_at_k",
     "seed_spread",
-    "token_ratio",
     "tokens_per_correct",
-    "tokens_per_correct_ratio",
     "truncation_rate",
     "ungraded_rate",
     "weighted_agreement",

@@ -9,7 +9,14 @@ from __future__ import annotations
 import math
 
 from lakon.stats.distributions import t_quantile
-from lakon.stats.intervals import Estimate, check_level, proportion_estimate, wilson_interval
+from lakon.stats.intervals import (
+    Estimate,
+    check_level,
+    clustered_error,
+    korn_graubard_interval,
+    proportion_estimate,
+    wilson_interval,
+)
 from lakon.stats.samples import BoolArray, Samples, cluster_index
 
 
@@ -74,4 +81,6 @@ def _bounds_without_disagreement(value: float, n_repeats: int, level: float) -> 
 
 def _share_of_samples(samples: Samples, which: BoolArray, level: float) -> Estimate:
     shares = samples.problem_means(which)
-    return proportion_estimate(shares, cluster_index(samples), level=level, n_samples=samples.n_samples)
+    value = min(1.0, max(0.0, float(shares.mean())))
+    bounds = korn_graubard_interval(value, clustered_error(shares, cluster_index(samples)), level=level)
+    return Estimate(value, bounds.low, bounds.high, bounds.method, samples.n_problems, samples.n_samples)

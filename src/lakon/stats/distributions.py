@@ -43,3 +43,8 @@ def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
 def beta_quantile(p: float, a: float, b: float) -> float:
     """The p quantile of Beta(a, b)."""
     return float(_special().betaincinv(a, b, p))
+
+
+def normal_cdf(z: float) -> float:
+    """P(Z <= z)."""
+    return float(_special().ndtr(z))

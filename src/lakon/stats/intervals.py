@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lakon.core.errors import InputError
-from lakon.stats.distributions import beta_quantile, t_cdf, t_quantile
+from lakon.stats.distributions import beta_quantile, normal_quantile, t_cdf, t_quantile
 from lakon.stats.samples import FloatArray, IntArray
 
 _FLAT = 1e-12
@@ -132,11 +132,31 @@ def proportion_interval(value: float, error: ClusteredError, *, level: float) ->
         return Interval(low, high, f"Clopper-Pearson on {error.n_clusters} clusters")
     low, high, method = t_interval(value, error, level=level)
     effective = value * (1.0 - value) / error.se**2
-    plenty = min(effective, error.n_clusters) * min(value, 1.0 - value) >= _FEW
-    if plenty and low >= 0.0 and high <= 1.0:
+    if has_plenty(value, error) and low >= 0.0 and high <= 1.0:
         return Interval(low, high, method)
     critical = t_quantile(0.5 + level / 2, error.df)
     return Interval(*wilson_interval(value, effective, critical), f"Wilson, effective n {effective:.1f}")
+
+
+def has_plenty(value: float, error: ClusteredError) -> bool:
+    """Whether there are at least 15 clusters' worth of successes and of failures, so that the t interval holds."""
+    if lacks_variation(error):
+        return False
+    effective = value * (1.0 - value) / error.se**2
+    return min(effective, error.n_clusters) * min(value, 1.0 - value) >= _FEW
+
+
+def korn_graubard_interval(value: float, error: ClusteredError, *, level: float) -> Interval:
+    """Clopper-Pearson on the effective n, scaled by the quantiles of z and t; on the clusters where nothing varies.
+
+    For proportions that are often near 0 or 1. Source: Korn and Graubard 1998.
+    """
+    n = float(error.n_clusters)
+    if not lacks_variation(error):
+        scale = normal_quantile(0.5 + check_level(level) / 2) / t_quantile(0.5 + level / 2, error.df)
+        n = value * (1.0 - value) / error.se**2 * scale**2
+    low, high = clopper_pearson_interval(value * n, n, level=level)
+    return Interval(low, high, f"Korn-Graubard, effective n {n:.1f}")
 
 
 def wilson_interval(value: float, n: float, critical: float) -> tuple[float, float]:
@@ -158,7 +178,7 @@ def clopper_pearson_interval(successes: float, n: float, *, level: float = 0.95)
 def proportion_interval_at(value: float, error: ClusteredError, *, critical: float) -> tuple[float, float]:
     """The interval of a proportion for a given critical value, such as that of a simultaneous band."""
     level = max(0.5, 2 * t_cdf(critical, max(error.df, 1)) - 1)
-    bounds = proportion_interval(value, error, level=level)
+    bounds = korn_graubard_interval(value, error, level=level)
     return bounds.low, bounds.high
 
 

@@ -1,31 +1,22 @@
-"""Two authors on the same problems: the paired difference, its permutation test, margin tests, and Holm's adjustment.
+"""Two authors on the same problems: the paired difference, its permutation test, and Holm's adjustment.
 
 Invariant: a difference is always taken problem by problem on common problem ids. A p-value comes from flipping the
 signs of whole clusters, so it assumes no distribution of the differences. Sources: paired standard errors and power,
-Miller 2024 (arXiv 2411.00640); sign-flip test, Fisher 1935; two one-sided tests, Schuirmann 1987; Holm 1979.
+Miller 2024 (arXiv 2411.00640); sign-flip test, Fisher 1935; Holm 1979.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lakon.core.errors import InputError
-from lakon.stats.distributions import noncentral_t_cdf, normal_quantile, t_cdf, t_quantile, t_two_sided
-from lakon.stats.intervals import (
-    ClusteredError,
-    Estimate,
-    bounded_interval,
-    check_level,
-    cluster_sums,
-    clustered_error,
-    lacks_variation,
-)
-from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
-from lakon.stats.training_seeds import SeededValues, widen_by_seeds
+from lakon.stats.distributions import normal_quantile, t_quantile, t_two_sided
+from lakon.stats.intervals import Estimate, check_level, lacks_variation
+from lakon.stats.paired_error import PairedAccuracy
+from lakon.stats.samples import AlignedPair, FloatArray, IntArray
 
 _MAX_LISTED_CLUSTERS = 20
 """Up to this many clusters, all 2^G sign patterns are enumerated (a million sums)."""
@@ -43,31 +34,24 @@ _CHUNK_CELLS = 1_000_000
 """Signs drawn at a time: 8 MB of float64."""
 
 
-def accuracy_difference(a: Samples, b: Samples, *, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Accuracy of `a` minus accuracy of `b` on their common problems: clustered t interval, sign-flip p-value.
+def estimate_paired_difference(
+    aligned: AlignedPair, pair: PairedAccuracy, *, seed: int = 0, level: float = 0.95
+) -> Estimate:
+    """The difference of accuracies, with an interval and a two-sided p-value.
 
-    The p-value is exact up to 20 clusters. With more it is exact down to 1e-12 as long as the differences lie on a
-    lattice of manageable size (300,000 problems with a common K of 64 do); otherwise it comes from 100,000 draws by
-    `seed`. Raises `InputError` without common problems.
+    The interval is clustered t, or MOVER of both Wilson intervals near 0 and 1. With several training seeds both
+    interval and p-value hold their variance, and the p-value is that of t. Otherwise it comes from sign flips: exact
+    up to 20 clusters, and with more as long as the differences lie on a lattice of manageable size (300,000 problems
+    with a common K of 64 do, down to 1e-12); else from 100,000 draws by `seed`.
     """
-    pair = align_samples(a, b)
-    differences, clusters = pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)
-    value, plain = float(differences.mean()), clustered_error(differences, clusters)
-    error = _with_seeds(plain, pair)
-    low, high, method = bounded_interval(value, error, level=level, lower=-1.0, upper=1.0)
-    p_value, how = sign_flip_p(cluster_sums(differences, clusters), unit=_lattice_unit(pair), seed=seed)
-    if error is not plain:
-        # Signs of problems say nothing of another training: the p-value that counts seeds as drawn is the larger one.
-        p_value = max(p_value, t_two_sided(value / error.se, error.df))
-        method, how = f"{method} and training seeds", f"{how}, or t with training seeds where that is larger"
-    n_samples = pair.a.n_samples + pair.b.n_samples
-    return Estimate(value, low, high, f"paired {method}; p by {how}", len(differences), n_samples, p_value)
-
-
-def _with_seeds(error: ClusteredError, pair: AlignedPair) -> ClusteredError:
-    """The error of a difference in accuracy, with the spread between training seeds where there are several."""
-    sides = [SeededValues(side, side.flat_correct.astype(np.float64)) for side in (pair.a, pair.b)]
-    return widen_by_seeds(error, sides)
+    low, high = pair.limits(t_quantile(0.5 + check_level(level) / 2, max(pair.error.df, 1)))
+    if max(part.n_seeds for part in pair.seeds) > 1 and not lacks_variation(pair.error):
+        # Flipping signs over problems would leave the training seeds out.
+        p_value, how = t_two_sided(pair.value / pair.error.se, pair.error.df), "t"
+    else:
+        p_value, how = sign_flip_p(pair.sums, unit=_lattice_unit(aligned), seed=seed)
+    method = f"paired {pair.method}; p by {how}"
+    return Estimate(pair.value, low, high, method, pair.n_problems, pair.n_samples, p_value)
 
 
 def sign_flip_p(sums: FloatArray, *, unit: float = 0.0, seed: int = 0) -> tuple[float, str]:
@@ -106,106 +90,14 @@ def holm_adjust(p_values: Sequence[float], *, level: float = 0.95) -> tuple[list
     return adjusted.tolist(), (adjusted <= alpha).tolist()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarginTest:
-    """Whether a difference lies within a margin that was stated beforehand."""
-
-    difference: Estimate
-    """Its interval has level 1 - 2 alpha and decides the test; its p-value is that of the margin test."""
-    margin: float
-    holds: bool
-    power: float
-    """The probability of passing the test if the two were truly equal, at the observed spread."""
-    n_needed: int | None
-    """Problems needed for a power of 0.9; None when the data show no spread."""
-
-    @property
-    def p_value(self) -> float:
-        """The p-value of the margin test; a small one means that the difference lies within the margin."""
-        return self.difference.p_value if self.difference.p_value is not None else 1.0
-
-
-def non_inferiority(a: Samples, b: Samples, margin: float, *, alpha: float = 0.05) -> MarginTest:
-    """Tests whether `a` is worse than `b` by less than `margin` (in accuracy: 0.05 is five points).
-
-    One-sided t test of difference > -margin. `n_needed` is ((z_{1-alpha} + z_.90) sd / margin)². Raises
-    `InputError` unless 0 < margin < 1.
-    """
-    return _margin_test(a, b, margin, alpha, sides=1)
-
-
-def equivalence(a: Samples, b: Samples, margin: float, *, alpha: float = 0.05) -> MarginTest:
-    """Tests whether `a` and `b` differ by less than `margin` in either direction: two one-sided tests (TOST).
-
-    `n_needed` is ((z_{1-alpha} + z_.95) sd / margin)², because either side may fail. Raises `InputError`
-    unless 0 < margin < 1.
-    """
-    return _margin_test(a, b, margin, alpha, sides=2)
-
-
-def detectable_difference(a: Samples, b: Samples, *, power: float = 0.8, level: float = 0.95) -> float:
+def detectable_difference(pair: PairedAccuracy, *, power: float = 0.8, level: float = 0.95) -> float:
     """The smallest true difference that this comparison would find significant with probability `power`.
 
     (t_{level} + z_{power}) SE of the paired difference; NaN when the data show no spread.
     """
-    pair = align_samples(a, b)
-    error = _with_seeds(clustered_error(pair.a.accuracies - pair.b.accuracies, cluster_index(pair.a)), pair)
-    if lacks_variation(error):
+    if lacks_variation(pair.error):
         return math.nan
-    return (t_quantile(0.5 + check_level(level) / 2, error.df) + normal_quantile(power)) * error.se
-
-
-def _margin_test(a: Samples, b: Samples, margin: float, alpha: float, *, sides: int) -> MarginTest:
-    if not 0.0 < margin < 1.0:
-        raise InputError(f"a margin of {margin!r}", "a share between 0 and 1", "write 0.05 for five points")
-    pair = align_samples(a, b)
-    differences = pair.a.accuracies - pair.b.accuracies
-    value, plain = float(differences.mean()), clustered_error(differences, cluster_index(pair.a))
-    error = _with_seeds(plain, pair)
-    low, high, method = bounded_interval(value, error, level=1 - 2 * alpha, lower=-1.0, upper=1.0)
-    if error is not plain:
-        method = f"{method} and training seeds"
-    p_value = _margin_p_value(value + margin, value, error)
-    if sides == 2:
-        p_value = max(p_value, _margin_p_value(margin - value, -value, error))
-    name = f"{'TOST' if sides == 2 else 'one-sided'}, paired {method}"
-    n_samples = pair.a.n_samples + pair.b.n_samples
-    difference = Estimate(value, low, high, name, len(differences), n_samples, p_value)
-    power, needed = (
-        _power(margin, error, alpha, sides),
-        _problems_needed(margin, error, len(differences), alpha, sides),
-    )
-    return MarginTest(difference=difference, margin=margin, holds=p_value < alpha, power=power, n_needed=needed)
-
-
-def _margin_p_value(distance: float, value: float, error: ClusteredError) -> float:
-    """The p-value of "the true difference lies beyond the margin", for a value seen `distance` inside it."""
-    if error.n_clusters < 2:
-        return 1.0
-    if not lacks_variation(error):
-        return t_cdf(-distance / error.se, error.df)
-    # No variation: the margin is passed only if an unseen share this large has the worst value throughout.
-    unseen = min(1.0, max(0.0, distance / (1.0 + value))) if value > -1.0 else 0.0
-    return (1.0 - unseen) ** error.n_clusters
-
-
-def _power(margin: float, error: ClusteredError, alpha: float, sides: int) -> float:
-    if error.n_clusters < 2:
-        return 0.0
-    if lacks_variation(error):
-        return float((1.0 - margin) ** error.n_clusters < alpha)
-    critical, shift = t_quantile(1 - alpha, error.df), margin / error.se
-    if sides == 1:
-        return 1.0 - noncentral_t_cdf(critical, error.df, shift)
-    return max(0.0, 2 * t_cdf(shift - critical, error.df) - 1)
-
-
-def _problems_needed(margin: float, error: ClusteredError, n: int, alpha: float, sides: int) -> int | None:
-    if lacks_variation(error):
-        return None
-    spread = error.se * math.sqrt(n)
-    quantiles = normal_quantile(1 - alpha) + normal_quantile(0.90 if sides == 1 else 0.95)
-    return math.ceil((quantiles * spread / margin) ** 2)
+    return (t_quantile(0.5 + check_level(level) / 2, pair.error.df) + normal_quantile(power)) * pair.error.se
 
 
 def _lattice_unit(pair: AlignedPair) -> float:

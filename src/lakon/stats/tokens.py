@@ -8,15 +8,12 @@ Sources: the ratio estimator and its delta method, Cochran 1977, chapter 6; the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import numpy as np
 
 from lakon.core.errors import InputError
 from lakon.stats.distributions import t_two_sided
 from lakon.stats.intervals import Estimate, clustered_error, lacks_variation, t_interval
+from lakon.stats.paired_error import SeedError, add_seed_errors, seed_error
 from lakon.stats.samples import AlignedPair, FloatArray, IntArray, Samples, align_samples, cluster_index
-from lakon.stats.training_seeds import SeededValues, widen_by_seeds
 
 
 def mean_tokens(samples: Samples, *, level: float = 0.95) -> Estimate:
@@ -39,17 +36,15 @@ def token_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> Estimate:
     `InputError` without common problems or when an author generated no token.
     """
     pair = align_samples(a, b)
+    above, below = pair.a.token_means, pair.b.token_means
+    if not (above.mean() > 0 and below.mean() > 0):
+        raise _no_tokens()
+    seeds = (
+        seed_error(pair.a, pair.a.flat_tokens / above.mean()),
+        seed_error(pair.b, pair.b.flat_tokens / below.mean()),
+    )
     method = "paired delta method on log ratio" + _cap_note(pair.a, pair.b)
-    return _log_ratio(pair, pair.a.token_means, pair.b.token_means, level, method, sides=_token_sides(pair))
-
-
-def _token_sides(pair: AlignedPair) -> list[SeededValues]:
-    """What each side's tokens contribute to the logarithm of their ratio."""
-    sides: list[SeededValues] = []
-    for side in (pair.a, pair.b):
-        mean = side.token_means.mean()
-        sides.append(SeededValues(side, side.flat_tokens / mean if mean > 0 else side.flat_tokens.astype(np.float64)))
-    return sides
+    return _log_ratio(pair, above, below, level, method, seeds)
 
 
 def tokens_per_correct(samples: Samples, *, level: float = 0.95) -> Estimate | None:
@@ -60,8 +55,11 @@ def tokens_per_correct(samples: Samples, *, level: float = 0.95) -> Estimate | N
     shares, means = samples.accuracies, samples.token_means
     if not shares.any():
         return None
+    if not means.mean() > 0:
+        raise _no_tokens()
     pair = AlignedPair(samples, samples, (), ())
-    estimate = _log_ratio(pair, means, shares, level, "delta method on log ratio" + _cap_note(samples))
+    seeds = (_seed_error_per_correct(samples),)
+    estimate = _log_ratio(pair, means, shares, level, "delta method on log ratio" + _cap_note(samples), seeds)
     return Estimate(*_interval(estimate), estimate.method, samples.n_problems, samples.n_samples)
 
 
@@ -78,25 +76,24 @@ def tokens_per_correct_ratio(a: Samples, b: Samples, *, level: float = 0.95) -> 
         raise _no_tokens()
     ta, ab, tb, aa = (column / column.mean() for column in columns)
     log_value = sum(math.log(c.mean()) * sign for c, sign in zip(columns, (1, 1, -1, -1), strict=True))
-    method, n_samples = "paired delta method on log ratio", pair.a.n_samples + pair.b.n_samples
-    return _ratio_estimate(log_value, ta + ab - tb - aa, cluster_index(pair.a), level, method, n_samples)
+    method = "paired delta method on log ratio" + _cap_note(pair.a, pair.b)
+    n_samples = pair.a.n_samples + pair.b.n_samples
+    seeds = (_seed_error_per_correct(pair.a), _seed_error_per_correct(pair.b))
+    return _ratio_estimate(log_value, ta + ab - tb - aa, cluster_index(pair.a), level, method, n_samples, seeds)
+
+
+def _seed_error_per_correct(samples: Samples) -> SeedError:
+    influence = samples.flat_tokens / samples.token_means.mean() - samples.flat_correct / samples.accuracies.mean()
+    return seed_error(samples, influence)
 
 
 def _log_ratio(
-    pair: AlignedPair,
-    above: FloatArray,
-    below: FloatArray,
-    level: float,
-    method: str,
-    *,
-    sides: Sequence[SeededValues] = (),
+    pair: AlignedPair, above: FloatArray, below: FloatArray, level: float, method: str, seeds: tuple[SeedError, ...]
 ) -> Estimate:
-    if not (above.mean() > 0 and below.mean() > 0):
-        raise _no_tokens()
     influence = above / above.mean() - below / below.mean()
     log_value = math.log(above.mean() / below.mean())
     n_samples = pair.a.n_samples + pair.b.n_samples
-    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples, sides=sides)
+    return _ratio_estimate(log_value, influence, cluster_index(pair.a), level, method, n_samples, seeds)
 
 
 def _ratio_estimate(
@@ -106,15 +103,10 @@ def _ratio_estimate(
     level: float,
     method: str,
     n_samples: int,
-    *,
-    sides: Sequence[SeededValues] = (),
+    seeds: tuple[SeedError, ...],
 ) -> Estimate:
-    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`, with the spread between the
-    training seeds of `sides`."""
-    plain = clustered_error(influence, clusters)
-    error = widen_by_seeds(plain, sides)
-    if error is not plain:
-        method = f"{method}, training seeds"
+    """exp(log_value ± t SE), where SE is the standard error of the mean of `influence`, training seeds included."""
+    error = add_seed_errors(clustered_error(influence, clusters), *seeds)
     value, n = math.exp(log_value), len(influence)
     if lacks_variation(error):
         return Estimate(value, 0.0, math.inf, f"{method}: no variation, no interval", n, n_samples)
@@ -133,8 +125,9 @@ def _interval(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def _cap_note(*sides: Samples) -> str:
-    cut, n_samples = sum(int((~side.flat_finished).sum()) for side in sides), sum(side.n_samples for side in sides)
-    return f"; restricted at the cap ({cut} of {n_samples} samples truncated)" if cut else ""
+    cut = sum(int((~samples.flat_finished).sum()) for samples in sides)
+    total = sum(samples.n_samples for samples in sides)
+    return f"; restricted at the cap ({cut} of {total} samples truncated)" if cut else ""
 
 
 def _no_tokens() -> InputError:

@@ -10,16 +10,15 @@ effect, Hochlehnert et al. 2025 (arXiv 2504.07086).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from lakon.core.errors import InputError
 from lakon.stats.accuracy import accuracy
 from lakon.stats.distributions import t_quantile
-from lakon.stats.intervals import ClusteredError, Estimate, check_level, lacks_variation
+from lakon.stats.intervals import Estimate, check_level
 from lakon.stats.ragged import Ragged
 from lakon.stats.samples import FloatArray, IntArray, Samples, cluster_index
 
@@ -57,7 +56,7 @@ def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resam
     shares, counts = _shares_by_seed(samples, seeds)
     per_seed = {int(s): accuracy(_samples_of_seed(samples, int(s)), level=level) for s in seeds}
     clusters = cluster_index(samples)
-    squares = _mean_squares(shares)
+    squares = mean_squares(shares)
     draws = _nested_bootstrap(shares, counts, clusters, seed, n_resamples)
     value = float(shares.mean())
     half = t_quantile(0.5 + check_level(level) / 2, _satterthwaite_df(squares, shares.shape, clusters)) * float(
@@ -71,51 +70,11 @@ def seed_spread(samples: Samples, *, seed: int = 0, level: float = 0.95, n_resam
     return SeedSpread(per_seed=per_seed, estimate=estimate, seed_sd=sd, note=note)
 
 
-class SeededValues(NamedTuple):
-    """What one side of a comparison contributes to its value."""
-
-    samples: Samples
-    values: FloatArray
-    """For each sample, shape (sum K_i,): the side's part of the value is their mean over samples, then problems."""
-
-
-def widen_by_seeds(error: ClusteredError, sides: Sequence[SeededValues]) -> ClusteredError:
-    """The error of a paired comparison with the spread between training seeds in it.
-
-    Problems are crossed with seeds: var = SE² + sum over sides of max(0, MS_seeds - MS_rest) / (n S), with
-    Satterthwaite's degrees of freedom. The same error where no side was trained more than once: what another
-    training would give is then not known. Raises `InputError` when a problem lacks a seed.
-    """
-    if lacks_variation(error):
-        return error
-    variance = error.se**2
-    below = variance**2 / max(error.df, 1)
-    for side in sides:
-        if side.samples.seed_index is None or len(seeds := np.unique(side.samples.flat_seeds)) < 2:
-            continue
-        cells, _ = _means_by_seed(side.samples, seeds, side.values)
-        n_seeds, n = cells.shape
-        of_seeds, _, of_rest = _mean_squares(cells)
-        if of_seeds <= of_rest:
-            continue
-        variance += (of_seeds - of_rest) / (n * n_seeds)
-        below += (of_seeds / (n * n_seeds)) ** 2 / (n_seeds - 1)
-        below += (of_rest / (n * n_seeds)) ** 2 / max(1, (n_seeds - 1) * (n - 1))
-    if variance <= error.se**2:
-        return error
-    return error._replace(se=math.sqrt(variance), df=max(1.0, variance**2 / below))
-
-
 _ONE_SEED = "one training seed: the interval leaves out how much another seed's student would differ"
 
 
 def _shares_by_seed(samples: Samples, seeds: IntArray) -> tuple[FloatArray, IntArray]:
     """The share of correct samples and the number of samples for each seed and problem, shape (S, n) each."""
-    return _means_by_seed(samples, seeds, samples.flat_correct.astype(np.float64))
-
-
-def _means_by_seed(samples: Samples, seeds: IntArray, values: FloatArray) -> tuple[FloatArray, IntArray]:
-    """The mean of `values` and the number of samples for each seed and problem, shape (S, n) each."""
     cell = np.searchsorted(seeds, samples.flat_seeds) * samples.n_problems + samples.row
     size = len(seeds) * samples.n_problems
     counts = np.bincount(cell, minlength=size).reshape(len(seeds), samples.n_problems)
@@ -126,8 +85,8 @@ def _means_by_seed(samples: Samples, seeds: IntArray, values: FloatArray) -> tup
             "samples of every training seed for every problem",
             "evaluate all students on the same problems, or pass only the common ones",
         )
-    sums = np.bincount(cell, weights=values, minlength=size).reshape(counts.shape)
-    return sums / counts, counts.astype(np.int64)
+    right = np.bincount(cell, weights=samples.flat_correct, minlength=size).reshape(counts.shape)
+    return right / counts, counts.astype(np.int64)
 
 
 def _samples_of_seed(samples: Samples, seed: int) -> Samples:
@@ -140,7 +99,7 @@ def _samples_of_seed(samples: Samples, seed: int) -> Samples:
     )
 
 
-def _mean_squares(shares: FloatArray) -> tuple[float, float, float]:
+def mean_squares(shares: FloatArray) -> tuple[float, float, float]:
     """Mean squares of seeds, problems and the rest in the crossed layout (S, n)."""
     n_seeds, n = shares.shape
     by_seed, by_problem, value = shares.mean(axis=1), shares.mean(axis=0), shares.mean()

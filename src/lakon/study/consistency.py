@@ -46,6 +46,17 @@ def faults_of(study: Study) -> list[Fault]:
         for name in study.evaluate.benchmarks
         if name not in benchmarks
     )
+    samples = study.evaluate.samples
+    faults.extend(
+        Fault(
+            "evaluate.pass_at",
+            f"k = {k} with evaluate.samples = {samples}",
+            f"a k from 1 to {samples}",
+            "draw more samples or choose a smaller k",
+        )
+        for k in study.evaluate.pass_at
+        if k > samples
+    )
     faults.extend(_domain_fault("problems.domain", study.problems.domain))
     for name, source in study.benchmarks.items():
         faults.extend(_domain_fault(f"benchmarks.{name}.domain", source.domain))

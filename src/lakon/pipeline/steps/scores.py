@@ -189,17 +189,29 @@ def _results(
     runs_of: dict[str, list[EvaluatedModelId]] = {}
     for model in args.models:
         runs_of.setdefault(model.label, []).append(model)
+    bases = {model.student: model.label for model in args.models if model.kind == "base"}
     for benchmark in args.benchmarks:
         for label, runs in runs_of.items():
             rows = _rows_of_runs(runs, benchmark, inputs)
             answers = AnswerColumns.of(rows, indexes[benchmark])
-            yield AuthorResults(author=label, benchmark=benchmark, answers=answers, family=runs[0].family)
+            yield AuthorResults(
+                author=label,
+                benchmark=benchmark,
+                answers=answers,
+                family=runs[0].family,
+                kind=runs[0].kind,
+                base=bases.get(runs[0].student, "") if runs[0].kind in ("student", "prompted") else "",
+            )
     for teacher in args.teachers:
         rows = graded_traces(inputs.teachers[teacher.name], 0)
         if teacher.first_samples_only:
             rows = (row for row in rows if row[1].sample_index == 0)
         yield AuthorResults(
-            author=teacher.label, benchmark=OWN, answers=AnswerColumns.of(rows, indexes[OWN]), family=teacher.family
+            author=teacher.label,
+            benchmark=OWN,
+            answers=AnswerColumns.of(rows, indexes[OWN]),
+            family=teacher.family,
+            kind="teacher",
         )
 
 

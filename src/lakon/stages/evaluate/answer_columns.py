@@ -123,6 +123,10 @@ class AuthorResults:
     answers: AnswerColumns
     family: str = ""
     """Authors are compared within a family: students of one base under one matching rule, or teachers."""
+    kind: str = ""
+    """`student`, `teacher` or `author`: on one benchmark, p-values are adjusted over all comparisons of one kind."""
+    base: str = ""
+    """The author that a student was trained from, where it was evaluated too."""
 
 
 def select_samples(answers: AnswerColumns, index: ProblemIndex, *, seed: int | None = None) -> Samples:

@@ -18,6 +18,7 @@ def make_score(
     at: float | None = None,
     baseline: str | None = None,
     group: str | None = None,
+    claim: str = "",
 ) -> Score:
     """The score of `result`'s author. `samples` are those behind the estimate: they are counted in the row."""
     return Score(
@@ -35,6 +36,7 @@ def make_score(
         n_problems=estimate.n_problems,
         n_samples=samples.n_samples,
         n_ungraded=int((~samples.flat_graded).sum()),
+        claim=claim,
     )
 
 

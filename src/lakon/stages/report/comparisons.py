@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import NamedTuple
 
 from lakon.core import score_text as wording
 from lakon.core.records import Score
 from lakon.core.report_data import ModelCard, Sentence
-
-_POWER_QUANTILE = NormalDist().inv_cdf(0.80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,8 @@ class PairedComparison(NamedTuple):
     ratio: Score | None
     bound: Score | None
     """The test of non-inferiority."""
+    worse: Score | None
+    """The test of being worse by more than the margin."""
 
 
 def list_comparisons(study: ScoredStudy, benchmark: str) -> list[PairedComparison]:
@@ -68,7 +67,8 @@ def list_comparisons(study: ScoredStudy, benchmark: str) -> list[PairedCompariso
             author, baseline = study.card(score.author), study.card(score.baseline or "")
             ratio = study.find(benchmark, score.author, "token_ratio", score.baseline)
             bound = study.find(benchmark, score.author, "non_inferiority", score.baseline)
-            comparisons.append(PairedComparison(author, baseline, score, ratio, bound))
+            worse = study.find(benchmark, score.author, "inferiority", score.baseline)
+            comparisons.append(PairedComparison(author, baseline, score, ratio, bound, worse))
     return comparisons
 
 
@@ -107,12 +107,14 @@ def _conclude(study: ScoredStudy, comparison: PairedComparison) -> Sentence:
     score, bound = comparison.difference, comparison.bound
     text = _compare_accuracies(study, comparison)
     rests_on = (score, bound) if bound is not None else (score,)
+    if wording.is_at_floor(score):
+        return Sentence(text=text, rests_on=rests_on)
     if bound is not None and bound.low is not None:
         low = f"(lower bound {wording.format_points(bound.low)} points)"
         higher = wording.is_established(score, study.confidence) and score.estimate > 0
         if shows_non_inferiority(study, comparison) and not higher:
             text += f" By the margin of {study.margin_words} it is not inferior {low}."
-        elif score.high is not None and score.high < -study.margin:
+        elif _shows_inferiority(study, comparison):
             text += f" It is worse by more than the margin of {study.margin_words}."
         elif not shows_non_inferiority(study, comparison):
             text += f" Non-inferiority within the margin of {study.margin_words} is not shown {low}"
@@ -125,30 +127,48 @@ def _conclude(study: ScoredStudy, comparison: PairedComparison) -> Sentence:
 
 
 def shows_non_inferiority(study: ScoredStudy, comparison: PairedComparison) -> bool:
-    """Whether non-inferiority was shown: the bound lies inside the margin."""
-    return comparison.bound is not None and comparison.bound.low is not None and comparison.bound.low > -study.margin
+    """Whether non-inferiority was shown: the bound lies inside the margin, and the accuracies are not at the floor."""
+    bound = comparison.bound
+    if wording.is_at_floor(comparison.difference):
+        return False
+    return bound is not None and bound.low is not None and bound.low > -study.margin
+
+
+def _shows_inferiority(study: ScoredStudy, comparison: PairedComparison) -> bool:
+    """Whether it was shown that the author is worse by more than the margin, a claim with a test of its own."""
+    worse = comparison.worse
+    return worse is not None and worse.high is not None and worse.high < -study.margin
 
 
 def _compare_accuracies(study: ScoredStudy, comparison: PairedComparison) -> str:
     score = comparison.difference
     if score.low is None or score.high is None:
         return "This difference has no interval, so nothing follows from it about other problems."
+    if wording.is_at_floor(score):
+        return "No claim: both accuracies are at the floor, where a difference says little."
     if wording.is_established(score, study.confidence):
         word = "higher" if score.estimate > 0 else "lower"
-        return f"The accuracy of {name_both(study, comparison)[0]} is {word}."
+        return f"The accuracy of {name_both(study, comparison)[0]} is {word}{one_training_clause(comparison)}."
     if score.low > 0 or score.high < 0:
-        return "The interval leaves out zero but the p value does not bear it out: nothing is established."
-    smallest = _detectable_difference(score, study.confidence)
+        return (
+            "A difference is suggested, not established: this interval alone leaves out zero, the test adjusted for"
+            " all comparisons of its family does not."
+        )
+    smallest = _detectable_difference(study, score)
     detects = f"; the smallest difference that so many problems show with 80% power is about {smallest}"
     return f"The two accuracies cannot be told apart here{detects if smallest else ''}."
 
 
-def _detectable_difference(score: Score, confidence: float) -> str:
-    error = _standard_error(score, confidence)
-    if not error:
-        return ""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return f"{wording.format_rough(100 * (z + _POWER_QUANTILE) * error)} points"
+def one_training_clause(comparison: PairedComparison) -> str:
+    """` (of this one training)` where a student of the pair has one training seed, else nothing."""
+    pair = (comparison.author, comparison.baseline)
+    single = any(card.kind == "student" and len(card.seeds) <= 1 for card in pair)
+    return " (of this one training)" if single else ""
+
+
+def _detectable_difference(study: ScoredStudy, score: Score) -> str:
+    smallest = study.find(score.benchmark, score.author, "detectable_difference", score.baseline)
+    return f"{wording.format_rough(100 * smallest.estimate)} points" if smallest is not None else ""
 
 
 def _problems_needed(study: ScoredStudy, comparison: PairedComparison) -> Score | None:
@@ -157,12 +177,6 @@ def _problems_needed(study: ScoredStudy, comparison: PairedComparison) -> Score 
     needed = study.find(score.benchmark, score.author, "problems_needed", score.baseline)
     settled = wording.is_established(score, study.confidence)
     return None if needed is None or needed.estimate <= score.n_problems or settled else needed
-
-
-def _standard_error(score: Score, confidence: float) -> float:
-    if score.low is None or score.high is None or not math.isfinite(score.high - score.low):
-        return 0.0
-    return (score.high - score.low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def name_author(card: ModelCard) -> str:

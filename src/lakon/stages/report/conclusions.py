@@ -25,6 +25,7 @@ from lakon.stages.report.comparisons import (
     match_clause,
     name_author,
     name_both,
+    one_training_clause,
     shows_non_inferiority,
 )
 
@@ -131,22 +132,20 @@ def _state_established(study: ScoredStudy, family: list[PairedComparison]) -> st
     close = [each for each in family if shows_non_inferiority(study, each) and each not in higher]
     if directions:
         rest = "; no other difference is" if len(established) < len(family) else ""
-        text = f"Established: accuracy is {', '.join(directions)}{rest}."
+        of_one = max(map(one_training_clause, established))
+        text = f"Established{of_one}: accuracy is {', '.join(directions)}{rest}."
     else:
         text = "This difference is not established." if len(family) == 1 else "No difference is established."
-    if _at_floor(study, family):
-        return f"{text} All of them are near zero here, which says little about the styles."
+    floored = [each for each in family if wording.is_at_floor(each.difference)]
+    if len(floored) == len(family):
+        return "No claim: all accuracies are at the floor here, which says little about the styles."
+    if floored:
+        names = wording.join_names([_short_name(study, each) for each in floored])
+        text += f" No claim is made at the floor: {names}."
     if close:
         names = wording.join_names([_short_name(study, each) for each in close])
         text += f" By the margin of {study.margin_words}, not inferior: {names}."
     return text
-
-
-def _at_floor(study: ScoredStudy, family: list[PairedComparison]) -> bool:
-    """Whether all accuracies are below twice the margin, so that "not inferior" would mean nothing."""
-    benchmark = family[0].difference.benchmark
-    accuracies = [study.find(benchmark, label, "accuracy") for label in sorted(_labels(family))]
-    return all(score is not None and score.estimate < 2 * study.margin for score in accuracies)
 
 
 def _list_uncompared(study: ScoredStudy, benchmark: str, alone: list[Score], *, short: bool) -> Sentence:
@@ -252,8 +251,8 @@ def _state_seeds(study: ScoredStudy) -> Sentence | None:
     single = [card.label for card in students if len(card.seeds) <= 1]
     if students and not single:
         return Sentence(
-            text="Students were trained with several seeds: intervals of accuracies include the spread between "
-            "training runs; those of differences and token ratios are for these runs only."
+            text="Students were trained with several seeds: the intervals of accuracies, differences and token ratios "
+            "include the spread between training runs."
         )
     if not single:
         return None
