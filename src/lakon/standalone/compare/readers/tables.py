@@ -1,4 +1,4 @@
-"""Rows with named fields: JSONL, CSV, Parquet. NeMo-Skills' `output-rs*.jsonl` is one of them, with names of its own."""
+"""Rows with named fields: JSONL, CSV, Parquet; among them NeMo-Skills' `output-rs*.jsonl`, with names of its own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _CUT = ("length", "max_tokens", "model_length")
 
 def is_nemo_skills(row: Mapping[str, Any]) -> bool:
     """Whether a JSON object is a row of NeMo-Skills' outputs."""
-    return _NEMO <= row.keys() and ("predicted_answer" in row or "num_generated_tokens" in row or "problem" in row)
+    return row.keys() >= _NEMO and ("predicted_answer" in row or "num_generated_tokens" in row or "problem" in row)
 
 
 def read_nemo_skills(path: Path, into: ResultBuilder, names: FieldNames) -> None:
