@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lakon.standalone.compare.text_keys import find_text_key
 
-RIGHT, WRONG, UNGRADED = 1, 0, -1
-"""Grades of a sample. An ungraded one counts as wrong and is counted apart."""
+RIGHT, WRONG, UNGRADED, UNSCORED = 1, 0, -1, -2
+"""Grades of a sample. An ungraded one counts as wrong and is counted apart. An unscored one is a response that the tool
+left out of its figures or that has no grade at all: only a verifier of ours can count it."""
 UNKNOWN = -1
 """A number of tokens that the file does not tell."""
 
@@ -40,7 +41,7 @@ class SampleRow(NamedTuple):
     answer: str = ""
     sample: int | None = None
     """Which sample of the problem; None numbers them in the order of the file."""
-    grade: int = UNGRADED
+    grade: int = UNSCORED
     tokens: int = UNKNOWN
     finished: bool = True
     """False where the author ran out of tokens."""
@@ -88,9 +89,16 @@ class ResultSet:
         return len(self.tokens) > 0 and bool((self.tokens >= 0).all())
 
     @property
-    def is_graded(self) -> bool:
+    def is_scored(self) -> bool:
         """Whether any sample carries a grade."""
-        return bool((self.grade != UNGRADED).any())
+        return bool((self.grade != UNSCORED).any())
+
+    def select(self, rows: NDArray[np.int64]) -> ResultSet:
+        """The same results with these samples alone, in their order; problems stay as they are."""
+        columns = ("row", "sample", "grade", "tokens", "finished", "training_seed")
+        kept = {name: getattr(self, name)[rows] for name in columns}
+        answers = tuple(self.answers[at] for at in rows.tolist()) if self.answers else ()
+        return replace(self, answers=answers, **kept)
 
 
 @dataclass(slots=True, eq=False)

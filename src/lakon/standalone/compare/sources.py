@@ -7,7 +7,7 @@ format are one author, called after what they lie in.
 from __future__ import annotations
 
 import glob
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lakon.core.errors import InputError
@@ -33,7 +33,7 @@ class ReadOptions:
     """How files are read."""
 
     format: str | None = None
-    fields: FieldNames = FieldNames()
+    fields: FieldNames = field(default_factory=FieldNames)
     keep_answers: bool = False
 
 

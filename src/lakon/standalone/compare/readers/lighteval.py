@@ -9,7 +9,7 @@ from typing import Any
 
 from lakon.standalone.compare.readers.tables import read_parquet_rows
 from lakon.standalone.compare.readers.values import FieldNames, find_first, read_grade, read_id, read_text
-from lakon.standalone.compare.results import UNGRADED, UNKNOWN, ResultBuilder, SampleRow
+from lakon.standalone.compare.results import UNSCORED, UNKNOWN, ResultBuilder, SampleRow
 
 COLUMNS = {"doc", "model_response", "metric"}
 _NAME = re.compile(r"details_(.+?)_\d{4}-\d\d-\d\dT.*")
@@ -61,7 +61,7 @@ def _samples(
             reference=_gold(doc),
             answer=answer,
             sample=index,
-            grade=read_grade(value) if len(texts) == 1 else UNGRADED,
+            grade=read_grade(value) if len(texts) == 1 else UNSCORED,
             tokens=len(lengths[index]) if _has_lengths(lengths, len(texts)) else UNKNOWN,
             benchmark=task,
         )

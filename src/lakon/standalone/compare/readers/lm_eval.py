@@ -1,7 +1,7 @@
 """lm-eval's `samples_TASK_TIME.jsonl`: a row a document and filter, all repeats of it in `resps`.
 
 A task with several filters has several rows a document; one filter is read. With `take_first` all repeats stand in
-`resps` and one of them was scored: the others are ungraded, and `--grade` grades them all.
+`resps` and one of them was scored: the others are unscored, and `--grade` grades them all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from lakon.standalone.compare.bounded import read_json, read_lines
 from lakon.standalone.compare.readers.values import FieldNames, find_first, read_grade, read_id, read_text
-from lakon.standalone.compare.results import UNGRADED, ResultBuilder, SampleRow
+from lakon.standalone.compare.results import UNSCORED, ResultBuilder, SampleRow
 
 _QUESTIONS = ("question", "problem", "query", "prompt", "input", "Question", "Problem", "text")
 _NAME = re.compile(r"samples_(.+?)_\d{4}-\d\d-\d\dT[\d:.\-]+$")
@@ -82,7 +82,7 @@ class _Choice:
         self._metrics.update(dict.fromkeys(metrics))
         self._metric = self._metric or next(iter(metrics), None)
         if self._metric is None:
-            return None
+            raise ValueError("no metric")
         if self._metric not in row:
             raise ValueError(f"no metric {self._metric!r}")
         return row[self._metric]
@@ -108,7 +108,7 @@ def _samples(row: Mapping[str, Any], task: str, choice: _Choice, names: FieldNam
     if len(values) not in (1, len(answers)):
         raise ValueError(f"{len(values)} grades for {len(answers)} responses")
     grades = [read_grade(each) for each in values]
-    grades += [UNGRADED] * (len(answers) - len(grades))
+    grades += [UNSCORED] * (len(answers) - len(grades))
     problem = read_text(find_first(doc, (names.problem, *_QUESTIONS) if names.problem else _QUESTIONS))
     cluster = read_text(doc.get(names.cluster)) if names.cluster else ""
     for number, (answer, grade) in enumerate(zip(answers, grades, strict=True)):

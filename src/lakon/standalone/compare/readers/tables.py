@@ -21,7 +21,7 @@ from lakon.standalone.compare.readers.values import (
     read_index,
     read_text,
 )
-from lakon.standalone.compare.results import UNGRADED, ResultBuilder, SampleRow
+from lakon.standalone.compare.results import UNSCORED, ResultBuilder, SampleRow
 
 Rows = Iterator[tuple[str, Mapping[str, Any] | None]]
 """Where a row stands, and the row; None for one that cannot be read."""
@@ -110,6 +110,11 @@ class _Reader:
         name = self._named.get(field)
         return read_path(row, name) if name else find_first(row, USUAL.get(field, ()))
 
+    def has(self, row: Mapping[str, Any], field: str) -> bool:
+        """Whether the row has a field, if only a null in it."""
+        name = self._named.get(field)
+        return name is not None or not row.keys().isdisjoint(USUAL[field])
+
     def note_missing(self, row: Mapping[str, Any]) -> None:
         """Count the named fields that a row lacks."""
         self.n_rows += 1
@@ -157,7 +162,7 @@ def _sample(row: Mapping[str, Any], reader: _Reader, sample: int | None) -> Samp
         reference=read_text(reader.value(row, "reference")) or None,
         answer=read_text(reader.value(row, "answer")),
         sample=read_index(index),
-        grade=UNGRADED if grade is None else read_grade(grade),
+        grade=read_grade(grade) if reader.has(row, "correct") else UNSCORED,
         tokens=read_count(reader.value(row, "tokens")),
         finished=finish not in _CUT and grade != "truncated",
         cluster=read_text(cluster) or None,
