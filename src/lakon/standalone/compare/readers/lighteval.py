@@ -9,7 +9,7 @@ from typing import Any
 
 from lakon.standalone.compare.readers.tables import read_parquet_rows
 from lakon.standalone.compare.readers.values import FieldNames, find_first, read_grade, read_id, read_text
-from lakon.standalone.compare.results import UNSCORED, UNKNOWN, ResultBuilder, SampleRow
+from lakon.standalone.compare.results import UNKNOWN, UNSCORED, ResultBuilder, SampleRow
 
 COLUMNS = {"doc", "model_response", "metric"}
 _NAME = re.compile(r"details_(.+?)_\d{4}-\d\d-\d\dT.*")
