@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lakon.core.errors import InputError
-from lakon.core.protocols import Answered, Domain, Progress, TokenCounter, Verifier
+from lakon.core.protocols import Answered, Progress, TokenCounter, Verifier
 from lakon.core.records import UNGRADED as UNGRADED_OUTCOMES
 from lakon.core.records import Outcome
 from lakon.standalone.compare.join import Joined
@@ -49,14 +49,12 @@ def take_their_grades(one: ResultSet) -> tuple[ResultSet, GradeAccount]:
     return kept, GradeAccount(by="file", n_samples=len(scored), n_ungraded=n_ungraded, n_unscored=n_unscored)
 
 
-def grade_results(
-    joined: Joined, side: int, domain: Domain, verifier: Verifier, progress: Progress
-) -> tuple[ResultSet, GradeAccount]:
+def grade_results(joined: Joined, side: int, verifier: Verifier, progress: Progress) -> tuple[ResultSet, GradeAccount]:
     """Every sample of a side graded by the verifier, on the references that any side has.
 
     Raises `InputError` where no joined problem has a reference."""
     one = joined.sets[side]
-    references = [_reference(joined, place, domain) for place in joined.places[side].tolist()]
+    references = [_reference(joined, place) for place in joined.places[side].tolist()]
     if not any(references):
         found = f"no reference for any problem of {one.name!r}"
         raise InputError(found, "a reference answer a problem", "name its field: --fields reference=FIELD")
@@ -89,9 +87,8 @@ def count_tokens(one: ResultSet, counter: TokenCounter) -> ResultSet:
     return replace(one, tokens=tokens)
 
 
-def _reference(joined: Joined, place: int, domain: Domain) -> str | None:
-    reference = joined.problems[place].reference if place >= 0 else None
-    return None if reference is None else domain.read_reference(reference)
+def _reference(joined: Joined, place: int) -> str | None:
+    return joined.problems[place].reference if place >= 0 else None
 
 
 def _answered(one: ResultSet, references: list[str | None]) -> Iterator[Answered]:
