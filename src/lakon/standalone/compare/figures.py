@@ -176,8 +176,10 @@ def _compare(
     level = options.confidence
     seed = derive_seed(options.seed, "pair", name, baseline, benchmark) % 2**32
     difference = accuracy_difference(a, b, seed=seed, level=level)
-    margin, alpha = options.margin, (1 - level)
+    margin, alpha = options.margin, 1 - level
     has_tokens = all(one.tokens is not None and one.flat_tokens.any() for one in (a, b))
+    if margin and max(a.accuracies.mean(), b.accuracies.mean()) < 2 * margin:
+        margin = None  # within the margin of nothing: "not inferior" would mean nothing
     not_worse = non_inferiority(a, b, margin, alpha=alpha) if margin else None
     return PairFigures(
         name=name,

@@ -53,7 +53,7 @@ def _samples(
     value = metric.get(chosen) if chosen else None
     specific = doc.get("specific")
     text = read_text(specific.get("problem")) if isinstance(specific, dict) else ""
-    lengths = response.get("output_tokens")
+    lengths = _lengths(response.get("output_tokens"), len(texts))
     for index, answer in enumerate(texts):
         yield SampleRow(
             problem_id=read_id(find_first(doc, (names.id, "id") if names.id else ("id",))) or str(number),
@@ -62,7 +62,7 @@ def _samples(
             answer=answer,
             sample=index,
             grade=read_grade(value) if len(texts) == 1 else UNSCORED,
-            tokens=len(lengths[index]) if _has_lengths(lengths, len(texts)) else UNKNOWN,
+            tokens=lengths[index],
             benchmark=task,
         )
 
@@ -73,8 +73,11 @@ def _mapping(value: Any, name: str) -> Mapping[str, Any]:
     return value
 
 
-def _has_lengths(lengths: Any, n: int) -> bool:
-    return isinstance(lengths, list) and len(lengths) == n and all(isinstance(ids, list) and ids for ids in lengths)
+def _lengths(ids: Any, n: int) -> list[int]:
+    """The number of tokens of each of n responses, where their ids are told."""
+    if isinstance(ids, list) and len(ids) == n and all(isinstance(each, list) and each for each in ids):
+        return [len(each) for each in ids]
+    return [UNKNOWN] * n
 
 
 def _gold(doc: Mapping[str, Any]) -> str | None:

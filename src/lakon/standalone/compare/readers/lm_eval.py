@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lakon.standalone.compare.bounded import read_json, read_lines
-from lakon.standalone.compare.readers.values import FieldNames, find_first, read_grade, read_id, read_text
-from lakon.standalone.compare.results import UNSCORED, ResultBuilder, SampleRow
+from lakon.standalone.compare.readers.values import FieldNames, find_first, read_count, read_grade, read_id, read_text
+from lakon.standalone.compare.results import UNKNOWN, UNSCORED, ResultBuilder, SampleRow
 
 _QUESTIONS = ("question", "problem", "query", "prompt", "input", "Question", "Problem", "text")
 _NAME = re.compile(r"samples_(.+?)_\d{4}-\d\d-\d\dT[\d:.\-]+$")
@@ -111,7 +111,8 @@ def _samples(row: Mapping[str, Any], task: str, choice: _Choice, names: FieldNam
     grades += [UNSCORED] * (len(answers) - len(grades))
     problem = read_text(find_first(doc, (names.problem, *_QUESTIONS) if names.problem else _QUESTIONS))
     cluster = read_text(doc.get(names.cluster)) if names.cluster else ""
-    for number, (answer, grade) in enumerate(zip(answers, grades, strict=True)):
+    lengths = _lengths(doc.get(names.tokens), len(answers)) if names.tokens else [UNKNOWN] * len(answers)
+    for number, (answer, grade, length) in enumerate(zip(answers, grades, lengths, strict=True)):
         yield SampleRow(
             problem_id=read_id(doc.get(names.id) if names.id else row["doc_id"]),
             text=problem or _prompt(row.get("arguments")),
@@ -119,9 +120,18 @@ def _samples(row: Mapping[str, Any], task: str, choice: _Choice, names: FieldNam
             answer=answer,
             sample=number,
             grade=grade,
+            tokens=length,
             cluster=cluster or None,
             benchmark=task,
         )
+
+
+def _lengths(value: Any, n: int) -> list[int]:
+    """The tokens of n responses, from a field of the document. Raises `ValueError`."""
+    values = value if isinstance(value, list) else [value]
+    if len(values) != n:
+        raise ValueError(f"{len(values)} numbers of tokens for {n} responses")
+    return [read_count(each) for each in values]
 
 
 def _answers(resps: Any) -> list[str]:
