@@ -6,6 +6,7 @@ What is too large is a bad row or an `InputError`, before it takes the memory.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import zipfile
@@ -66,11 +67,12 @@ def _skip_line(file: BinaryIO, line: bytes) -> None:
         line = file.readline(LONGEST_LINE)
 
 
-def open_plain(path: Path) -> BinaryIO:
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, unpacked if it is gzip, whatever its name."""
-    file = path.open("rb")
-    packed = file.peek(2)[:2] == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.GzipFile(fileobj=file) if packed else file)
+    with path.open("rb") as file:
+        packed = file.peek(2)[:2] == b"\x1f\x8b"
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=file) if packed else file)
 
 
 def read_head(path: Path, size: int = 1 << 16) -> bytes:
