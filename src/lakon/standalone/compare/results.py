@@ -127,10 +127,12 @@ class ResultBuilder:
         """Take one sample. A second one of the same problem and number is a bad row."""
         place = self._place(found)
         number = self._next[place] if found.sample is None else found.sample
-        before = self._seen.setdefault((place, number, found.training_seed), where)
-        if before != where and found.sample is not None:
+        known = (place, number, found.training_seed)
+        if known in self._seen:
+            before = self._seen[known]
             self.refuse(where, f"sample {number} of problem {found.problem_id[:60]!r} stands in {before} already")
             return
+        self._seen[known] = where
         self._next[place] = max(self._next[place], number) + 1
         values = (place, number, found.grade, found.tokens, int(found.finished), found.training_seed)
         for column, value in zip(self._columns, values, strict=True):

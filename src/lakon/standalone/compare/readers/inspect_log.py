@@ -26,7 +26,7 @@ def read_eval_archive(path: Path, into: ResultBuilder, names: FieldNames) -> Non
             raise InputError(found, "an .eval log of inspect", "check the file", where=str(path))
         choice = _Scorer(names.metric)
         task = _task_of_member(archive, header, into, path)
-        for name in sorted(members):
+        for name in members:
             where = f"{path}:{name}"
             try:
                 into.add(_sample(read_json(archive.read(name)), task, choice, names), where)
