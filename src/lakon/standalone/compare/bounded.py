@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,6 +31,8 @@ LARGEST_DOCUMENT = 2 << 30
 """Bytes of a file that is one JSON document."""
 _ZSTD = 93
 """The zip method of Zstandard."""
+_LOCAL_HEADER = 30
+_ENCRYPTED = 1
 
 
 def read_json(data: bytes) -> Any:
@@ -103,10 +107,12 @@ class BoundedArchive:
 
     def __init__(self, path: Path) -> None:
         """Opens it. Raises `InputError`."""
-        self.path, self._left = path, LARGEST_ARCHIVE
+        self._left = LARGEST_ARCHIVE
+        self._file = path.open("rb")
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(self._file)
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+            self._file.close()
             raise InputError(f"no zip file: {error}", "a zip archive", "check the file", where=str(path)) from error
 
     def __enter__(self) -> BoundedArchive:
@@ -114,6 +120,7 @@ class BoundedArchive:
 
     def __exit__(self, *exc: object) -> None:
         self._zip.close()
+        self._file.close()
 
     def names(self) -> list[str]:
         """The names of all members."""
@@ -126,28 +133,41 @@ class BoundedArchive:
         if info.file_size > limit:
             raise ValueError(f"unpacks to {info.file_size:,} bytes, more than {limit:,}")
         try:
-            data = self._read_zstd(info, limit) if info.compress_type == _ZSTD else self._read_plain(info, limit)
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            data = _unpack(self._packed(info), info.compress_type, limit)
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"cannot be unpacked: {error}") from error
         if len(data) > limit:
             raise ValueError(f"unpacks to more than {limit:,} bytes")
+        if zlib.crc32(data) != info.CRC:
+            raise ValueError("its checksum does not hold")
         self._left -= len(data)
         return data
 
-    def _read_plain(self, info: zipfile.ZipInfo, limit: int) -> bytes:
-        with self._zip.open(info) as member:
-            return member.read(limit + 1)
+    def _packed(self, info: zipfile.ZipInfo) -> bytes:
+        """A member's packed bytes, which stand after its local header. Python's own way takes three times as long, and
+        knows no Zstandard."""
+        if info.flag_bits & _ENCRYPTED:
+            raise ValueError("encrypted")
+        self._file.seek(info.header_offset)
+        header = self._file.read(_LOCAL_HEADER)
+        if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+            raise ValueError("its local header is broken")
+        n_name, n_extra = struct.unpack("<HH", header[26:30])
+        self._file.seek(n_name + n_extra, os.SEEK_CUR)
+        if info.compress_size > LARGEST_MEMBER:
+            raise ValueError(f"{info.compress_size:,} packed bytes")
+        return self._file.read(info.compress_size)
 
-    def _read_zstd(self, info: zipfile.ZipInfo, limit: int) -> bytes:
-        """Zstandard is beyond Python's own `zipfile`: the packed bytes stand after the member's local header."""
+
+def _unpack(packed: bytes, method: int, limit: int) -> bytes:
+    """Unpacked bytes, at most one more than `limit`. Raises `ValueError` for an unknown method."""
+    if method == zipfile.ZIP_STORED:
+        return packed[: limit + 1]
+    if method == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limit + 1)
+    if method == _ZSTD:
         import pyarrow as pa
 
-        with self.path.open("rb") as file:
-            file.seek(info.header_offset)
-            header = file.read(30)
-            if header[:4] != b"PK\x03\x04":
-                raise ValueError("its local header is broken")
-            file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
-            packed = file.read(info.compress_size)
         with pa.input_stream(pa.BufferReader(packed), compression="zstd") as stream:
             return stream.read(limit + 1)
+    raise ValueError(f"packed by the method {method}")

@@ -80,7 +80,8 @@ class _Scorer:
         """The grade that it gave. Raises `ValueError` for what is neither right nor wrong."""
         if not isinstance(scores, dict) or not scores:
             return UNGRADED
-        self._all.update(dict.fromkeys(map(str, scores)))
+        if not scores.keys() <= self._all.keys():
+            self._all.update(dict.fromkeys(map(str, scores)))
         self._chosen = self._chosen or next(iter(scores))
         score = scores.get(self._chosen)
         return read_grade(score.get("value") if isinstance(score, dict) else score)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from lakon.core.errors import InputError, near_miss
-from lakon.standalone.compare.bounded import BoundedArchive, read_head, read_json, read_lines
+from lakon.standalone.compare.bounded import read_head, read_json, read_lines
 from lakon.standalone.compare.readers import inspect_log, lighteval, lm_eval, tables
 from lakon.standalone.compare.readers.values import FieldNames
 from lakon.standalone.compare.results import ResultBuilder
@@ -37,8 +38,9 @@ def recognise_format(path: Path) -> str:
     """The format of a file. Raises `InputError` for one that has none of them."""
     head = read_head(path)
     if head[:4] == b"PK\x03\x04":
-        with BoundedArchive(path):
-            return "inspect"
+        if not zipfile.is_zipfile(path):
+            raise InputError("no zip file, though it begins like one", "a whole archive", "check it", where=str(path))
+        return "inspect"
     if head[:4] == b"PAR1":
         return _recognise_parquet(path)
     bare = head.removeprefix(b"\xef\xbb\xbf").lstrip()
