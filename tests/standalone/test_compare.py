@@ -61,7 +61,8 @@ def pair(tmp_path: Path) -> list[str]:
 
 def test_a_difference_is_that_of_scipy_on_problem_means(pair: list[str]):
     comparison = api.compare(pair)
-    (found,) = comparison.figures.pairs
+    (pair_figures,) = comparison.figures.pairs
+    found = pair_figures.comparison
     means = [
         np.array([row["correct"] for row in make_rows(rate, seed=seed)]).reshape(60, 4).mean(axis=1)
         for rate, seed in ((0.7, 1), (0.4, 2))
@@ -70,7 +71,7 @@ def test_a_difference_is_that_of_scipy_on_problem_means(pair: list[str]):
     interval = test.confidence_interval(0.95)
     assert found.difference.value == pytest.approx(means[1].mean() - means[0].mean())
     assert (found.difference.low, found.difference.high) == pytest.approx((interval.low, interval.high))
-    assert found.verdict == "worse"
+    assert pair_figures.claim == "established worse"
     ratio = found.token_ratio
     assert ratio is not None
     assert ratio.value == pytest.approx((300 + 29.5 + 1.5) / (100 + 29.5 + 1.5))
@@ -99,9 +100,9 @@ def test_the_family_is_stated_and_its_size_is_told(tmp_path: Path):
     assert (baseline.figures.family_size, every.figures.family_size) == (3, 6)
     assert {pair.baseline for pair in baseline.figures.pairs} == {"0"}
     assert "Holm over 6 comparisons" in list_sentences(every)[0]
-    raw = [pair.difference.p_value for pair in every.figures.pairs]
+    raw = [pair.comparison.difference.p_value for pair in every.figures.pairs]
     smallest = min(p for p in raw if p is not None)
-    assert min(pair.adjusted_p for pair in every.figures.pairs) == pytest.approx(min(1, 6 * smallest))
+    assert min(pair.comparison.adjusted_p or 0 for pair in every.figures.pairs) == pytest.approx(min(1, 6 * smallest))
     with pytest.raises(InputError, match="--family some"):
         api.compare(paths, family="some")
 
@@ -111,7 +112,9 @@ def test_clusters_widen_the_interval_of_what_goes_together(tmp_path: Path):
     for row in rows:
         row["correct"] = int(row["group"][1:]) % 2 == 0
     paths = [write_rows(tmp_path / "a.jsonl", rows), write_rows(tmp_path / "b.jsonl", make_rows(0.5, seed=4))]
-    alone, grouped = (api.compare(paths, cluster=name).figures.pairs[0].difference for name in (None, "group"))
+    alone, grouped = (
+        api.compare(paths, cluster=name).figures.pairs[0].comparison.difference for name in (None, "group")
+    )
     assert grouped.high - grouped.low > 1.2 * (alone.high - alone.low)
     assert "20 clusters" in grouped.method
 
@@ -135,7 +138,7 @@ def test_nothing_is_claimed_at_the_floor(tmp_path: Path):
         row["correct"] = False
     paths = [write_rows(tmp_path / f"{name}.jsonl", rows) for name in "ab"]
     comparison = api.compare(paths, margin=0.05)
-    assert comparison.figures.pairs[0].verdict == "no claim: floor"
+    assert comparison.figures.pairs[0].claim == "no claim: floor"
     assert "no claim, because both are near zero" in list_sentences(comparison)[0]
     assert "no claim: floor" in build_tables(comparison)[1].groups[0].rows[0].cells
 
@@ -166,7 +169,7 @@ def test_what_does_not_join_is_told_by_side(tmp_path: Path):
     b = write_rows(tmp_path / "b.jsonl", make_rows(0.5)[40:])
     comparison = api.compare([a, b])
     (pair,) = comparison.figures.pairs
-    assert (pair.n_problems, pair.only_name, pair.only_baseline) == (10, 40, 10)
+    assert (pair.n_problems, pair.comparison.only_a, pair.comparison.only_b) == (10, 40, 10)
     remarks = " ".join(list_remarks(comparison))
     assert "a: 10 problems nobody else has" in remarks
     assert "b: 40 problems nobody else has" in remarks
@@ -189,7 +192,7 @@ def test_ids_that_mean_other_problems_are_not_joined_by(tmp_path: Path):
     paths = [write_rows(tmp_path / "a.jsonl", rows), write_rows(tmp_path / "b.jsonl", shifted)]
     comparison = api.compare(paths)
     assert comparison.joined.by == "text"
-    assert comparison.figures.pairs[0].difference.value == 0
+    assert comparison.figures.pairs[0].comparison.difference.value == 0
 
 
 def test_results_without_a_common_problem_are_refused(tmp_path: Path):
@@ -222,7 +225,7 @@ def test_our_grades_take_the_place_of_theirs_and_disagreements_are_counted(tmp_p
     flipped = [{**row, "correct": not row["correct"]} if at < 3 else row for at, row in enumerate(rows)]
     paths = [write_rows(tmp_path / "a.jsonl", rows), write_rows(tmp_path / "b.jsonl", flipped)]
     comparison = api.compare(paths, grade="math", workers=1)
-    assert comparison.figures.pairs[0].difference.value == 0
+    assert comparison.figures.pairs[0].comparison.difference.value == 0
     account = comparison.accounts["b"]
     assert account.n_compared == 40
     assert account.only_ours_right + account.only_theirs_right == 3
@@ -233,7 +236,7 @@ def test_every_response_of_lm_eval_is_graded_by_ours():
     paths = [str(DATA / "lm_eval_careful.jsonl"), str(DATA / "inspect_careful.eval")]
     comparison = api.compare(paths, grade="math", workers=1)
     assert [author.n_samples for author in comparison.figures.authors] == [16, 16]
-    assert comparison.figures.pairs[0].difference.value == 0  # the same responses, whoever logged them
+    assert comparison.figures.pairs[0].comparison.difference.value == 0  # the same responses, whoever logged them
 
 
 def test_files_without_grades_are_refused_unless_ours_are_asked_for(tmp_path: Path):
@@ -246,7 +249,7 @@ def test_files_without_grades_are_refused_unless_ours_are_asked_for(tmp_path: Pa
 
 def test_tokens_can_be_counted_anew_for_all(pair: list[str]):
     comparison = api.compare(pair, tokenizer="words")
-    ratio = comparison.figures.pairs[0].token_ratio
+    ratio = comparison.figures.pairs[0].comparison.token_ratio
     assert ratio is not None
     assert ratio.value == pytest.approx(1, abs=0.05)
     assert "Tokens in words" in build_tables(comparison)[0].note
@@ -258,7 +261,7 @@ def test_ungraded_samples_are_wrong_and_counted(tmp_path: Path):
     comparison = api.compare(paths)
     assert comparison.figures.authors[0].n_ungraded == 60
     assert "60 of 240 samples ungraded" in " ".join(list_remarks(comparison))
-    assert comparison.figures.pairs[0].difference.value > 0
+    assert comparison.figures.pairs[0].comparison.difference.value > 0
 
 
 # -- written and read back --------------------------------------------------------------------------------------
@@ -267,7 +270,10 @@ def test_ungraded_samples_are_wrong_and_counted(tmp_path: Path):
 def figures_of(comparison: Any) -> list[Any]:
     return [
         [(a.accuracy.value, a.accuracy.low, a.n_samples, a.n_ungraded) for a in comparison.figures.authors],
-        [(p.difference, p.adjusted_p, p.token_ratio) for p in comparison.figures.pairs],
+        [
+            (p.comparison.difference, p.comparison.adjusted_p, p.comparison.token_ratio)
+            for p in comparison.figures.pairs
+        ],
     ]
 
 
@@ -348,7 +354,7 @@ def test_all_authors_of_a_study_are_compared_as_its_own_report_does(study: Path)
     (pair,) = comparison.figures.pairs
     rows = api.show(study / "study.toml", table="scores", store=study / "store", limit=10_000)
     scores = [row for row in rows if (row["author"], row["metric"]) == ("concise", "accuracy_difference")]
-    assert (pair.difference.value, pair.difference.low, pair.difference.high) == (
+    assert tuple(getattr(pair.comparison.difference, name) for name in ("value", "low", "high")) == (
         scores[0]["estimate"],
         scores[0]["low"],
         scores[0]["high"],
@@ -361,7 +367,7 @@ def test_an_author_of_a_study_is_compared_with_a_file(study: Path, tmp_path: Pat
     file = f"mine={tmp_path}/verbose_problems.csv"
     comparison = api.compare([named, file], store=study / "store", grade="math", workers=1)
     assert comparison.joined.by == "text"
-    assert comparison.figures.pairs[0].difference.value == 0
+    assert comparison.figures.pairs[0].comparison.difference.value == 0
     assert whole.figures.authors[0].n_samples == comparison.figures.authors[0].n_samples == 60
     with pytest.raises(InputError, match="no results of 'verbos'") as caught:
         api.compare([f"{study}/study.toml#verbos", named], store=study / "store")
@@ -375,7 +381,7 @@ def test_the_command_prints_tables_sentences_and_json(pair: list[str], tmp_path:
     assert "bad is worse than good (60 common problems)" in shown
     printed = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
     plain = json.loads(printed)
-    assert plain["pairs"][0]["verdict"] == "worse"
+    assert plain["pairs"][0]["claim"] == "established worse"
     assert plain["authors"][0]["n_samples"] == 240
     failed = subprocess.run([*command, "--grade", "maths"], capture_output=True, text=True, check=False)
     assert failed.returncode == 1

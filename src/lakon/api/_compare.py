@@ -12,8 +12,8 @@ from lakon.core.errors import InputError, near_miss
 from lakon.progress.terminal import show_meter
 from lakon.standalone.compare.compare import (
     NEAR_DUPLICATES,
+    ComparedResults,
     CompareRequest,
-    Comparison,
     check_sources,
     compare_results,
     needs_answers,
@@ -46,7 +46,7 @@ def compare(
     workers: int | None = None,
     limit_s: float = 5.0,
     quiet: bool = True,
-) -> Comparison:
+) -> ComparedResults:
     """Compare the results of two authors or more, problem by problem; the first is the one that others are compared
     with. Each source is `[NAME=]PATH[,PATH...]` with a file, folder or pattern, or `STUDY.toml[#AUTHOR]`.
 

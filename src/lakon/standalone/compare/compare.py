@@ -47,7 +47,7 @@ class CompareRequest:
     limit_s: float = 5.0
 
 
-class Comparison(NamedTuple):
+class ComparedResults(NamedTuple):
     """What came of it."""
 
     joined: Joined
@@ -58,7 +58,7 @@ class Comparison(NamedTuple):
     notes: tuple[str, ...]
 
 
-def compare_results(request: CompareRequest, *, open_store: StoreOpener, progress: Progress) -> Comparison:
+def compare_results(request: CompareRequest, *, open_store: StoreOpener, progress: Progress) -> ComparedResults:
     """Read, join, grade and compare. Raises `InputError`."""
     sets = rename_results(_read_all(request, open_store))
     if len(sets) < 2:
@@ -83,7 +83,7 @@ def compare_results(request: CompareRequest, *, open_store: StoreOpener, progres
     if not same_tokens:
         notes.append("tokens are counted in different ways: a study's by its tokenizer, the others by their own tool")
     figures = compute_figures(joined, request.options)
-    return Comparison(joined, accounts, figures, request.tokenizer, tuple(dict.fromkeys(notes)))
+    return ComparedResults(joined, accounts, figures, request.tokenizer, tuple(dict.fromkeys(notes)))
 
 
 def _read_all(request: CompareRequest, open_store: StoreOpener) -> list[ResultSet]:

@@ -8,11 +8,11 @@ from lakon.core.errors import InputError
 from lakon.core.report_data import ReportData, Sentence
 from lakon.render.markdown import render_sections_as_markdown
 from lakon.render.page import render_sections
-from lakon.standalone.compare.compare import Comparison
+from lakon.standalone.compare.compare import ComparedResults
 from lakon.standalone.compare.words import build_page_sections, list_sentences
 
 
-def write_page(comparison: Comparison, folder: Path) -> None:
+def write_page(comparison: ComparedResults, folder: Path) -> None:
     """Write `index.html` and `report.md` into the folder. Raises `InputError`."""
     data, sections, scope = _data(comparison), build_page_sections(comparison), _scope(comparison)
     try:
@@ -24,12 +24,12 @@ def write_page(comparison: Comparison, folder: Path) -> None:
         raise InputError(found, "a folder that can be written", "choose another --report") from error
 
 
-def _scope(comparison: Comparison) -> str:
+def _scope(comparison: ComparedResults) -> str:
     names = ", ".join(one.name for one in comparison.joined.sets)
     return f"{len(comparison.joined.sets)} authors, {len(comparison.joined.problems):,} problems: {names}"
 
 
-def _data(comparison: Comparison) -> ReportData:
+def _data(comparison: ComparedResults) -> ReportData:
     """What a page has beside its sections: title and sentences. It has no study, and no scores of one."""
     options = comparison.figures.options
     return ReportData(

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from lakon.standalone.compare.compare import Comparison
+from lakon.standalone.compare.compare import ComparedResults
 from lakon.standalone.compare.figures import AuthorFigures, PairFigures
 from lakon.standalone.compare.words import describe_pair, list_remarks
 from lakon.stats import Estimate, MarginTest
@@ -15,9 +15,13 @@ _MOST_ROWS = 1_000
 """Bad rows and problems that are listed of a side; all are counted."""
 
 
-def summarise_comparison(comparison: Comparison) -> dict[str, Any]:
+def summarise_comparison(comparison: ComparedResults) -> dict[str, Any]:
     """Plain values; an infinite or undefined number is null."""
     figures = comparison.figures
+    pairs: list[dict[str, Any]] = []
+    for pair in figures.pairs:
+        plain = _pair(pair, with_margin=figures.options.margin is not None)
+        pairs.append({**plain, "sentence": describe_pair(pair, figures)})
     return {
         "joined_by": comparison.joined.by,
         "family": {"which": figures.family, "size": figures.family_size},
@@ -25,13 +29,13 @@ def summarise_comparison(comparison: Comparison) -> dict[str, Any]:
         "margin": figures.options.margin,
         "tokenizer": comparison.tokenizer,
         "authors": [_author(each) for each in figures.authors],
-        "pairs": [{**_pair(each), "sentence": describe_pair(each, figures)} for each in figures.pairs],
+        "pairs": pairs,
         "sides": [_side(comparison, side) for side in range(len(comparison.joined.sets))],
         "remarks": list_remarks(comparison),
     }
 
 
-def _side(comparison: Comparison, side: int) -> dict[str, Any]:
+def _side(comparison: ComparedResults, side: int) -> dict[str, Any]:
     one, alone = comparison.joined.sets[side], comparison.joined.list_alone(side)
     return {
         "author": one.name,
@@ -52,19 +56,23 @@ def _author(author: AuthorFigures) -> dict[str, Any]:
     return {**plain, "pass_at": {str(k): _estimate(estimate) for k, estimate in author.pass_at.items()}}
 
 
-def _pair(pair: PairFigures) -> dict[str, Any]:
-    plain = {name: getattr(pair, name) for name in PairFigures.__dataclass_fields__}
-    for name in ("difference", "token_ratio", "cost_ratio"):
-        plain[name] = _estimate(plain[name])
-    for name in ("not_worse", "equivalent"):
-        plain[name] = _margin(plain[name])
-    return {**plain, "detectable": _number(pair.detectable)}
+def _pair(pair: PairFigures, *, with_margin: bool) -> dict[str, Any]:
+    compared = pair.comparison
+    plain: dict[str, Any] = {name: getattr(pair, name) for name in ("name", "baseline", "benchmark", "n_problems")}
+    plain |= {"claim": str(pair.claim), "family_size": compared.family_size, "adjusted_p": compared.adjusted_p}
+    plain |= {"only_name": compared.only_a, "only_baseline": compared.only_b, "n_seeds": list(compared.n_seeds)}
+    for name in ("difference", "token_ratio", "tokens_per_correct_ratio"):
+        plain[name] = _estimate(getattr(compared, name))
+    plain["simultaneous"] = [_number(compared.simultaneous.low), _number(compared.simultaneous.high)]
+    plain["detectable"] = _number(compared.detectable)
+    if with_margin:
+        for name in ("non_inferiority", "equivalence", "inferiority"):
+            plain[name] = _margin(getattr(compared, name))
+    return plain
 
 
-def _margin(test: MarginTest | None) -> dict[str, Any] | None:
-    if test is None:
-        return None
-    plain = {name: getattr(test, name) for name in ("holds", "p_value", "power", "n_needed")}
+def _margin(test: MarginTest) -> dict[str, Any]:
+    plain = {"holds": test.holds, "p_value": test.p_value, "power": _number(test.power), "n_needed": test.n_needed}
     return {**plain, "difference": _estimate(test.difference)}
 
 

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from lakon.core import score_text as wording
+from lakon.core.claims import Claim
 from lakon.render.blocks import RowGroup, Section, Table, TableRow, make_table
-from lakon.standalone.compare.compare import Comparison
-from lakon.standalone.compare.figures import NO_CLAIM, AuthorFigures, Figures, PairFigures
+from lakon.standalone.compare.compare import ComparedResults
+from lakon.standalone.compare.figures import AuthorFigures, Figures, PairFigures
 from lakon.stats import Estimate
+from lakon.stats.comparison import Comparison
 
 _LISTED = 5
 
 
 def describe_pair(pair: PairFigures, figures: Figures) -> str:
     """What is established about a pair, and what is not, in one sentence."""
+    compared = pair.comparison
     where = f" on {pair.benchmark}" if pair.benchmark else ""
     on = f"{where} ({wording.pluralise(pair.n_problems, 'common problem')})"
-    if pair.verdict == NO_CLAIM:
-        return f"{pair.name} and {pair.baseline}{on}: no claim, because both are near zero."
-    difference = f"{_points(pair.difference)}; {_p_words(pair)}"
-    if pair.verdict in ("better", "worse"):
-        head = f"{pair.name} is {pair.verdict} than {pair.baseline}{on}: {difference}"
+    if pair.claim is Claim.FLOOR:
+        return f"{pair.name} and {pair.baseline}{on}: no claim, because both are near zero or few problems near one."
+    facts = [f"{_points(compared.difference)}; {_p_words(compared)}"]
+    if pair.claim in _WORDS:
+        head = f"{pair.name} is {_WORDS[pair.claim]} than {pair.baseline}{on}"
     else:
-        smallest = f"; a difference of {wording.format_fixed(100 * pair.detectable)} points would have been found"
-        smallest = smallest if pair.detectable == pair.detectable else ""
-        head = f"No difference between {pair.name} and {pair.baseline} is established{on}: {difference}{smallest}"
-    return "; ".join([head, *_margin_words(pair, figures), *_cost_words(pair)]) + "."
+        what = "suggested, not established" if pair.claim is Claim.SUGGESTED else "not established"
+        head = f"A difference between {pair.name} and {pair.baseline} is {what}{on}"
+        if math.isfinite(compared.detectable):
+            smallest = wording.format_fixed(100 * compared.detectable)
+            facts.append(f"one of {smallest} points would have been found with a power of 0.8")
+    return f"{head}: {'; '.join([*facts, *_margin_words(compared, figures), *_cost_words(compared)])}."
 
 
-def _p_words(pair: PairFigures) -> str:
-    p_value = wording.format_p_value(pair.adjusted_p)
+_WORDS = {Claim.BETTER: "better", Claim.WORSE: "worse", Claim.WORSE_THAN_MARGIN: "worse"}
+
+
+def _p_words(compared: Comparison) -> str:
+    p_value = wording.format_p_value(compared.adjusted_p)
     sign = "" if p_value.startswith("<") else "= "
-    return f"p {sign}{p_value}, Holm over {wording.pluralise(pair.family_size, 'comparison')}"
+    return f"p {sign}{p_value}, Holm over {wording.pluralise(compared.family_size, 'comparison')}"
 
 
 def _points(estimate: Estimate) -> str:
@@ -40,29 +49,28 @@ def _points(estimate: Estimate) -> str:
     return f"{wording.format_points(estimate.value)} points [{low}, {high}]"
 
 
-def _margin_words(pair: PairFigures, figures: Figures) -> Iterator[str]:
+def _margin_words(compared: Comparison, figures: Figures) -> Iterator[str]:
     if figures.options.margin is None:
         return
-    margin = f"the margin of {wording.format_fixed(100 * figures.options.margin)} points"
-    if pair.not_worse is None or pair.equivalent is None:
-        yield f"no claim about {margin}, because both are near zero"
-    elif pair.much_worse:
+    margin = f"the margin of {wording.format_fixed(100 * compared.margin)} points"
+    if compared.inferiority.holds:
         yield f"worse by more than {margin}"
-    elif pair.equivalent.holds:
+    elif compared.equivalence.holds:
         yield f"equivalent within {margin}"
-    elif pair.not_worse.holds:
+    elif compared.non_inferiority.holds:
         yield f"not inferior by {margin}"
     else:
-        needed = pair.not_worse.n_needed
-        problems = f", and {needed:,} problems would take it to 0.9" if needed else ""
-        yield f"not shown to be within {margin}: the power was {pair.not_worse.power:.2f}{problems}"
+        test = compared.non_inferiority
+        problems = f", and {test.n_needed:,} problems would take it to 0.9" if test.n_needed else ""
+        yield f"not shown to be within {margin}: the power was {test.power:.2f}{problems}"
 
 
-def _cost_words(pair: PairFigures) -> Iterator[str]:
-    if pair.token_ratio is not None:
-        yield f"{_ratio(pair.token_ratio)} of its tokens"
-    if pair.cost_ratio is not None:
-        yield f"{_ratio(pair.cost_ratio)} of its tokens per right answer"
+def _cost_words(compared: Comparison) -> Iterator[str]:
+    if compared.token_ratio is not None:
+        capped = ", of capped samples" if "restricted" in compared.token_ratio.method else ""
+        yield f"{_ratio(compared.token_ratio)} of its tokens{capped}"
+    if compared.tokens_per_correct_ratio is not None:
+        yield f"{_ratio(compared.tokens_per_correct_ratio)} of its tokens per right answer"
 
 
 def _ratio(estimate: Estimate | None) -> str:
@@ -72,12 +80,12 @@ def _ratio(estimate: Estimate | None) -> str:
     return f"{wording.format_ratio(estimate.value)} [{low}, {high}]"
 
 
-def list_sentences(comparison: Comparison) -> list[str]:
+def list_sentences(comparison: ComparedResults) -> list[str]:
     """One sentence for each pair."""
     return [describe_pair(pair, comparison.figures) for pair in comparison.figures.pairs]
 
 
-def list_remarks(comparison: Comparison) -> list[str]:
+def list_remarks(comparison: ComparedResults) -> list[str]:
     """What was left out, joined, graded and chosen, in sentences."""
     joined = comparison.joined
     told = [f"joined by {'ids' if joined.by == 'id' else 'the texts of the problems'}"]
@@ -93,7 +101,7 @@ def list_remarks(comparison: Comparison) -> list[str]:
     return told + list(comparison.notes)
 
 
-def _grade_words(comparison: Comparison, name: str) -> Iterator[str]:
+def _grade_words(comparison: ComparedResults, name: str) -> Iterator[str]:
     account = comparison.accounts[name]
     if account.n_ungraded:
         yield f"{name}: {account.n_ungraded:,} of {account.n_samples:,} samples ungraded, counted as wrong"
@@ -105,7 +113,7 @@ def _grade_words(comparison: Comparison, name: str) -> Iterator[str]:
         yield f"{name}: {account.by} and the file differ on {differ:,} of {account.n_compared:,} grades ({alone})"
 
 
-def build_tables(comparison: Comparison) -> list[Table]:
+def build_tables(comparison: ComparedResults) -> list[Table]:
     """Authors, then pairs; a group of rows a benchmark."""
     figures = comparison.figures
     benchmarks = list(dict.fromkeys(author.benchmark for author in figures.authors))
@@ -119,26 +127,48 @@ def build_tables(comparison: Comparison) -> list[Table]:
         authors.append(RowGroup(heading=title, rows=tuple(of_authors)))
         pairs.append(RowGroup(heading=title, rows=tuple(of_pairs)))
     level = f"{100 * figures.options.confidence:g}%"
+    intervals = f"Points with an interval that is {level} alone; the simultaneous ones hold together"
     whose = f"in {comparison.tokenizer}" if comparison.tokenizer else "as the files count them"
     tables = (
         make_table(
             "Authors",
-            ("author", "problems", "samples each", "ungraded", "truncated", "accuracy", "pass@k", "tokens",
-             "tokens per right answer"),
+            _AUTHOR_COLUMNS,
             authors,
             note=f"Intervals are {level} ones, clustered by problem. Ungraded samples count as wrong. Tokens {whose}.",
         ),
         make_table(
             "Pairs",
-            ("author", "against", "problems", "points", "p (Holm)", "verdict", "margin", "tokens", "per right answer"),
+            _PAIR_COLUMNS,
             pairs,
             n_text=2,
-            note=f"Each interval is {level} alone. Holm over {figures.family_size}: {_FAMILIES[figures.family]}.",
+            note=f"{intervals}. Holm over {figures.family_size}: {_FAMILIES[figures.family]}.",
         ),
-    )  # fmt: skip
+    )
     return [table for table in tables if table is not None]
 
 
+_AUTHOR_COLUMNS = (
+    "author",
+    "problems",
+    "samples each",
+    "ungraded",
+    "truncated",
+    "accuracy",
+    "pass@k",
+    "tokens",
+    "tokens per right answer",
+)
+_PAIR_COLUMNS = (
+    "author",
+    "against",
+    "problems",
+    "points",
+    "simultaneous",
+    "p (Holm)",
+    "claim",
+    "tokens",
+    "per right answer",
+)
 _FAMILIES = {"baseline": "every other author against the first", "all": "every pair of authors"}
 
 
@@ -161,22 +191,19 @@ def _author_row(author: AuthorFigures) -> TableRow:
 
 
 def _pair_row(pair: PairFigures) -> TableRow:
-    low, high = (wording.format_points(value) for value in (pair.difference.low, pair.difference.high))
-    margin = ""
-    if pair.not_worse is not None and pair.equivalent is not None:
-        margin = "worse by more" if pair.much_worse else "not shown"
-        margin = "equivalent" if pair.equivalent.holds else "not inferior" if pair.not_worse.holds else margin
-    is_floor = pair.verdict == NO_CLAIM
+    compared = pair.comparison
+    joint = ", ".join(wording.format_points(value) for value in compared.simultaneous[:2])
+    is_floor = pair.claim is Claim.FLOOR
     cells = (
         pair.name,
         pair.baseline,
         f"{pair.n_problems:,}",
-        f"{wording.format_points(pair.difference.value)} [{low}, {high}]",
-        "" if is_floor else wording.format_p_value(pair.adjusted_p),
-        pair.verdict,
-        margin,
-        _ratio(pair.token_ratio),
-        _ratio(pair.cost_ratio),
+        _points(compared.difference).replace(" points", ""),
+        "" if is_floor or compared.family_size < 2 else f"[{joint}]",
+        "" if is_floor else wording.format_p_value(compared.adjusted_p),
+        str(pair.claim),
+        _ratio(compared.token_ratio),
+        _ratio(compared.tokens_per_correct_ratio),
     )
     return TableRow(cells=cells)
 
@@ -193,7 +220,7 @@ def _count(estimate: Estimate | None) -> str:
     return f"{wording.format_count(estimate.value)} [{low}, {high}]"
 
 
-def build_page_sections(comparison: Comparison) -> tuple[Section, ...]:
+def build_page_sections(comparison: ComparedResults) -> tuple[Section, ...]:
     """The tables and the remarks as sections of a page."""
     sections: list[Section] = []
     for table in build_tables(comparison):
