@@ -344,21 +344,21 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose teachers have answered, in a store beside it."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "study.toml").write_text(STUDY)
-    api.run(folder / "study.toml", store=folder / "store", reports=folder / "reports", quiet=True)
+    api.run(folder / "study.toml", store=folder / "store", until="verify", quiet=True)
     return folder
 
 
-def test_all_authors_of_a_study_are_compared_as_its_own_report_does(study: Path):
+def test_all_authors_of_a_study_are_compared_by_the_verdicts_in_its_store(study: Path):
     comparison = api.compare([str(study / "study.toml")], store=study / "store")
     assert [one.name for one in comparison.joined.sets] == ["verbose", "concise"]
+    rows = api.show(study / "study.toml", table="verdicts", store=study / "store", limit=10_000)
+    for author in comparison.figures.authors:
+        right = [row["outcome"] == "correct" for row in rows if row["step"] == f"verify/{author.name}"]
+        assert author.n_samples == len(right) == 60
+        assert author.accuracy.value == pytest.approx(np.mean(right))
+        assert author.tokens is not None
     (pair,) = comparison.figures.pairs
-    rows = api.show(study / "study.toml", table="scores", store=study / "store", limit=10_000)
-    scores = [row for row in rows if (row["author"], row["metric"]) == ("concise", "accuracy_difference")]
-    assert tuple(getattr(pair.comparison.difference, name) for name in ("value", "low", "high")) == (
-        scores[0]["estimate"],
-        scores[0]["low"],
-        scores[0]["high"],
-    )
+    assert pair.claim == "established worse"
 
 
 def test_an_author_of_a_study_is_compared_with_a_file(study: Path, tmp_path: Path):
