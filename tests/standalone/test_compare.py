@@ -151,6 +151,7 @@ def test_different_numbers_of_samples_can_be_compared(tmp_path: Path):
     comparison = api.compare(paths, pass_at=[4])
     assert [list(author.pass_at) for author in comparison.figures.authors] == [[], [4]]
     assert comparison.figures.pairs[0].n_problems == 60
+    assert "one: no pass@4, because some problem has 1 samples" in list_remarks(comparison)
 
 
 # -- joining ----------------------------------------------------------------------------------------------------
@@ -281,6 +282,8 @@ def figures_of(comparison: Any) -> list[Any]:
 def test_what_is_exported_is_read_back_to_the_same_figures(tmp_path: Path, format: str):
     good, bad = make_rows(0.7, seed=1), make_rows(0.4, seed=2)
     bad[0]["correct"] = None
+    bad[1]["answer"] = '\n\n   first, a "quoted" line\n\n\ud800 \\boxed{1}\n'
+    bad[2]["answer"] += " at length" * 20_000
     for row in (*good, *bad):
         row["id"] = f"{row['id']}/../x y"  # no id becomes a path
     paths = [write_rows(tmp_path / f"{name}.jsonl", rows) for name, rows in (("good", good), ("bad", bad))]
@@ -299,6 +302,9 @@ def test_what_is_exported_is_read_back_to_the_same_figures(tmp_path: Path, forma
     assert after.joined.problems[5].reference == "10"
     again = api.compare(back, cluster="cluster", fields=fields, grade="math", workers=1)
     assert again.accounts["good"].only_ours_right == again.accounts["good"].only_theirs_right == 0
+    for side in range(2):
+        written = [answer.replace("\ud800", "?") for answer in before.joined.sets[side].answers]
+        assert list(again.joined.sets[side].answers) == written
     with pytest.raises(InputError, match="is there already"):
         api.compare(paths, export=format, to=tmp_path / "out")
 

@@ -66,6 +66,20 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
         raise InputError(found, "a whole file that can be read", "mend the file", where=str(path)) from error
 
 
+def read_text_lines(path: Path) -> Iterator[str]:
+    """Every line as it stands, with its end, for formats in which a value may span lines.
+
+    Raises `InputError` where the file cannot be read or a line is too long."""
+    try:
+        with open_plain(path) as file:
+            while line := file.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise ValueError(f"a line of more than {LONGEST_LINE >> 20} MiB")
+                yield line.decode("utf-8", "replace")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"cannot be read: {error}", "a whole file", "mend the file", where=str(path)) from error
+
+
 def _skip_line(file: BinaryIO, line: bytes) -> None:
     while line and not line.endswith(b"\n"):
         line = file.readline(LONGEST_LINE)

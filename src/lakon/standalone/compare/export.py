@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -78,6 +79,14 @@ def _list_samples(joined: Joined, side: int, benchmark: str) -> Iterator[_Export
         numbers[place] += 1
 
 
+def _dump(value: Any) -> bytes:
+    """JSON; a lone surrogate, which a model can write as an escape, becomes a question mark."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
 # -- inspect ----------------------------------------------------------------------------------------------------
 
 
@@ -101,7 +110,7 @@ def _export_inspect(folder: Path, one: ResultSet, benchmark: str, rows: list[_Ex
 def _put(archive: zipfile.ZipFile, name: str, value: Any) -> None:
     info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, orjson.dumps(value))
+    archive.writestr(info, _dump(value))
 
 
 def _inspect_header(one: ResultSet, benchmark: str, rows: list[_Exported]) -> dict[str, Any]:
@@ -180,7 +189,7 @@ def _export_lm_eval(folder: Path, one: ResultSet, benchmark: str, rows: list[_Ex
         by_problem.setdefault(row.problem.key, []).append(row)
     with samples.open("xb") as file:
         for number, of_problem in enumerate(by_problem.values()):
-            file.write(orjson.dumps(_lm_eval_sample(number, of_problem)) + b"\n")
+            file.write(_dump(_lm_eval_sample(number, of_problem)) + b"\n")
     share = sum(row.grade == RIGHT for row in rows) / len(rows)
     figures = {"alias": task, "exact_match,none": share, "sample_len": len(by_problem)}
     about = {
@@ -194,7 +203,7 @@ def _export_lm_eval(folder: Path, one: ResultSet, benchmark: str, rows: list[_Ex
         "model_name": one.name,
     }
     with results.open("xb") as file:
-        file.write(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        file.write(_dump(about))
     return [samples, results]
 
 
@@ -217,7 +226,7 @@ def _lm_eval_sample(number: int, rows: list[_Exported]) -> Mapping[str, Any]:
         "filtered_resps": responses,
         "filter": "none",
         "metrics": ["exact_match"],
-        "doc_hash": hashlib.sha256(orjson.dumps([problem.problem_id, problem.text])).hexdigest(),
+        "doc_hash": hashlib.sha256(_dump([problem.problem_id, problem.text])).hexdigest(),
         "exact_match": grades[0] if len(grades) == 1 else grades,
     }
 

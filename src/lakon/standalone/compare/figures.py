@@ -54,6 +54,8 @@ class AuthorFigures(NamedTuple):
     truncated: Estimate
     tokens: Estimate | None
     tokens_per_correct: Estimate | None
+    refused_k: tuple[int, ...]
+    """The k of pass@k that were asked for and that are above `fewest`."""
     pass_at: dict[int, Estimate]
 
 
@@ -112,6 +114,7 @@ def _figures_of(name: str, benchmark: str, samples: Samples, options: CompareOpt
     level, fewest = options.confidence, int(samples.counts.min())
     has_tokens = samples.tokens is not None and bool(samples.flat_tokens.any())
     one_seed = len(np.unique(samples.flat_seeds)) == 1
+    too_many = [k for k in options.pass_at if k > fewest]
     ks = [k for k in options.pass_at or (fewest,) if 1 < k <= fewest and one_seed]
     return AuthorFigures(
         name=name,
@@ -125,6 +128,7 @@ def _figures_of(name: str, benchmark: str, samples: Samples, options: CompareOpt
         truncated=truncation_rate(samples, level=level),
         tokens=mean_tokens(samples, level=level) if has_tokens else None,
         tokens_per_correct=tokens_per_correct(samples, level=level) if has_tokens else None,
+        refused_k=tuple(too_many),
         pass_at={k: pass_at_k(samples, k, level=level) for k in ks},
     )
 

@@ -153,7 +153,8 @@ class ResultBuilder:
         if self._first.setdefault(found.problem_id, key) != key:
             self.n_conflicts += 1
             found = found._replace(problem_id=f"{found.problem_id}~{place}")
-        self._heads.append(found._replace(answer=""))
+        benchmark = clean_name(found.benchmark) if found.benchmark else ""
+        self._heads.append(found._replace(answer="", benchmark=benchmark))
         return place
 
     def build(self) -> ResultSet:

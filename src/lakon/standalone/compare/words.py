@@ -98,6 +98,10 @@ def list_remarks(comparison: ComparedResults) -> list[str]:
             shown = "; ".join(f"{bad.where}: {bad.why[:120]}" for bad in one.bad_rows[:_LISTED])
             told.append(f"{one.name}: {wording.pluralise(len(one.bad_rows), 'row')} could not be used: {shown}")
         told += _grade_words(comparison, one.name)
+    for author in comparison.figures.authors:
+        if author.refused_k:
+            asked = ", ".join(f"pass@{k}" for k in author.refused_k)
+            told.append(f"{author.name}: no {asked}, because some problem has {author.fewest:,} samples")
     return told + list(comparison.notes)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lakon.core.errors import InputError
 from lakon.stages.problems.rows import read_path
-from lakon.standalone.compare.bounded import read_json, read_lines
+from lakon.standalone.compare.bounded import LONGEST_LINE, read_json, read_lines, read_text_lines
 from lakon.standalone.compare.readers.values import (
     FieldNames,
     find_first,
@@ -72,13 +72,18 @@ def read_json_rows(path: Path) -> Rows:
 
 
 def _csv_rows(path: Path) -> Rows:
-    texts = ((line or b"").decode("utf-8", "replace") + "\n" for _, line in read_lines(path))
-    reader = csv.DictReader(texts)
+    csv.field_size_limit(LONGEST_LINE)  # Python's own limit is shorter than many a response
+    reader = csv.DictReader(read_text_lines(path))
     try:
         for row in reader:
-            yield f"{path}:{reader.line_num}", {name: value for name, value in row.items() if name is not None}
+            yield f"{path}:{reader.line_num}", _named_cells(row)
     except csv.Error as error:
         raise InputError(f"no CSV: {error}", "rows with a header", "check the file", where=str(path)) from error
+
+
+def _named_cells(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The cells that have a name; a file that begins with a byte order mark has it in its first name."""
+    return {name.removeprefix("\ufeff"): value for name, value in row.items() if name is not None}
 
 
 def read_parquet_rows(path: Path) -> Rows:
