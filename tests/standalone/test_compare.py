@@ -184,7 +184,21 @@ def test_one_id_with_two_texts_is_two_problems(tmp_path: Path):
     comparison = api.compare(paths)
     assert comparison.joined.by == "id"
     assert comparison.figures.pairs[0].n_problems == 59
-    assert "1 ids stand for different texts" in " ".join(list_remarks(comparison))
+    assert "ids with different texts on two sides, not joined: 1" in " ".join(list_remarks(comparison))
+
+
+def test_one_id_with_two_texts_in_one_file_is_two_problems_and_told(tmp_path: Path):
+    rows = [
+        {"id": "x", "problem": "How many legs has a cat?", "correct": True},
+        {"id": "x", "problem": "How many legs has a bird?", "correct": False},
+        {"id": "y", "problem": "How  many LEGS has a bird?", "correct": True},
+    ]
+    paths = [write_rows(tmp_path / f"{name}.jsonl", rows) for name in "ab"]
+    comparison = api.compare(paths, join="text")
+    assert [author.n_problems for author in comparison.figures.authors] == [2, 2]
+    remarks = " ".join(list_remarks(comparison))
+    assert "a: ids with a second, different text, told apart by it: 1" in remarks
+    assert "problems that read like another one of their side, samples put together: 2" in remarks
 
 
 def test_ids_that_mean_other_problems_are_not_joined_by(tmp_path: Path):

@@ -159,11 +159,11 @@ def _choose(sets: Sequence[ResultSet]) -> JoinBy:
 def _notes(n_conflicts: int, n_textless: int, n_same_text: int) -> list[str]:
     told: list[str] = []
     if n_conflicts:
-        told.append(f"{n_conflicts:,} ids stand for different texts on two sides: not joined")
+        told.append(f"ids with different texts on two sides, not joined: {n_conflicts:,}")
     if n_textless:
-        told.append(f"{n_textless:,} problems without a text cannot be joined by it")
+        told.append(f"problems without a text, which cannot be joined by it: {n_textless:,}")
     if n_same_text:
-        told.append(f"{n_same_text:,} problems read like another one of their own side: their samples are put together")
+        told.append(f"problems that read like another one of their side, samples put together: {n_same_text:,}")
     return told
 
 

@@ -160,7 +160,7 @@ class ResultBuilder:
     def build(self) -> ResultSet:
         """The results, sorted by problem in the order of their first rows."""
         if self.n_conflicts:
-            self.notes.append(f"{self.n_conflicts:,} problem ids stand for a second, different text: told apart by it")
+            self.notes.append(f"{self.name}: ids with a second, different text, told apart by it: {self.n_conflicts:,}")
         row, sample, grade, tokens, finished, seed = (np.array(column, dtype=np.int64) for column in self._columns)
         order = np.lexsort((sample, seed, row))
         return ResultSet(
