@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -312,3 +314,64 @@ def test_values_of_other_tools():
     for value in (-1, 1.5, True, "x", 1 << 60, float("inf")):
         with pytest.raises((ValueError, OverflowError)):
             read_count(value)
+
+
+# -- broken at random -------------------------------------------------------------------------------------------
+
+ODD: list[Any] = [None, True, -1, 1e308, "", "x", [], [None], {}, {"a": {}}, [[1]], "\x1b[2J"]
+
+
+def damage(value: Any, draw: random.Random) -> Any:
+    """The value with one odd thing somewhere in it."""
+    if isinstance(value, dict) and value and draw.random() < 0.8:
+        key = draw.choice(list(value))
+        return {**value, key: damage(value[key], draw)}
+    if isinstance(value, list) and value and draw.random() < 0.8:
+        at = draw.randrange(len(value))
+        return [*value[:at], damage(value[at], draw), *value[at + 1 :]]
+    return draw.choice(ODD)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_with_odd_values_are_read_or_counted_and_nothing_else_happens(tmp_path: Path, seed: int):
+    draw = random.Random(seed)
+    lm_eval = [json.loads(line) for line in (DATA / "lm_eval_careful.jsonl").read_text().splitlines()]
+    log = json.loads(gzip.decompress((DATA / "inspect_careful.json.gz").read_bytes()))
+    plain = {
+        "id": "a",
+        "problem": "p",
+        "correct": True,
+        "tokens": 3,
+        "sample": 0,
+        "answer": "x",
+        "finish_reason": "stop",
+    }
+    nemo = {"problem": "p", "generation": "g", "expected_answer": "1", "predicted_answer": "1", "is_correct": True}
+    n_bad = 0
+    for kind, rows in (("lm-eval", lm_eval), ("jsonl", [plain] * 8), ("nemo-skills", [nemo] * 8)):
+        for number in range(30):
+            path = write_rows(tmp_path / f"{kind}{number}.jsonl", [rows[0], *(damage(row, draw) for row in rows)])
+            one = read_files(str(path), ReadOptions(format=kind, keep_answers=True))
+            n_bad += len(one.bad_rows)
+    for number in range(10):
+        samples = [log["samples"][0], *(damage(sample, draw) for sample in log["samples"])]
+        path = tmp_path / f"log{number}.json"
+        path.write_text(json.dumps({**log, "samples": samples}))
+        one = read_files(str(path), ReadOptions(format="inspect-json", keep_answers=True))
+        assert len(one.row) + len(one.bad_rows) == 17
+        n_bad += len(one.bad_rows)
+    assert n_bad > 50
+
+
+def test_files_with_broken_bytes_are_read_or_refused(tmp_path: Path):
+    draw = random.Random(1)
+    for name in ("inspect_careful.eval", "inspect_careful.json.gz", "lm_eval_careful.jsonl"):
+        data = (DATA / name).read_bytes()
+        for number in range(25):
+            broken = bytearray(data)
+            for _ in range(draw.choice([1, 5, 50])):
+                broken[draw.randrange(len(broken))] = draw.randrange(256)
+            path = tmp_path / f"{number}-{name}"
+            path.write_bytes(broken[: draw.choice([len(broken), len(broken) // 2])])
+            with contextlib.suppress(InputError):
+                assert len(read(path).row) > 0
