@@ -4,6 +4,7 @@ Every verb takes a `Study`, a path to a study file, or the name of a shipped stu
 public. Each of the others holds a verb, under the name that it has in `cli/`; `_session.py` holds what all begin with.
 """
 
+from lakon.api._compare import compare
 from lakon.api._eval import PreparedEval, prepare_eval
 from lakon.api._explain import explain
 from lakon.api._export import export
@@ -26,6 +27,7 @@ __all__ = [
     "StudyLike",
     "bill",
     "check",
+    "compare",
     "explain",
     "export",
     "gc",

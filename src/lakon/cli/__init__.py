@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakon.cli.compare import compare
 from lakon.cli.eval import evaluate
 from lakon.cli.explain import explain
 from lakon.cli.export import export
@@ -45,6 +46,7 @@ _COMMANDS = (
     export,
     report,
     verify,
+    compare,
     gc,
     version,
 )

@@ -13,6 +13,7 @@ import typer
 from lakon.core.score_text import format_duration, pluralise
 
 _LISTED = 8
+_WIDE = 240
 
 
 def print_json(value: Any) -> None:
@@ -160,3 +161,32 @@ def print_verified(summary: Any) -> None:
     )
     typer.echo(f"{summary.ungraded:,} ungraded (unparsed, timeout or error): whether these are right is not known")
     typer.echo(f"written to {summary.out}")
+
+
+def print_comparison(comparison: Any) -> None:
+    """Tables, what they rest on, then a sentence a pair."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from lakon.standalone.compare.words import build_tables, list_remarks, list_sentences
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDE)  # a file has no edge at which to fold cells
+    for shown in build_tables(comparison):
+        table = Table(title=shown.caption, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for at, column in enumerate(shown.columns):
+            table.add_column(column, justify="left" if at < shown.n_text else "right", overflow="fold")
+        for group in shown.groups:
+            if group.heading:
+                table.add_row(Text(escape_controls(group.heading), style="bold"))
+            for row in group.rows:
+                table.add_row(*(Text(escape_controls(cell)) for cell in row.cells))
+        console.print(table)
+        typer.echo(f"{shown.note}\n")
+    for remark in list_remarks(comparison):
+        typer.echo(f"note: {escape_controls(remark)}")
+    for sentence in list_sentences(comparison):
+        typer.echo(f"\n{escape_controls(sentence)}")

@@ -11,6 +11,7 @@ from lakon.core.report_data import ModelCard, ReportData, Sentence
 from lakon.render.blocks import (
     Figure,
     RowGroup,
+    Section,
     ShowcasedProblem,
     Table,
     TableRow,
@@ -27,18 +28,23 @@ EXCERPT = 1_500
 
 def render_markdown(data: ReportData) -> str:
     """The report as Markdown: the same sections, every figure as its table, traces as fenced excerpts."""
-    return "\n\n".join(block for block in _blocks(data) if block) + "\n"
+    return render_sections_as_markdown(data, build_sections(data), describe_scope(data))
 
 
-def _blocks(data: ReportData) -> Iterator[str]:
+def render_sections_as_markdown(data: ReportData, sections: tuple[Section, ...], scope: str) -> str:
+    """Any sections as Markdown: of `data` it takes title, description, caveats, conclusions and the resolved study."""
+    return "\n\n".join(block for block in _blocks(data, sections, scope) if block) + "\n"
+
+
+def _blocks(data: ReportData, sections: tuple[Section, ...], scope: str) -> Iterator[str]:
     yield f"# {_inline(data.title)}"
     yield _inline(data.description)
-    yield _inline(describe_scope(data))
+    yield _inline(scope)
     if data.caveats:
         yield "## Limits of this study"
         yield "\n".join(f"- {_inline(caveat)}" for caveat in data.caveats)
     yield from _conclusions("Conclusions", [each for each in data.conclusions if not each.detail])
-    for section in build_sections(data):
+    for section in sections:
         yield f"## {_inline(section.title)}"
         yield _inline(" ".join(section.paragraphs))
         for part in section.parts:

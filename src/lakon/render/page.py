@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lakon.core.report_data import ReportData
-from lakon.render.blocks import Figure, ShowcasedProblem, Table, escape_invisible, keep_unbroken
+from lakon.render.blocks import Figure, Section, ShowcasedProblem, Table, escape_invisible, keep_unbroken
 from lakon.render.outline import IN_WORDS, build_sections, describe_scope
 
 POLICY = (
@@ -32,8 +32,12 @@ POLICY = (
 
 def render_page(data: ReportData) -> str:
     """The report as one HTML page. Figures bring plotly.js along (about 2 MB, packed); without any it is left out."""
-    report_sections = build_sections(data)
-    has_figures = any(isinstance(part, Figure) for section in report_sections for part in section.parts)
+    return render_sections(data, build_sections(data), describe_scope(data))
+
+
+def render_sections(data: ReportData, sections: tuple[Section, ...], scope: str) -> str:
+    """A page of any sections: of `data` it takes title, description, caveats, conclusions and the resolved study."""
+    has_figures = any(isinstance(part, Figure) for section in sections for part in section.parts)
     library = _packed() if has_figures else ""
     template = _environment().get_template("page.html.j2")
     return template.render(
@@ -41,8 +45,8 @@ def render_page(data: ReportData) -> str:
         headline=[sentence for sentence in data.conclusions if not sentence.detail],
         details=[sentence for sentence in data.conclusions if sentence.detail],
         in_words=IN_WORDS,
-        scope=describe_scope(data),
-        sections=report_sections,
+        scope=scope,
+        sections=sections,
         style=Markup(_file("page.css")),
         library=Markup(library),
         script=Markup(_file("page.js")),

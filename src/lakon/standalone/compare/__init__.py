@@ -1,0 +1,1 @@
+"""`lakon compare`: results that are there already, from whatever tool, compared problem by problem."""
