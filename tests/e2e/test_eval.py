@@ -170,3 +170,13 @@ def test_what_is_written_is_read_back_as_it_was(tmp_path: Path, monkeypatch: pyt
     assert list(study["evaluate"]["authors"]) == ["my-model"]
     assert list(study["benchmarks"]) == ["odd-name-s"]
     assert study["benchmarks"]["odd-name-s"]["path"] == str(tmp_path / "odd name's.jsonl")
+
+
+def test_a_server_of_ones_own_may_sample_local_models(tmp_path: Path):
+    lakon = lakon_in(tmp_path)
+    words = ("eval", "miniature:base", "--on", "mine.jsonl", "--plan")
+    lakon(*words, "--server", "vllm", "--server-python", "/opt/vllm/bin/python", "--max-length", "4096")
+    study = tomllib.loads((tmp_path / "eval.toml").read_text())
+    assert study["run"]["serving"] == {"server": "vllm", "python": "/opt/vllm/bin/python", "max_length": 4096}
+    assert "--server vllm" in lakon(*words, "--max-length", "4096", expect=1).stderr
+    assert "ollama" in lakon(*words, "--server", "ollama", expect=1).stderr

@@ -51,6 +51,15 @@ def evaluate(
     tokens_per_answer: Annotated[
         float | None, typer.Option("--tokens-per-answer", min=1, help="Expected length of an answer, for the price.")
     ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="vllm, sglang or transformers samples local models; else this process does.")
+    ] = None,
+    server_python: Annotated[
+        str | None, typer.Option("--server-python", metavar="PATH", help="The interpreter that has the server.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option("--max-length", min=16, help="Most tokens of a prompt and its answer at the server.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the study file, NAME.toml, and of the report.")] = "eval",
     plan_only: Annotated[bool, typer.Option("--plan", help="Write the study, say what it takes, and end.")] = False,
     store: StoreOpt = None,
@@ -79,6 +88,7 @@ def evaluate(
         concurrency=concurrency,
         price=_rates(price),
         tokens_per_answer=tokens_per_answer,
+        serving=_serving(server, server_python, max_length),
         store=store,
     )
     study = remember_study(str(prepared.study))
@@ -105,3 +115,16 @@ def _rates(price: str | None) -> tuple[float, float] | None:
         todo = "write for instance --price 0.25,1.25"
         raise InputError(f"--price {price}", "two numbers, of prompt and of completion tokens", todo)
     return rates[0], rates[1]
+
+
+def _serving(server: str | None, python: str | None, max_length: int | None) -> dict[str, object] | None:
+    """`run.serving` from what was typed."""
+    from lakon.core.errors import InputError
+
+    stated = {"python": python, "max_length": max_length}
+    if server is None:
+        if python is not None or max_length is not None:
+            found = f"--{'server-python' if python is not None else 'max-length'} without --server"
+            raise InputError(found, "the server that it is about", "add --server vllm")
+        return None
+    return {"server": server, **{name: value for name, value in stated.items() if value is not None}}
