@@ -4,6 +4,7 @@ Every verb takes a `Study`, a path to a study file, or the name of a shipped stu
 public. Each of the others holds a verb, under the name that it has in `cli/`; `_session.py` holds what all begin with.
 """
 
+from lakon.api._benchmarks import benchmarks
 from lakon.api._compare import compare
 from lakon.api._eval import PreparedEval, prepare_eval
 from lakon.api._explain import explain
@@ -25,6 +26,7 @@ __all__ = [
     "PreparedEval",
     "RunSummary",
     "StudyLike",
+    "benchmarks",
     "bill",
     "check",
     "compare",

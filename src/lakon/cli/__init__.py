@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakon.cli.benchmarks import benchmarks
 from lakon.cli.compare import compare
 from lakon.cli.eval import evaluate
 from lakon.cli.explain import explain
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     studies,
+    benchmarks,
     new,
     check,
     fields,
