@@ -234,6 +234,7 @@ def server_settings(serving: Serving) -> ServerSettings:
         environment=tuple(sorted(serving.environment.items())),
         concurrency=serving.concurrency,
         start_s=serving.start_s,
+        seeded=serving.seeded,
         api=serving.api or ("chat" if serving.server == "transformers" else "completions"),
     )
 

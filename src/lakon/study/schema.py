@@ -133,6 +133,8 @@ class Serving(Spec):
     api: Literal["completions", "chat"] | None = None
     """`completions` sends prompts as the tokens that students were trained with; `chat` lets the server render them.
     `completions` unless given, and `chat` for `transformers`."""
+    seeded: bool = False
+    """Send each sample's own seed. It costs time, and vLLM on a CPU dies of it when a prompt is read in parts."""
     extra: tuple[str, ...] = ()
     """Further words of its command."""
     environment: dict[str, str] = {}

@@ -23,6 +23,7 @@ from lakon.backends.servers import pool as pool_module
 from lakon.backends.servers.author import ServedCheckpoint
 from lakon.backends.servers.commands import ServerSettings, make_command, read_served_name, show_command
 from lakon.backends.servers.pool import ServerPool
+from lakon.backends.servers.process import read_end_of_log
 from lakon.core.errors import AuthorError, InputError, LakonError, RunStopped
 from lakon.core.messages import Message, build_messages
 from lakon.core.protocols import Payload, Request
@@ -108,7 +109,7 @@ def test_a_proper_server_is_tested_and_asked_with_the_tokens_of_training(place: 
     assert {(body["top_p"], body["max_tokens"], tuple(body["stop_token_ids"])) for body in of_the_run} == {
         (0.9, 64, load_prompting(MODEL).end_ids)
     }
-    assert {body["seed"] for body in of_the_run} == set(range(9))
+    assert not any("seed" in body for body in of_the_run)
     reply = author.parse(replies["k0"])
     assert reply.answer
     assert reply.completion_tokens is not None
@@ -118,6 +119,21 @@ def test_a_proper_server_is_tested_and_asked_with_the_tokens_of_training(place: 
     n_tests = sum(body["temperature"] == 0 for body in place.bodies())
     ask(author, requests(3))
     assert sum(body["temperature"] == 0 for body in place.bodies()) == n_tests, "a server is tested once"
+
+
+def test_seeds_are_sent_where_they_are_asked_for(place: Place):
+    ask(place.author("none", seeded=True), requests(9))
+    assert {body["seed"] for body in place.bodies() if body["temperature"] == 0.7} == set(range(9))
+
+
+def test_the_errors_of_a_log_are_told_and_not_what_comes_after_them(tmp_path: Path):
+    log = tmp_path / "log"
+    lines = ["INFO up", "(Worker) ERROR RuntimeError: CPU Generator does not use offset", "EngineDeadError: see above"]
+    log.write_text("\n".join([*lines, lines[1], *["leaked type"] * 900]))
+    assert read_end_of_log(log) == "RuntimeError: CPU Generator does not use offset; EngineDeadError: see above"
+    log.write_text("no such model: out of memory")
+    assert read_end_of_log(log) == "no such model: out of memory"
+    assert read_end_of_log(tmp_path / "none") == "nothing"
 
 
 def test_a_turn_that_was_begun_is_sent_as_far_as_it_has_come(place: Place):

@@ -55,7 +55,8 @@ class TokenEndpoint(EndpointAuthor):
         ids = self.encode_ids(request.messages)
         cap = request.max_tokens if self.context is None else min(request.max_tokens, self.context - len(ids))
         body: dict[str, Any] = {**self._template, self._cap: max(1, cap), "prompt": ids}
-        body["seed"] = request.seed % 2**31
+        if self.send_seed:
+            body["seed"] = request.seed % 2**31
         return orjson.dumps(body)
 
 
@@ -150,11 +151,12 @@ class ServedCheckpoint:
             "timeout_s": 24 * 3600.0,
             "outage_s": self._settings.start_s + 60.0,  # a server that died is started again
             "retries": 12,
+            "send_seed": self._settings.seeded,
             "stop": EitherSet(self._stop.is_set, lambda: model.failed() is not None),
             "on_progress": self._on_progress,
         }
         if self._settings.api == "chat":
-            return EndpointAuthor(sampling=sampling, send_seed=True, **common)
+            return EndpointAuthor(sampling=sampling, **common)
         sampling["extra"] = {"stop_token_ids": list(prompting.end_ids)}
         return TokenEndpoint(
             api="completions", sampling=sampling, encode_ids=prompting.encode, context=model.context, **common

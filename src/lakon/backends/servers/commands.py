@@ -27,6 +27,7 @@ class ServerSettings(NamedTuple):
     concurrency: int = 64
     start_s: float = 900.0
     api: ServedApi = "completions"
+    seeded: bool = False
 
 
 class ServedName(NamedTuple):

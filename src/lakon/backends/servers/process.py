@@ -7,6 +7,7 @@ ends the group when this process is gone.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -27,7 +28,9 @@ from lakon.core.errors import AuthorError, InputError, RunStopped
 _LOOK_S = 0.5
 _ASK_S = 10.0
 _GRACE_S = 20.0
-_TAIL = 4_000
+_TAIL = 500_000
+_ERRORS = 3
+_ERROR = re.compile(r"\b([A-Z]\w*(?:Error|Exception): [^\n]*)")
 _MOST_BYTES = 4_000_000
 RESTARTS = 1
 """How often a server that dies is started again."""
@@ -172,14 +175,26 @@ class ServerProcess:
         process.poll()
 
     def _fault(self, found: str) -> AuthorError:
-        text = self.log.read_bytes()[-_TAIL:].decode(errors="replace") if self.log.is_file() else ""
-        said = " ".join(text.split())[-500:] or "nothing"
         return AuthorError(
-            f"{found}; its log ends: {said}",
+            f"{found}; its log says: {read_end_of_log(self.log)}",
             "a server that answers as long as it is asked",
             f"look at {self.log}; correct run.serving, then run again: every reply so far is kept",
             where="run.serving",
         )
+
+
+def read_end_of_log(log: Path) -> str:
+    """The last different errors of a log, or how it ends where it names none. What a server prints after its fault, on
+    its way out, is no reason."""
+    text = ""
+    if log.is_file():
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            text = file.read(_TAIL).decode(errors="replace")
+    errors = list(dict.fromkeys(_ERROR.findall(text)))[-_ERRORS:]
+    if errors:
+        return "; ".join(error[:200] for error in errors)
+    return " ".join(text.split())[-500:] or "nothing"
 
 
 def _group_lives(process: subprocess.Popen[bytes]) -> bool:
