@@ -107,7 +107,7 @@ def compare_family(
         measured.append(_Measured(aligned, measure_pair(aligned)))
     alone = [_compare_alone(each, margin, seed, level) for each in measured]
     within = [i for i, comparison in enumerate(alone) if not comparison.floor]
-    adjusted = holm_adjust([alone[i].difference.p_value or 0.0 for i in within], level=level)[0]
+    adjusted = holm_adjust([_p_of(alone[i].difference) for i in within], level=level)[0]
     joint = simultaneous_level(
         [measured[i].aligned for i in within],
         [measured[i].pair for i in within],
@@ -122,6 +122,11 @@ def compare_family(
         band = Interval(low, high, method)
         alone[i] = replace(alone[i], adjusted_p=p_value, family_size=len(within), simultaneous=band)
     return alone
+
+
+def _p_of(difference: Estimate) -> float:
+    """A difference without a p-value claims nothing."""
+    return 1.0 if difference.p_value is None else difference.p_value
 
 
 def _compare_alone(measured: _Measured, margin: float, seed: int, level: float) -> Comparison:

@@ -101,6 +101,11 @@ def _author_faults(study: Study) -> list[Fault]:
         if name in taken:
             todo = "rename it; a teacher answers benchmarks when evaluate.teachers names it"
             faults.append(Fault(where, f"a name that a teacher, an arm or Lakon has: {name!r}", "another name", todo))
+        drawn = study.authors[name].samples
+        for k in spec.pass_at:
+            if drawn < k <= spec.samples:
+                todo = f"draw {k} samples of it, or choose a smaller k"
+                faults.append(Fault(f"{where}.samples", f"{drawn}, and evaluate.pass_at = {k}", f"at least {k}", todo))
         if author.if_correct is not None or author.stops_when_correct:
             found = "an author of an evaluation that is not asked every problem as often"
             faults.append(Fault(where, found, "samples alone", "remove `until` and `if_correct`"))

@@ -28,7 +28,7 @@ from lakon.store.facts import AskedFacts, ReadFacts, TrainedFacts
 from lakon.store.step import Step
 from lakon.study.names import OWN
 
-VERSION = 5
+VERSION = 6
 
 _SHOWN_OF_TRAINING = ("trainer", "precision", "attention", "layout", "leakage")
 """Of the settings of a training run those that are the same however often it was killed, and on how many processes."""
