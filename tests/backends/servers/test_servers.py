@@ -272,7 +272,7 @@ def test_commands_serve_on_the_loopback_and_adapters_on_their_base(tmp_path: Pat
     words = make_command(ServerSettings(kind="vllm", tensor_parallel=4, max_length=32_768), served, 5000)
     text = " ".join(words)
     assert "--model a/base" in text
-    assert f"--lora-modules student={tmp_path / 'model'} --max-lora-rank 32" in text
+    assert f"--lora-modules {tmp_path.name}={tmp_path / 'model'} --max-lora-rank 32" in text
     assert "--host 127.0.0.1 --port 5000" in text
     assert "--tensor-parallel-size 4 --max-model-len 32768" in text
     assert "/" not in show_command(ServerSettings(kind="vllm", python="/somewhere/bin/python")).split()[0]

@@ -78,14 +78,7 @@ class CheckpointAuthor:
 
     def parse(self, payload: Payload) -> Reply:
         """The text taken apart at the end of its thinking."""
-        reasoning, answer, _ = split_completion(str(payload["text"]))
-        n_tokens = payload["n_tokens"]
-        return Reply(
-            reasoning=reasoning,
-            answer=answer,
-            finish_reason=str(payload["finish_reason"]),
-            completion_tokens=n_tokens if isinstance(n_tokens, int) else None,
-        )
+        return read_sampled(payload)
 
     def _until_stopped(self, batches: list[Batch]) -> Iterator[Batch]:
         for batch in batches:
@@ -117,6 +110,18 @@ class CheckpointAuthor:
                     )
                 )
         return out
+
+
+def read_sampled(payload: Payload) -> Reply:
+    """What `sample_batch` has made: the text taken apart at the end of its thinking."""
+    reasoning, answer, _ = split_completion(str(payload["text"]))
+    n_tokens = payload["n_tokens"]
+    return Reply(
+        reasoning=reasoning,
+        answer=answer,
+        finish_reason=str(payload["finish_reason"]),
+        completion_tokens=n_tokens if isinstance(n_tokens, int) else None,
+    )
 
 
 def _count_chars(request: Request) -> int:

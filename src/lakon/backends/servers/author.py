@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from lakon.backends.chat_format import split_completion
+from lakon.backends.checkpoint.author import read_sampled
 from lakon.backends.checkpoint.tokens import Prompting, load_prompting
 from lakon.backends.endpoint.author import EndpointAuthor
 from lakon.backends.endpoint.connection import AskProgress
@@ -117,7 +118,7 @@ class ServedCheckpoint:
     def parse(self, payload: Payload) -> Reply:
         """A reply of a server, or one that was sampled in this process: both stand in one ledger."""
         if "text" in payload:
-            return _split(str(payload["text"]), payload)
+            return read_sampled(payload)
         if payload.get("api") != "completions":
             return reply_of(payload)
         reply = reply_of(payload)
@@ -209,14 +210,3 @@ def _version_of(model: ServedModel) -> str | None:
         return version("transformers") if "transformers" in process.command[0] else None
     except PackageNotFoundError:
         return None
-
-
-def _split(text: str, payload: Payload) -> Reply:
-    reasoning, answer, _ = split_completion(text)
-    n_tokens = payload["n_tokens"]
-    return Reply(
-        reasoning=reasoning,
-        answer=answer,
-        finish_reason=str(payload["finish_reason"]),
-        completion_tokens=n_tokens if isinstance(n_tokens, int) else None,
-    )

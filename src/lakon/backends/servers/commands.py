@@ -45,7 +45,8 @@ class ServedName(NamedTuple):
 def read_served_name(folder: str) -> ServedName:
     """A folder as a server takes it: adapters that were not merged are served on their base."""
     adapter = Path(folder) / "adapter_config.json"
-    name = "student" if Path(folder).name == "model" else Path(folder).name
+    place = Path(folder)
+    name = place.parent.name if place.name == "model" else place.name  # a student's folder is named by its artifact
     if not adapter.is_file():
         return ServedName(folder, name)
     stated = json.loads(adapter.read_text(encoding="utf-8"))

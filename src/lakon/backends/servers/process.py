@@ -73,7 +73,7 @@ class ServerProcess:
                 where="run.serving",
             )
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with self.log.open("ab" if self.restarts else "wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "lakon.backends.guard", str(os.getpid()), *self.command],
                 stdout=output,
